@@ -1,0 +1,152 @@
+//! What every step is given: the user's options, the checkout, the cache, the pins.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use etcetera::BaseStrategy;
+
+use crate::cache::{Cache, KeyBuilder};
+use crate::pins::Pins;
+use crate::progress::{Detail, Progress, Stage};
+
+/// Options of every subcommand.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// A WASI SDK to build with, version 24 or 25
+    #[arg(long, global = true, value_name = "DIR", env = "WASI_SDK_PATH")]
+    wasi_sdk: Option<OsString>,
+
+    /// CPython's source, 3.13 or later
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR|TARBALL",
+        env = "WASISOCKET_CPYTHON"
+    )]
+    cpython: Option<OsString>,
+
+    /// A rustc that has the target wasm32-wasip1, for the guest's library
+    #[arg(long, global = true, value_name = "PATH", env = "RUSTC")]
+    rustc: Option<OsString>,
+
+    /// Where everything is built [default: wasisocket in the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", env = "WASISOCKET_CACHE")]
+    cache: Option<OsString>,
+
+    /// Install no packages and no Rust target; say what is missing instead
+    #[arg(long, global = true)]
+    pub(crate) no_install: bool,
+
+    /// Print what the commands print
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// An option's path. A variable that is set to nothing counts as unset.
+fn path(option: &Option<OsString>) -> Option<&Path> {
+    option
+        .as_deref()
+        .filter(|value| !value.is_empty())
+        .map(Path::new)
+}
+
+impl Options {
+    pub(crate) fn wasi_sdk(&self) -> Option<&Path> {
+        path(&self.wasi_sdk)
+    }
+
+    pub(crate) fn cpython(&self) -> Option<&Path> {
+        path(&self.cpython)
+    }
+
+    pub(crate) fn rustc(&self) -> Option<&Path> {
+        path(&self.rustc)
+    }
+
+    fn cache(&self) -> Result<PathBuf> {
+        match path(&self.cache) {
+            Some(path) => Ok(path.to_owned()),
+            None => Ok(etcetera::choose_base_strategy()
+                .context("no home directory: name a cache folder with --cache DIR")?
+                .cache_dir()
+                .join("wasisocket")),
+        }
+    }
+}
+
+pub(crate) struct Build {
+    pub(crate) options: Options,
+    /// The checkout's root folder.
+    pub(crate) workspace: PathBuf,
+    pub(crate) cache: Cache,
+    pub(crate) pins: Pins,
+    pub(crate) progress: Progress,
+}
+
+impl Build {
+    pub(crate) fn new(options: Options, stages: &[Stage], detail: Detail) -> Result<Self> {
+        let detail = if options.verbose {
+            Detail::Output
+        } else {
+            detail
+        };
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Ok(Self {
+            cache: Cache::open(options.cache()?)?,
+            workspace: here.parent().unwrap_or(here).to_owned(),
+            pins: Pins::load()?,
+            progress: Progress::new(stages, detail),
+            options,
+        })
+    }
+
+    /// A file or folder of the checkout.
+    pub(crate) fn checkout(&self, relative: &str) -> PathBuf {
+        self.workspace.join(relative)
+    }
+
+    /// Where cargo keeps what it compiles: in the cache, so that a second checkout need not compile
+    /// wasmtime again.
+    pub(crate) fn cargo_target(&self) -> Result<PathBuf> {
+        self.cache.folder("target")
+    }
+
+    /// `cargo subcommand` in the checkout.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .arg(subcommand)
+            .current_dir(&self.workspace)
+            .env("CARGO_TARGET_DIR", self.cache.root().join("target"))
+            // --rustc is about the guest.
+            .env_remove("RUSTC");
+        cargo
+    }
+
+    /// The inputs of a cargo build of what is below `folders`, to which the compiler is to be added.
+    pub(crate) fn cargo_inputs(&self, recipe: &str, folders: &[&str]) -> Result<KeyBuilder> {
+        let mut key = KeyBuilder::new(recipe)
+            .file(&self.checkout("Cargo.toml"))?
+            .file(&self.checkout("Cargo.lock"))?
+            .file(&self.checkout(".cargo/config.toml"))?;
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+            let value = std::env::var(variable).unwrap_or_default();
+            key = key.text(variable, &value);
+        }
+        for folder in folders {
+            let keep = |path: &Path| !path.ends_with("target");
+            key = key
+                .text("folder", folder)
+                .tree(&self.checkout(folder), keep)?;
+        }
+        Ok(key)
+    }
+
+    /// The number of jobs for make.
+    pub(crate) fn jobs() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+}

@@ -1,0 +1,320 @@
+//! CPython's two builds: the native build-python, and the one for wasm32-wasip1.
+//!
+//! Both record absolute paths, so they are built in place. An interrupted build goes on where it
+//! was: stamp files say which parts are done.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt;
+use crate::build::Build;
+use crate::cache::{COMPLETE, Cache, Key, KeyBuilder};
+use crate::guest;
+use crate::process;
+use crate::progress::{Stage, Step};
+use crate::sdk::Sdk;
+use crate::source::Source;
+use crate::tree;
+
+const NATIVE: &str = "native";
+const WASM: &str = "wasm";
+
+/// Where CPython's script puts the build for WebAssembly.
+const HOST_TRIPLE: &str = "wasm32-wasip1";
+
+/// The test modules are written in C and of use to CPython's developers only.
+const CONFIGURE_FLAGS: &[&str] = &["--disable-test-modules"];
+
+/// Parts of a build that are done.
+const COPIED: &str = ".copied";
+const CONFIGURED: &str = ".configured";
+
+/// CPython for this machine, of the very version that is built for WebAssembly.
+pub(crate) struct BuildPython {
+    pub(crate) python: PathBuf,
+    folder: PathBuf,
+    key: Key,
+}
+
+/// CPython's build for WebAssembly.
+pub(crate) struct WasmBuild {
+    /// The folder to call make in.
+    pub(crate) folder: PathBuf,
+    pub(crate) key: Key,
+}
+
+/// A command that the user's build variables do not reach: configure would record them.
+fn command(build: &Build, program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    for variable in [
+        "AR",
+        "CC",
+        "CFLAGS",
+        "CONFIG_SITE",
+        "CPP",
+        "CPPFLAGS",
+        "CXX",
+        "CXXFLAGS",
+        "LD",
+        "LDFLAGS",
+        "LD_LIBRARY_PATH",
+        "LIBS",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "PYTHONHOME",
+        "PYTHONPATH",
+    ] {
+        command.env_remove(variable);
+    }
+    let date = build.pins.cpython.source_date_epoch.to_string();
+    command.env("SOURCE_DATE_EPOCH", date);
+    command
+}
+
+/// Copies the source into the tree `entry`, unless an interrupted build did.
+fn copy_source(source: &Source, entry: &Path) -> Result<()> {
+    if entry.join(COPIED).is_file() {
+        return Ok(());
+    }
+    tree::remove(entry)?;
+    // The manual is as large as the interpreter, and no build reads it.
+    tree::copy(&source.folder, entry, &|path| path != Path::new("Doc"))?;
+    stamp(&entry.join(COPIED))
+}
+
+fn stamp(path: &Path) -> Result<()> {
+    fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn native_key(build: &Build, source: &Source) -> Key {
+    let compiler = process::output(Command::new("cc").arg("--version")).unwrap_or_default();
+    KeyBuilder::new("native 1")
+        .key("source", &source.key)
+        .text("flags", &CONFIGURE_FLAGS.join(" "))
+        .text("compiler", compiler.lines().next().unwrap_or_default())
+        .path("cache", build.cache.root())
+        .finish()
+}
+
+fn native_folder(entry: &Path) -> PathBuf {
+    entry.join("cross-build/build")
+}
+
+/// The interpreter in the build folder: macOS needs a suffix beside the folder Python/.
+fn interpreter(folder: &Path) -> Option<PathBuf> {
+    ["python", "python.exe"]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// The build-python, if it was built.
+pub(crate) fn existing_build_python(build: &Build, source: &Source) -> Option<BuildPython> {
+    let key = native_key(build, source);
+    let folder = native_folder(&build.cache.completed(NATIVE, &key)?);
+    Some(BuildPython {
+        python: interpreter(&folder)?,
+        folder,
+        key,
+    })
+}
+
+/// Builds the build-python.
+///
+/// These are the steps of `configure-build-python` and `make-build-python` of CPython's own
+/// script, which only a Python can run, and there need not be one yet.
+pub(crate) fn build_python(build: &Build, source: &Source) -> Result<BuildPython> {
+    if let Some(found) = existing_build_python(build, source) {
+        let what = found.python.display().to_string();
+        build.progress.up_to_date(Stage::BuildPython, &what);
+        return Ok(found);
+    }
+    let key = native_key(build, source);
+    let cache = &build.cache;
+    let step = build
+        .progress
+        .begin(Stage::BuildPython, NATIVE, &key, cache)?;
+    apt::require(build, &step, &["cc", "make"])?;
+    let _lock = cache.lock(&Cache::lock_name(NATIVE, key.as_str()), &step)?;
+    let entry = cache.entry(NATIVE, &key);
+    if cache.completed(NATIVE, &key).is_none() {
+        copy_source(source, &entry)?;
+        let folder = native_folder(&entry);
+        fs::create_dir_all(&folder)?;
+        if !entry.join(CONFIGURED).is_file() {
+            let mut configure = command(build, "../../configure");
+            configure.args(CONFIGURE_FLAGS).current_dir(&folder);
+            process::run(&step, &mut configure)?;
+            stamp(&entry.join(CONFIGURED))?;
+        }
+        let mut make = command(build, "make");
+        make.arg(format!("-j{}", Build::jobs())).arg("all");
+        process::run(&step, make.current_dir(&folder))?;
+        let python = interpreter(&folder)
+            .with_context(|| format!("make left no python in {}", folder.display()))?;
+        let version = process::output(command(build, &python).arg("--version"))?;
+        if !version.contains(&source.version.to_string()) {
+            bail!("{} is {version}, not {}", python.display(), source.version);
+        }
+        stamp(&entry.join(COMPLETE))?;
+    }
+    step.done();
+    existing_build_python(build, source).context("the build-python vanished: run again")
+}
+
+/// CPython's script for WASI builds, at its place in 3.15, 3.14 and 3.13.
+fn wasi_script(tree: &Path) -> Result<PathBuf> {
+    ["Platforms/WASI", "Tools/wasm/wasi", "Tools/wasm/wasi.py"]
+        .map(|place| tree.join(place))
+        .into_iter()
+        .find(|path| path.exists())
+        .with_context(|| {
+            format!(
+                "{} has no build script for WASI: take CPython's full source",
+                tree.display()
+            )
+        })
+}
+
+fn wasm_key(build: &Build, native: &BuildPython, sdk: &Sdk) -> Result<Key> {
+    Ok(KeyBuilder::new("wasm 1")
+        .key("native", &native.key)
+        .key("sdk", &sdk.key)
+        .text("flags", &CONFIGURE_FLAGS.join(" "))
+        .file(&build.checkout("cpython-patch/Setup.local"))?
+        .finish())
+}
+
+fn wasm_folder(entry: &Path) -> PathBuf {
+    entry.join("cross-build").join(HOST_TRIPLE)
+}
+
+/// The build for WebAssembly, if it was built.
+pub(crate) fn existing_wasm(
+    build: &Build,
+    native: &BuildPython,
+    sdk: &Sdk,
+) -> Result<Option<WasmBuild>> {
+    let key = wasm_key(build, native, sdk)?;
+    Ok(build.cache.completed(WASM, &key).map(|entry| WasmBuild {
+        folder: wasm_folder(&entry),
+        key,
+    }))
+}
+
+/// Builds CPython for WebAssembly, with `library` in the python.wasm that its own build links.
+/// Another library is linked by [`link`], so `library` is not an input of the result.
+pub(crate) fn wasm(
+    build: &Build,
+    source: &Source,
+    native: &BuildPython,
+    sdk: &Sdk,
+    library: &Path,
+) -> Result<WasmBuild> {
+    if let Some(found) = existing_wasm(build, native, sdk)? {
+        let what = found.folder.display().to_string();
+        build.progress.up_to_date(Stage::Wasm, &what);
+        return Ok(found);
+    }
+    let key = wasm_key(build, native, sdk)?;
+    let cache = &build.cache;
+    let step = build.progress.begin(Stage::Wasm, WASM, &key, cache)?;
+    apt::require(build, &step, &["make", "git", "tput"])?;
+    let _lock = cache.lock(&Cache::lock_name(WASM, key.as_str()), &step)?;
+    let entry = cache.entry(WASM, &key);
+    let folder = wasm_folder(&entry);
+    if cache.completed(WASM, &key).is_none() {
+        copy_source(source, &entry)?;
+        lend_build_python(build, native, &entry)?;
+        fs::create_dir_all(folder.join("Modules"))?;
+        let setup = build.checkout("cpython-patch/Setup.local");
+        if !entry.join(CONFIGURED).is_file() {
+            tree::copy_file(&setup, &folder.join("Modules/Setup.local"))?;
+        }
+        tree::copy_file(library, &folder.join(guest::LIBRARY))?;
+        run_wasi_script(build, &step, native, sdk, &entry)?;
+        let config = fs::read_to_string(folder.join("Modules/config.c"))?;
+        if !config.contains("PyInit__wasisocket") || !folder.join("python.wasm").is_file() {
+            bail!(
+                "CPython's build in {} ended without a python.wasm that has _wasisocket",
+                folder.display()
+            );
+        }
+        stamp(&entry.join(COMPLETE))?;
+    }
+    step.done();
+    Ok(WasmBuild { folder, key })
+}
+
+/// Puts the build-python where CPython's script looks for it in the tree `entry`.
+fn lend_build_python(build: &Build, native: &BuildPython, entry: &Path) -> Result<()> {
+    let cross = entry.join("cross-build");
+    fs::create_dir_all(&cross)?;
+    let guess = entry.join("config.guess");
+    let triple = process::output(command(build, "sh").arg(guess))?;
+    // 3.13 looks in the first, later versions in the second.
+    for name in ["build", &triple] {
+        let link = cross.join(name);
+        tree::remove(&link)?;
+        symlink(&native.folder, &link)
+            .with_context(|| format!("cannot make the link {}", link.display()))?;
+    }
+    Ok(())
+}
+
+fn run_wasi_script(
+    build: &Build,
+    step: &Step,
+    native: &BuildPython,
+    sdk: &Sdk,
+    entry: &Path,
+) -> Result<()> {
+    let script = wasi_script(entry)?;
+    let wasi = |subcommand: &str| {
+        let mut wasi = command(build, &native.python);
+        wasi.arg(&script).arg(subcommand).current_dir(entry);
+        wasi
+    };
+    if !entry.join(CONFIGURED).is_file() {
+        let mut configure = wasi("configure-host");
+        configure
+            .arg("--wasi-sdk")
+            .arg(&sdk.folder)
+            // The script calls it after the build, to see the new python's version.
+            .args(["--host-runner", "true", "--"])
+            .args(CONFIGURE_FLAGS);
+        process::run(step, &mut configure)?;
+        stamp(&entry.join(CONFIGURED))?;
+    }
+    process::run(step, &mut wasi("make-host"))
+}
+
+/// Links a python.wasm with `library` and `flags` from what `wasm` compiled, to `target`.
+pub(crate) fn link(
+    build: &Build,
+    step: &Step,
+    wasm: &WasmBuild,
+    library: &Path,
+    flags: &[&str],
+    target: &Path,
+) -> Result<()> {
+    let _lock = build
+        .cache
+        .lock(&Cache::lock_name(WASM, wasm.key.as_str()), step)?;
+    let mut libraries = library.display().to_string();
+    for flag in flags {
+        libraries.push(' ');
+        libraries.push_str(flag);
+    }
+    let target = target.display();
+    let mut make = command(build, "make");
+    make.arg(format!("BUILDPYTHON={target}"))
+        .arg(format!("WASISOCKET_LIBS={libraries}"))
+        .arg(target.to_string())
+        .current_dir(&wasm.folder);
+    process::run(step, &mut make)
+}

@@ -1,0 +1,133 @@
+//! Downloads, and the checksums that every input from outside must have.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::cache::hex;
+use crate::process;
+use crate::progress::Step;
+use crate::tree;
+
+/// The SHA-256 of a file, in hexadecimal.
+pub(crate) fn sha256(path: &Path) -> Result<String> {
+    let read = || {
+        let mut hash = Sha256::new();
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+        loop {
+            let chunk = io::BufRead::fill_buf(&mut file)?;
+            if chunk.is_empty() {
+                return Ok::<_, io::Error>(hex(&hash.finalize()));
+            }
+            hash.update(chunk);
+            let length = chunk.len();
+            io::BufRead::consume(&mut file, length);
+        }
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Accepts `path` only with the SHA-256 `wanted`. A file with another one is deleted.
+pub(crate) fn verify(path: &Path, wanted: &str) -> Result<()> {
+    let got = sha256(path)?;
+    if got == wanted {
+        return Ok(());
+    }
+    tree::remove(path)?;
+    bail!(
+        "checksum mismatch of {}\n  wanted sha256 {wanted}\n  got           {got}\n\
+         The file was deleted. Run again to fetch it anew; if the result is the same, the mirror \
+         has another file than cpython-patch/pins.toml names, or somebody changed it on the way.",
+        path.display()
+    )
+}
+
+/// The file `name` of the downloads folder, if it is there and right.
+pub(crate) fn present(folder: &Path, name: &str, sha256: &str) -> Result<Option<PathBuf>> {
+    let path = folder.join(name);
+    match path.try_exists() {
+        Ok(true) => verify(&path, sha256).map(|()| Some(path)),
+        Ok(false) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// Moves a fetched file to its final name, once its checksum is right.
+pub(crate) fn accept(fetched: &Path, target: &Path, sha256: &str) -> Result<()> {
+    verify(fetched, sha256)?;
+    fs::rename(fetched, target).with_context(|| format!("cannot write {}", target.display()))
+}
+
+/// Fetches `url` to `target`.
+///
+/// By curl or wget, one of which every machine with a network has: they know its proxies and
+/// certificates, and a TLS stack would double the compile time of this driver.
+pub(crate) fn download(step: &Step, url: &str, target: &Path, sha256: &str) -> Result<()> {
+    let unfinished = target.with_added_extension("part");
+    tree::remove(&unfinished)?;
+    let mut command = if process::find("curl").is_some() {
+        let mut curl = Command::new("curl");
+        curl.args(["--fail", "--location", "--silent", "--show-error"])
+            .args([
+                "--proto",
+                "=https",
+                "--connect-timeout",
+                "20",
+                "--retry",
+                "2",
+            ])
+            .arg("--output")
+            .arg(&unfinished);
+        curl
+    } else if process::find("wget").is_some() {
+        let mut wget = Command::new("wget");
+        wget.args(["--no-verbose", "--https-only", "--timeout=20", "--tries=3"])
+            .arg("--output-document")
+            .arg(&unfinished);
+        wget
+    } else {
+        bail!("cannot download {url}: install curl or wget");
+    };
+    if let Err(error) = process::run(step, command.arg(url)) {
+        tree::remove(&unfinished)?;
+        return Err(error.context(format!("cannot download {url}")));
+    }
+    accept(&unfinished, target, sha256)
+}
+
+/// Unpacks a tar archive, whose only top folder is left out, into `folder`.
+pub(crate) fn unpack(step: &Step, archive: &Path, folder: &Path) -> Result<()> {
+    process::run(
+        step,
+        Command::new("tar")
+            .args(["--extract", "--strip-components=1", "--no-same-owner"])
+            .arg("--file")
+            .arg(archive)
+            .arg("--directory")
+            .arg(folder),
+    )
+    .with_context(|| format!("cannot unpack {}", archive.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn wrong_checksum_deletes_the_file_and_names_both() {
+        let path = std::env::temp_dir().join(format!("xtask-sum-{}", std::process::id()));
+        fs::write(&path, "abc").unwrap();
+        verify(&path, ABC).unwrap();
+        fs::write(&path, "abd").unwrap();
+        let text = verify(&path, ABC).unwrap_err().to_string();
+        assert!(text.contains(ABC) && text.contains("got"), "{text}");
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        assert!(!path.exists());
+    }
+}

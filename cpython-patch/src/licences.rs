@@ -1,0 +1,331 @@
+//! The licences that ask to accompany a built python.wasm and a built `wasisocket`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::build::Build;
+use crate::distribution::Inputs;
+use crate::guest;
+use crate::process;
+use crate::tree;
+
+const FOLDER: &str = "LICENSES";
+const NOTICE: &str = "NOTICE.txt";
+
+/// What is used of `cargo metadata`.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    license: Option<String>,
+    manifest_path: PathBuf,
+    source: Option<String>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    pkg: String,
+    dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Deserialize)]
+struct DependencyKind {
+    kind: Option<String>,
+}
+
+impl Package {
+    /// Procedural macros run in the compiler and are no part of the program.
+    fn is_linked(&self) -> bool {
+        !self
+            .targets
+            .iter()
+            .any(|target| target.kind.iter().any(|kind| kind == "proc-macro"))
+    }
+}
+
+/// The packages of a program: `root`, and what its code is linked with.
+fn linked<'a>(metadata: &'a Metadata, root: &str) -> Result<Vec<&'a Package>> {
+    let packages: BTreeMap<&str, &Package> = metadata
+        .packages
+        .iter()
+        .map(|package| (package.id.as_str(), package))
+        .collect();
+    let nodes: BTreeMap<&str, &Node> = metadata
+        .resolve
+        .nodes
+        .iter()
+        .map(|node| (node.id.as_str(), node))
+        .collect();
+    let root = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == root && package.source.is_none())
+        .with_context(|| format!("no package {root} in this workspace"))?;
+    let mut seen = BTreeSet::new();
+    let mut open = vec![root.id.as_str()];
+    while let Some(id) = open.pop() {
+        let Some(package) = packages.get(id).filter(|package| package.is_linked()) else {
+            continue;
+        };
+        if !seen.insert((&package.name, &package.version, id)) {
+            continue;
+        }
+        let normal = |dependency: &&Dependency| {
+            let mut kinds = dependency.dep_kinds.iter();
+            kinds.any(|kind| kind.kind.is_none())
+        };
+        if let Some(node) = nodes.get(id) {
+            open.extend(node.deps.iter().filter(normal).map(|d| d.pkg.as_str()));
+        }
+    }
+    Ok(seen
+        .iter()
+        .filter_map(|(_, _, id)| packages.get(id).copied())
+        .collect())
+}
+
+/// Copies the licence files of every package that is linked into `root`, and lists them.
+fn crates(build: &Build, root: &str, rustc: &Path, target: &str, folder: &Path) -> Result<String> {
+    let mut cargo = build.cargo("metadata");
+    cargo.env("RUSTC", rustc);
+    cargo.args([
+        "--format-version",
+        "1",
+        "--locked",
+        "--filter-platform",
+        target,
+    ]);
+    let text = process::output(&mut cargo)?;
+    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let mut list = String::new();
+    for package in linked(&metadata, root)? {
+        let Some(from) = package.manifest_path.parent() else {
+            continue;
+        };
+        // This workspace's packages have their licence files at its root.
+        let from = if package.source.is_none() {
+            &build.workspace
+        } else {
+            from
+        };
+        let name = format!("{}-{}", package.name, package.version);
+        copy_licences(from, &folder.join(FOLDER).join("crates").join(&name))?;
+        let licence = package.license.as_deref().unwrap_or("see its files");
+        list.push_str(&format!("  {name}: {licence}\n"));
+    }
+    Ok(list)
+}
+
+fn is_licence(name: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "LICENSE",
+        "LICENCE",
+        "COPYING",
+        "COPYRIGHT",
+        "NOTICE",
+        "UNLICENSE",
+    ];
+    let name = name.to_ascii_uppercase();
+    WORDS.iter().any(|word| name.starts_with(word))
+}
+
+fn copy_licences(from: &Path, to: &Path) -> Result<()> {
+    let keep = |path: &Path| {
+        let top = path.iter().next().unwrap_or_default();
+        is_licence(&top.to_string_lossy())
+    };
+    tree::copy(from, to, &keep)
+}
+
+/// The Rust standard library's notices: rustup's place, then Debian's packages.
+fn rust_std(sysroot: &Path, folder: &Path) -> Result<bool> {
+    let doc = sysroot.join("share/doc/rust");
+    let target = folder.join(FOLDER).join("rust-std");
+    let mut found = false;
+    for name in [
+        "COPYRIGHT-library.html",
+        "licenses/Apache-2.0.txt",
+        "licenses/BSD-2-Clause.txt",
+        "licenses/LLVM-exception.txt",
+        "licenses/MIT.txt",
+    ] {
+        if doc.join(name).is_file() {
+            let name = Path::new(name);
+            tree::copy_file(
+                &doc.join(name),
+                &target.join(name.file_name().unwrap_or_default()),
+            )?;
+            found = true;
+        }
+    }
+    for package in ["rust-web-src", "libstd-rust-dev-wasm32", "rust-src"] {
+        let copyright = Path::new("/usr/share/doc").join(package).join("copyright");
+        if !found && copyright.is_file() {
+            tree::copy_file(&copyright, &target.join("copyright"))?;
+            found = true;
+        }
+    }
+    Ok(found)
+}
+
+/// Says where a text is: copied to `place`, or else at `address`.
+fn place(copied: bool, place: &str, address: &str) -> String {
+    if copied {
+        format!("text in {FOLDER}/{place}")
+    } else {
+        format!("text at {address}")
+    }
+}
+
+const RUST_COPYRIGHT: &str = "https://github.com/rust-lang/rust/blob/main/COPYRIGHT";
+
+fn copy_if_there(from: &Path, to: &Path) -> Result<bool> {
+    let there = from.is_file();
+    if there {
+        tree::copy_file(from, to)?;
+    }
+    Ok(there)
+}
+
+/// Writes LICENSES/ and NOTICE.txt into a distribution.
+pub(crate) fn beside_python(build: &Build, inputs: &Inputs<'_>, folder: &Path) -> Result<()> {
+    let texts = folder.join(FOLDER);
+    let source = &inputs.source.folder;
+    tree::copy_file(&source.join("LICENSE"), &texts.join("cpython/LICENSE"))?;
+    // The terms of expat, HACL*, libmpdec, mimalloc and others that CPython contains.
+    let incorporated = source.join("Doc/license.rst");
+    copy_if_there(&incorporated, &texts.join("cpython/license.rst"))?;
+
+    let libc = inputs
+        .sdk
+        .folder
+        .join("sysroot/usr/share/doc/wasi-libc/copyright");
+    let has_libc = copy_if_there(&libc, &texts.join("wasi-libc/copyright"))?;
+    let runtime = Path::new(&build.pins.llvm.copyright);
+    let has_runtime = copy_if_there(runtime, &texts.join("compiler-rt/copyright"))?;
+    let rust = &inputs.guest.rust;
+    let has_std = rust_std(&rust.sysroot()?, folder)?;
+    let crates = crates(
+        build,
+        guest::PACKAGE,
+        &rust.rustc,
+        &build.pins.rust.target,
+        folder,
+    )?;
+    let notice = format!(
+        "python.wasm and python-core.wasm are made of the works below. Keep this file and the \
+folder\n{FOLDER}/ with them when you pass them on.\n\n\
+CPython {version} and its standard library, lib/: PSF-2.0 and the licences of the works it\n\
+incorporates; texts in {FOLDER}/cpython/. Changed: built with the module _wasisocket linked in;\n\
+wasisocket.py added to the library.\n\n\
+wasi-libc, with parts of musl and others: MIT and Apache-2.0 WITH LLVM-exception;\n  {libc}\n\n\
+LLVM compiler-rt: Apache-2.0 WITH LLVM-exception;\n  {runtime}\n\n\
+The Rust standard library: MIT OR Apache-2.0, and the licences of what it contains;\n  {std}\n\n\
+wasisocket and the Rust crates linked with it; texts in {FOLDER}/crates/:\n{crates}",
+        version = inputs.source.version,
+        libc = place(
+            has_libc,
+            "wasi-libc/",
+            "https://github.com/WebAssembly/wasi-libc/blob/main/LICENSE"
+        ),
+        runtime = place(
+            has_runtime,
+            "compiler-rt/",
+            "https://github.com/llvm/llvm-project/blob/main/compiler-rt/LICENSE.TXT"
+        ),
+        std = place(has_std, "rust-std/", RUST_COPYRIGHT),
+    );
+    fs::write(folder.join(NOTICE), notice).context("cannot write the notice")
+}
+
+/// Writes LICENSES/ and NOTICE.txt beside the `wasisocket` command.
+pub(crate) fn beside_host(build: &Build, package: &str, folder: &Path) -> Result<()> {
+    let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
+    let target = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("rustc -vV names no host")?;
+    let mut sysroot = std::process::Command::new("rustc");
+    let sysroot = process::output(sysroot.args(["--print", "sysroot"]))?;
+    let has_std = rust_std(Path::new(&sysroot), folder)?;
+    let crates = crates(build, package, Path::new("rustc"), target, folder)?;
+    let notice = format!(
+        "wasisocket is made of the works below. Keep this file and the folder {FOLDER}/ with it \
+when you\npass it on.\n\nWasmtime and the other Rust crates linked into it; texts in \
+{FOLDER}/crates/:\n{crates}\nThe Rust standard library: MIT OR Apache-2.0, and the licences of \
+what it contains;\n  {std}\n",
+        std = place(has_std, "rust-std/", RUST_COPYRIGHT),
+    );
+    fs::write(folder.join(NOTICE), notice).context("cannot write the notice")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, kind: &str) -> String {
+        format!(
+            r#"{{"id":"{name}","name":"{name}","version":"1.0.0","license":null,
+            "manifest_path":"/{name}/Cargo.toml","source":null,"targets":[{{"kind":["{kind}"]}}]}}"#
+        )
+    }
+
+    #[test]
+    fn only_linked_packages_count() {
+        let packages = ["root", "used", "build-only"].map(|name| package(name, "lib"));
+        let text = format!(
+            r#"{{"packages":[{},{}],"resolve":{{"nodes":[{{"id":"root","deps":[
+            {{"pkg":"used","dep_kinds":[{{"kind":null}}]}},
+            {{"pkg":"build-only","dep_kinds":[{{"kind":"build"}}]}},
+            {{"pkg":"macro","dep_kinds":[{{"kind":null}}]}}]}}]}}}}"#,
+            packages.join(","),
+            package("macro", "proc-macro"),
+        );
+        let metadata: Metadata = serde_json::from_str(&text).unwrap();
+        let found = linked(&metadata, "root").unwrap();
+        let names: Vec<&str> = found.iter().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["root", "used"]);
+    }
+
+    #[test]
+    fn licence_files_are_known_by_name() {
+        for name in [
+            "LICENSE",
+            "license-mit",
+            "COPYING.txt",
+            "Unlicense",
+            "NOTICE",
+        ] {
+            assert!(is_licence(name), "{name}");
+        }
+        assert!(!is_licence("README.md"));
+    }
+}

@@ -1,0 +1,58 @@
+//! `cargo xtask lint`: formatting, clippy for both targets, licences and advisories.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::build::Build;
+use crate::guest;
+use crate::process;
+use crate::rust_target;
+
+/// The packages that are compiled for the guest.
+const GUEST: &[&str] = &[guest::PACKAGE, "wasisocket-posix", "wasisocket-abi"];
+
+/// The database of advisories is a git repository, which may be out of reach.
+const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn lint(build: &Build) -> Result<()> {
+    process::visible(build.cargo("fmt").args(["--all", "--check"]))?;
+
+    let mut native = build.cargo("clippy");
+    native
+        .args(["--release", "--locked", "--workspace", "--all-targets"])
+        // PyO3 builds for this machine only beside a Python that it can link.
+        .args(["--exclude", guest::PACKAGE])
+        .args(["--", "-D", "warnings"]);
+    process::visible(&mut native)?;
+
+    let target = &build.pins.rust.target;
+    match rust_target::existing(build)?.filter(|rust| !rust.build_std) {
+        Some(rust) => {
+            let mut guest = rust.cargo(build, "clippy");
+            guest.args(["--release", "--locked"]);
+            for package in GUEST {
+                guest.args(["--package", package]);
+            }
+            process::visible(guest.args(["--", "-D", "warnings"]))?;
+        }
+        None => eprintln!("skipped: clippy for {target}, whose standard library is not installed"),
+    }
+
+    if process::find("cargo-deny").is_none() {
+        eprintln!(
+            "skipped: licences and advisories, for which `cargo install cargo-deny` is needed"
+        );
+        return Ok(());
+    }
+    let mut deny = build.cargo("deny");
+    process::visible(deny.args(["check", "licenses", "bans", "sources"]))?;
+    let mut fetch = build.cargo("deny");
+    match process::quiet_within(fetch.args(["fetch", "db"]), ADVISORIES_LIMIT) {
+        Ok(()) => process::visible(build.cargo("deny").args(["check", "advisories"])),
+        Err(error) => {
+            eprintln!("skipped: advisories, whose database cannot be fetched: {error:#}");
+            Ok(())
+        }
+    }
+}

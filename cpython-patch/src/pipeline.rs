@@ -1,0 +1,87 @@
+//! The order of the steps.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::build::Build;
+use crate::cpython::{self, BuildPython, WasmBuild};
+use crate::distribution::{self, Inputs};
+use crate::guest::{self, Guest};
+use crate::host;
+use crate::progress::Stage;
+use crate::sdk::{self, Sdk};
+use crate::source;
+
+/// The steps of [`python`].
+pub(crate) const PYTHON: &[Stage] = &[
+    Stage::Sdk,
+    Stage::Source,
+    Stage::BuildPython,
+    Stage::Guest,
+    Stage::Wasm,
+    Stage::Distribution,
+];
+
+/// What the steps up to the distribution made.
+pub(crate) struct Python {
+    pub(crate) sdk: Sdk,
+    pub(crate) native: BuildPython,
+    pub(crate) guest: Guest,
+    pub(crate) wasm: WasmBuild,
+    /// The distribution's folder.
+    pub(crate) folder: PathBuf,
+}
+
+/// Everything that a guest needs inside.
+pub(crate) fn python(build: &Build) -> Result<Python> {
+    let sdk = sdk::ensure(build).context("the WASI SDK")?;
+    let source = source::ensure(build).context("CPython's source")?;
+    let native = cpython::build_python(build, &source).context("the build-python")?;
+    let guest = guest::ensure(build).context("libwasisocket.a")?;
+    let wasm = cpython::wasm(build, &source, &native, &sdk, &guest.default)
+        .context("CPython for wasm32-wasip1")?;
+    let folder = distribution::ensure(
+        build,
+        &Inputs {
+            source: &source,
+            native: &native,
+            wasm: &wasm,
+            guest: &guest,
+            sdk: &sdk,
+        },
+    )
+    .context("python.wasm")?;
+    Ok(Python {
+        sdk,
+        native,
+        guest,
+        wasm,
+        folder,
+    })
+}
+
+/// Also the command that runs it, at the same time: the two have no step in common.
+pub(crate) fn everything(build: &Build) -> Result<(Python, PathBuf)> {
+    let python_ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let host = scope.spawn(|| {
+            let host = host::ensure(build).context("the wasisocket command");
+            if !python_ended.load(Ordering::Relaxed) {
+                build.progress.tell_failure(&host);
+            }
+            host
+        });
+        let python = python(build);
+        python_ended.store(true, Ordering::Relaxed);
+        if !host.is_finished() {
+            build.progress.tell_failure(&python);
+        }
+        let host = match host.join() {
+            Ok(host) => host,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        Ok((python?, host?))
+    })
+}

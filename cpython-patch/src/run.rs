@@ -1,0 +1,77 @@
+//! `cargo xtask run`: the user's program in the guest, or the demo.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::build::Build;
+use crate::pipeline;
+
+const DEMO: &str = "tests/programs/demo.py";
+
+/// `wasisocket run` with the distribution, unless its arguments name another.
+fn wasisocket(command: &Path, python: &Path) -> Command {
+    let mut wasisocket = Command::new(command);
+    wasisocket.arg("run").env("WASISOCKET_PYTHON", python);
+    wasisocket
+}
+
+/// Runs `args` in place of this process, so that signals and the exit status are the guest's.
+pub(crate) fn with_args(build: &Build, args: &[OsString]) -> Result<ExitCode> {
+    let (python, command) = pipeline::everything(build)?;
+    let error = wasisocket(&command, &python.folder).args(args).exec();
+    Err(error).with_context(|| format!("cannot run {}", command.display()))
+}
+
+/// Lets a guest fetch a page from an HTTP server in this process.
+pub(crate) fn demo(build: &Build) -> Result<ExitCode> {
+    let (python, command) = pipeline::everything(build)?;
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
+    let port = listener.local_addr()?.port();
+    // Ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = answer(stream);
+        }
+    });
+    let grant = format!("--allow-net=localhost:{port}");
+    eprintln!("$ wasisocket run {grant} {DEMO} {port}");
+    let status = wasisocket(&command, &python.folder)
+        .args([OsStr::new(&grant), build.checkout(DEMO).as_os_str()])
+        .arg(port.to_string())
+        .status()
+        .with_context(|| format!("cannot run {}", command.display()))?;
+    if status.success() {
+        println!("\nWhat to try next:");
+        println!("  cargo xtask run --allow-net=HOST:PORT my.py   your own program, with a grant");
+        println!(
+            "  cargo xtask run -c 'import wasisocket as w; w.create_connection((\"127.0.0.1\", 80))'"
+        );
+        println!("                                                the same without one: denied");
+        println!("  cargo xtask test                              all tests");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Reads one request and answers it.
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut request = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while request.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let body = "Hello from a server outside the sandbox.\n";
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(response.as_bytes())
+}

@@ -1,0 +1,172 @@
+//! A Rust compiler for the guest, with the standard library of wasm32-wasip1 or its source.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt;
+use crate::build::Build;
+use crate::process;
+use crate::progress::Step;
+
+/// rustup has been seen to wait for minutes where its server is out of reach.
+const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A compiler that can build for the target.
+pub(crate) struct RustTarget {
+    pub(crate) rustc: PathBuf,
+    /// What `rustc -vV` says.
+    pub(crate) version: String,
+    /// The standard library must be compiled too.
+    pub(crate) build_std: bool,
+}
+
+impl RustTarget {
+    /// `cargo` with this compiler and what its way of building needs.
+    pub(crate) fn cargo(&self, build: &Build, subcommand: &str) -> Command {
+        let mut cargo = build.cargo(subcommand);
+        cargo
+            .arg("--target")
+            .arg(&build.pins.rust.target)
+            .env("RUSTC", &self.rustc);
+        if self.build_std {
+            // Stable compilers refuse -Z without this; the source matches the compiler.
+            cargo
+                .env("RUSTC_BOOTSTRAP", "1")
+                .arg("-Zbuild-std=std,panic_abort");
+        }
+        cargo
+    }
+
+    /// The first line of the version, and the way.
+    pub(crate) fn origin(&self) -> String {
+        let name = self.version.lines().next().unwrap_or("rustc");
+        if self.build_std {
+            format!("{name}, its standard library from source")
+        } else {
+            name.to_owned()
+        }
+    }
+
+    /// Where the compiler is installed.
+    pub(crate) fn sysroot(&self) -> Result<PathBuf> {
+        sysroot(&self.rustc)
+    }
+
+    /// `rustc`, if it can build for the target.
+    fn of(build: &Build, rustc: &Path) -> Result<Option<Self>> {
+        let version = process::output(Command::new(rustc).arg("-vV"))?;
+        let build_std = if has_std(build, rustc) {
+            false
+        } else if sysroot(rustc)?
+            .join("lib/rustlib/src/rust/library/Cargo.lock")
+            .is_file()
+        {
+            true
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            rustc: rustc.to_owned(),
+            version,
+            build_std,
+        }))
+    }
+}
+
+fn sysroot(rustc: &Path) -> Result<PathBuf> {
+    process::output(Command::new(rustc).args(["--print", "sysroot"])).map(PathBuf::from)
+}
+
+fn has_std(build: &Build, rustc: &Path) -> bool {
+    let mut command = Command::new(rustc);
+    command.args([
+        "--print",
+        "target-libdir",
+        "--target",
+        &build.pins.rust.target,
+    ]);
+    let Ok(folder) = process::output(&mut command) else {
+        return false;
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
+    })
+}
+
+/// The compiler to use if nothing is installed for it.
+pub(crate) fn existing(build: &Build) -> Result<Option<RustTarget>> {
+    let target = &build.pins.rust.target;
+    if let Some(rustc) = build.options.rustc() {
+        let found = RustTarget::of(build, rustc)?;
+        if found.is_none() {
+            bail!(
+                "{} has neither the standard library of {target} nor its source: run \
+                 `rustup target add {target}`, or name another compiler with --rustc PATH",
+                rustc.display()
+            );
+        }
+        return Ok(found);
+    }
+    // A standard library that is there comes before one to compile.
+    let found = RustTarget::of(build, Path::new("rustc"))?;
+    if found.as_ref().is_some_and(|found| !found.build_std) {
+        return Ok(found);
+    }
+    let debian = Path::new(&build.pins.rust.debian_rustc);
+    if !debian.is_file() {
+        return Ok(found);
+    }
+    Ok(RustTarget::of(build, debian)?.or(found))
+}
+
+/// The compiler to use, with what it lacks installed.
+pub(crate) fn ensure(build: &Build, step: &Step) -> Result<RustTarget> {
+    let found = existing(build)?;
+    let own = found.as_ref().is_some_and(|found| {
+        // A library to compile with the user's compiler is second to one that rustup has ready.
+        !found.build_std || found.rustc != Path::new("rustc")
+    });
+    if let Some(found) = found.filter(|_| own || build.options.no_install) {
+        return Ok(found);
+    }
+    let pins = &build.pins.rust;
+    let mut tried = Vec::new();
+    if build.options.no_install {
+        tried.push("--no-install was given".to_owned());
+    } else {
+        if let Err(error) = add_with_rustup(build, step) {
+            tried.push(format!("rustup: {error:#}"));
+        }
+        if let Some(found) = existing(build)? {
+            return Ok(found);
+        }
+        let why = format!("no Rust standard library for {}", pins.target);
+        if let Err(error) = apt::install(build, step, &pins.debian_packages, &why) {
+            tried.push(format!("Debian packages: {error:#}"));
+        }
+        if let Some(found) = existing(build)? {
+            return Ok(found);
+        }
+    }
+    bail!(
+        "no Rust compiler for {}: run `rustup target add {0}`, or name one with --rustc PATH.\n{}",
+        pins.target,
+        tried.join("\n")
+    )
+}
+
+fn add_with_rustup(build: &Build, step: &Step) -> Result<()> {
+    let rustup = process::find("rustup").context("not found in PATH")?;
+    step.note(&format!("adding {} with rustup", build.pins.rust.target));
+    let mut command = Command::new(rustup);
+    command.args(["target", "add", &build.pins.rust.target]);
+    process::run_within(step, &mut command, Some(RUSTUP_LIMIT))
+}

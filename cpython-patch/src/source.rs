@@ -1,0 +1,300 @@
+//! CPython's source: the user's tree or archive, or the pinned release from Debian or python.org.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt::{self, OtherSuite};
+use crate::build::Build;
+use crate::cache::{Key, KeyBuilder};
+use crate::fetch;
+use crate::progress::{Stage, Step, human_bytes};
+use crate::tree;
+
+const NAME: &str = "source";
+
+/// A pristine source tree in the cache.
+pub(crate) struct Source {
+    pub(crate) folder: PathBuf,
+    pub(crate) key: Key,
+    pub(crate) version: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    pub(crate) micro: u32,
+}
+
+impl Version {
+    /// `3.13`, which names the library's folder.
+    pub(crate) fn short(self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+
+    /// Reads Include/patchlevel.h.
+    fn of_tree(folder: &Path) -> Result<Self> {
+        let header = folder.join("Include/patchlevel.h");
+        let text = fs::read_to_string(&header).with_context(|| {
+            format!(
+                "{} is no CPython source tree: cannot read {}",
+                folder.display(),
+                header.display()
+            )
+        })?;
+        Self::of_header(&text).with_context(|| format!("no version in {}", header.display()))
+    }
+
+    fn of_header(text: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let mut lines = text.lines().map(str::split_whitespace);
+            lines.find_map(|mut words| {
+                let found = words.next() == Some("#define") && words.next() == Some(name);
+                found.then(|| words.next()?.parse().ok()).flatten()
+            })
+        };
+        Some(Self {
+            major: value("PY_MAJOR_VERSION")?,
+            minor: value("PY_MINOR_VERSION")?,
+            micro: value("PY_MICRO_VERSION")?,
+        })
+    }
+
+    /// Refuses what is older than `minimum`, such as `3.13`.
+    fn check(self, minimum: &str) -> Result<Self> {
+        let numbers: Vec<u32> = minimum.split('.').flat_map(str::parse).collect();
+        let old = match numbers[..] {
+            [major, minor] => (self.major, self.minor) < (major, minor),
+            _ => bail!("cpython.minimum in cpython-patch/pins.toml is not of the form 3.13"),
+        };
+        if old {
+            bail!("CPython {self} is too old: {minimum} or later is needed");
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
+    }
+}
+
+/// Where the source comes from, with the content that makes its key.
+enum Input {
+    Tree { folder: PathBuf, content: Key },
+    Archive { file: PathBuf, sha256: String },
+    Pinned,
+}
+
+impl Input {
+    fn chosen(build: &Build) -> Result<Self> {
+        let Some(path) = build.options.cpython() else {
+            return Ok(Self::Pinned);
+        };
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("cannot find --cpython {}", path.display()))?;
+        if path.is_dir() {
+            Version::of_tree(&path)?.check(&build.pins.cpython.minimum)?;
+            let content = KeyBuilder::new("tree").tree(&path, is_source)?.finish();
+            Ok(Self::Tree {
+                folder: path,
+                content,
+            })
+        } else {
+            let sha256 = fetch::sha256(&path)?;
+            Ok(Self::Archive { file: path, sha256 })
+        }
+    }
+
+    fn key(&self, build: &Build) -> Key {
+        let key = KeyBuilder::new("source 1");
+        match self {
+            Self::Tree { content, .. } => key.key("tree", content),
+            Self::Archive { sha256, .. } => key.text("archive", sha256),
+            Self::Pinned => key.text("archive", &build.pins.cpython.sha256),
+        }
+        .finish()
+    }
+}
+
+/// Leaves out version control and what an earlier build left in a user's tree: CPython refuses to
+/// build elsewhere from a tree that was built in.
+fn is_source(path: &Path) -> bool {
+    const TOP: &[&str] = &[
+        ".git",
+        "Makefile",
+        "Makefile.pre",
+        "build",
+        "config.log",
+        "config.status",
+        "cross-build",
+        "platform",
+        "pybuilddir.txt",
+        "pyconfig.h",
+        "Modules/Setup.bootstrap",
+        "Modules/Setup.local",
+        "Modules/Setup.stdlib",
+        "Modules/config.c",
+        "Modules/ld_so_aix",
+    ];
+    let product = path
+        .extension()
+        .is_some_and(|e| ["a", "o", "pyc", "so"].iter().any(|product| e == *product));
+    let frozen =
+        path.starts_with("Python/frozen_modules") && path.extension() == Some("h".as_ref());
+    !(product
+        || frozen
+        || path.ends_with("__pycache__")
+        || TOP.iter().any(|name| path == Path::new(name)))
+}
+
+/// The source tree, if it was unpacked before.
+pub(crate) fn existing(build: &Build) -> Result<Option<Source>> {
+    let key = Input::chosen(build)?.key(build);
+    match build.cache.published(NAME, &key) {
+        Some(folder) => opened(folder, key).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn opened(folder: PathBuf, key: Key) -> Result<Source> {
+    let version = Version::of_tree(&folder)?;
+    Ok(Source {
+        folder,
+        key,
+        version,
+    })
+}
+
+/// Unpacks or copies the source tree.
+pub(crate) fn ensure(build: &Build) -> Result<Source> {
+    let input = Input::chosen(build)?;
+    let key = input.key(build);
+    if let Some(folder) = build.cache.published(NAME, &key) {
+        let source = opened(folder, key)?;
+        let what = format!("CPython {}", source.version);
+        build.progress.up_to_date(Stage::Source, &what);
+        return Ok(source);
+    }
+    let step = build
+        .progress
+        .begin(Stage::Source, NAME, &key, &build.cache)?;
+    let minimum = &build.pins.cpython.minimum;
+    let folder = build.cache.publish(NAME, &key, &step, |folder| {
+        match &input {
+            Input::Tree { folder: from, .. } => {
+                step.note(&format!("copying {}", from.display()));
+                tree::copy(from, folder, &is_source)?;
+            }
+            Input::Archive { file, .. } => {
+                step.note(&format!("unpacking {}", file.display()));
+                unpack(build, &step, file, folder)?;
+            }
+            Input::Pinned => {
+                let file = pinned(build, &step)?;
+                unpack(build, &step, &file, folder)?;
+            }
+        }
+        Version::of_tree(folder)?.check(minimum).map(drop)
+    })?;
+    let source = opened(folder, key)?;
+    step.note(&format!("using CPython {}", source.version));
+    step.done();
+    Ok(source)
+}
+
+fn unpack(build: &Build, step: &Step, archive: &Path, folder: &Path) -> Result<()> {
+    let mut commands = vec!["tar"];
+    if archive.extension() == Some("xz".as_ref()) {
+        commands.push("xz");
+    }
+    apt::require(build, step, &commands)?;
+    fetch::unpack(step, archive, folder)
+}
+
+/// The pinned release archive.
+fn pinned(build: &Build, step: &Step) -> Result<PathBuf> {
+    let pin = &build.pins.cpython;
+    let _lock = build.cache.lock("downloads", step)?;
+    let downloads = build.cache.folder("downloads")?;
+    if let Some(path) = fetch::present(&downloads, &pin.debian_file, &pin.sha256)? {
+        return Ok(path);
+    }
+    let target = downloads.join(&pin.debian_file);
+    let size = human_bytes(pin.size);
+    step.note(&format!("fetching CPython {} ({size})", pin.version));
+    let debian = || {
+        let suite = OtherSuite::open(build, step)?;
+        let scratch = build.cache.folder("apt/packages")?;
+        suite.source(step, &pin.debian_source, &scratch)?;
+        fetch::accept(&scratch.join(&pin.debian_file), &target, &pin.sha256)
+    };
+    let Err(debian) = debian() else {
+        return Ok(target);
+    };
+    step.note("not from Debian's source package: trying python.org");
+    fetch::download(step, &pin.url, &target, &pin.sha256).with_context(|| {
+        format!(
+            "no source of CPython {}: give a source tree or archive of {} or later with \
+             --cpython DIR|TARBALL, or make one of these possible.\n\
+             Debian's source package: {debian:#}\nThe release archive",
+            pin.version, pin.minimum
+        )
+    })?;
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "\
+/* Version parsed out into numeric values */
+#define PY_MAJOR_VERSION        3
+#define PY_MINOR_VERSION        14
+#define PY_MICRO_VERSION        2
+#define PY_RELEASE_SERIAL       0
+";
+
+    #[test]
+    fn version_is_read_from_patchlevel() {
+        let version = Version::of_header(HEADER).unwrap();
+        assert_eq!(version.to_string(), "3.14.2");
+        assert_eq!(version.short(), "3.14");
+        assert_eq!(Version::of_header("#define PY_MAJOR_VERSION 3"), None);
+    }
+
+    #[test]
+    fn versions_before_the_minimum_are_refused() {
+        let version = Version::of_header(HEADER).unwrap();
+        assert!(version.check("3.13").is_ok());
+        let text = version.check("3.15").unwrap_err().to_string();
+        assert_eq!(text, "CPython 3.14.2 is too old: 3.15 or later is needed");
+    }
+
+    #[test]
+    fn products_of_an_earlier_build_are_no_source() {
+        for product in [
+            ".git",
+            "Makefile",
+            "Modules/a.o",
+            "Lib/__pycache__",
+            "cross-build",
+        ] {
+            assert!(!is_source(Path::new(product)), "{product}");
+        }
+        for source in [
+            "Doc/Makefile",
+            "Lib/os.py",
+            "Modules/Setup",
+            "Lib/test/build",
+        ] {
+            assert!(is_source(Path::new(source)), "{source}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `_wasisocket`: the low-level Python module. Parse, call, convert; nothing else.
+//!
+//! It speaks the ABI's numbers (`AF_INET6` is 10), and raises OSError with the guest's errno.
+//! The calls themselves are in `wasisocket-posix`.
+
+// Nothing in here may abort the guest: what could panic does not compile.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod arguments;
+mod buffer;
+mod error;
+mod functions;
+
+use pyo3::pymodule;
+
+/// TCP and UDP over the host's sockets, one function a call, all of them blocking.
+///
+/// Families, types and handles are the host's numbers, not those of the socket module.
+/// Errors are OSError, by errno: PermissionError where no grant of the host covers the call.
+#[pymodule]
+mod _wasisocket {
+    use wasisocket_abi as abi;
+
+    #[pymodule_export]
+    const AF_INET: u32 = abi::AF_INET;
+    #[pymodule_export]
+    const AF_INET6: u32 = abi::AF_INET6;
+    #[pymodule_export]
+    const SOCK_STREAM: u32 = abi::SOCK_STREAM;
+    #[pymodule_export]
+    const SOCK_DGRAM: u32 = abi::SOCK_DGRAM;
+
+    #[pymodule_export]
+    use crate::functions::{
+        sock_close, sock_connect, sock_open, sock_recv, sock_recv_into, sock_resolve, sock_send,
+    };
+}

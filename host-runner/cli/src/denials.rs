@@ -1,0 +1,32 @@
+//! Denials on standard error.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use wasisocket_host::Denial;
+
+/// Most different lines that one run prints: a guest decides how many denials there are.
+const LINES_MAX: usize = 100;
+
+/// Prints each different denial once.
+#[derive(Debug, Default)]
+pub(crate) struct DenialLines(Mutex<HashSet<String>>);
+
+impl DenialLines {
+    pub(crate) fn print(&self, denial: &Denial) {
+        let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.len() > LINES_MAX {
+            return;
+        }
+        let line = denial.to_string();
+        if printed.contains(&line) {
+            return;
+        }
+        if printed.len() == LINES_MAX {
+            eprintln!("wasisocket: further denials are not printed");
+        } else {
+            eprintln!("wasisocket: {line}");
+        }
+        printed.insert(line);
+    }
+}

@@ -1,0 +1,99 @@
+//! `--dir HOST[::GUEST][:ro]`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use wasmtime::Result;
+use wasmtime::error::Context as _;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+/// A folder that the guest may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folder {
+    host: PathBuf,
+    guest: String,
+    read_only: bool,
+}
+
+impl Folder {
+    /// Does the guest see it as `/`, which is also where its relative paths begin?
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.guest.as_str(), "/" | "." | "./")
+    }
+
+    pub(crate) fn open(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
+        let perms = if self.read_only {
+            FsPerms::ReadOnly
+        } else {
+            FsPerms::ReadWrite
+        };
+        wasi.preopened_dir(&self.host, &self.guest, perms)
+            .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))?;
+        Ok(())
+    }
+}
+
+impl FromStr for Folder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (paths, read_only) = match text.strip_suffix(":ro") {
+            Some(paths) => (paths, true),
+            None => (text, false),
+        };
+        let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
+        if host.is_empty() || guest.is_empty() {
+            return Err("write HOST, HOST::GUEST or HOST::GUEST:ro".into());
+        }
+        Ok(Self {
+            host: host.into(),
+            guest: guest.into(),
+            read_only,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Folder;
+
+    fn parse(text: &str) -> (String, String, bool) {
+        let folder: Folder = text.parse().unwrap();
+        (
+            folder.host.display().to_string(),
+            folder.guest,
+            folder.read_only,
+        )
+    }
+
+    #[test]
+    fn guest_path_is_the_hosts_unless_given() {
+        assert_eq!(parse("data"), ("data".into(), "data".into(), false));
+        assert_eq!(parse("data:ro"), ("data".into(), "data".into(), true));
+        assert_eq!(
+            parse("/srv/data::/data"),
+            ("/srv/data".into(), "/data".into(), false)
+        );
+        assert_eq!(parse(".::/data:ro"), (".".into(), "/data".into(), true));
+    }
+
+    #[test]
+    fn missing_paths_are_errors() {
+        for text in ["", ":ro", "::", "::/data", "data::"] {
+            assert!(text.parse::<Folder>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn root_is_known_by_its_spellings() {
+        for (text, root) in [
+            (".", true),
+            ("./", true),
+            ("x::/", true),
+            ("x", false),
+            ("x::/x", false),
+        ] {
+            assert_eq!(text.parse::<Folder>().unwrap().is_root(), root, "{text}");
+        }
+    }
+}

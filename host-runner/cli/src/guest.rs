@@ -1,0 +1,83 @@
+//! One guest: its store, its imports, and how it ends.
+
+use std::thread;
+
+use wasisocket_host::{SocketsCtx, add_to_linker};
+use wasmtime::error::Context as _;
+use wasmtime::{
+    Engine, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder, format_err,
+};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+
+use crate::engine::NATIVE_STACK;
+
+/// The exit status of a guest that trapped: that of a process that abort(3) ended.
+const TRAPPED: u8 = 134;
+
+/// All that one guest has.
+pub(crate) struct Guest {
+    wasi: WasiP1Ctx,
+    sockets: SocketsCtx,
+    limits: StoreLimits,
+}
+
+impl Guest {
+    pub(crate) fn new(wasi: WasiP1Ctx, sockets: SocketsCtx, max_memory: Option<usize>) -> Self {
+        let mut limits = StoreLimitsBuilder::new();
+        if let Some(max_memory) = max_memory {
+            limits = limits.memory_size(max_memory);
+        }
+        Self {
+            wasi,
+            sockets,
+            limits: limits.build(),
+        }
+    }
+}
+
+/// Every import that this host provides.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.wasi)?;
+    // preview1's own sock_send and sock_recv give way to ours.
+    linker.allow_shadowing(true);
+    add_to_linker(&mut linker, |guest: &mut Guest| &mut guest.sockets)?;
+    linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+/// Runs a command to its end and returns its exit status.
+///
+/// # Errors
+/// The module cannot be instantiated here.
+pub(crate) fn run(module: Module, guest: Guest) -> Result<u8> {
+    // A thread of its own, for the size of its stack.
+    thread::Builder::new()
+        .name("guest".into())
+        .stack_size(NATIVE_STACK)
+        .spawn(move || start(&module, guest))
+        .context("cannot start the guest's thread")?
+        .join()
+        .map_err(|_| format_err!("the host panicked: this is a bug of wasisocket"))?
+}
+
+fn start(module: &Module, guest: Guest) -> Result<u8> {
+    let mut store = Store::new(module.engine(), guest);
+    store.limiter(|guest| &mut guest.limits);
+    let instance = linker(module.engine())?
+        .instantiate(&mut store, module)
+        .context("this module does not run here: `wasisocket doctor` says why")?;
+    let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+    let Err(error) = start.call(&mut store, ()) else {
+        return Ok(0);
+    };
+    match error.downcast_ref::<I32Exit>() {
+        // Eight bits, as waitpid(2) passes on.
+        Some(I32Exit(status)) => Ok((status & 0xff) as u8),
+        None => {
+            eprintln!("wasisocket: the guest trapped: {error:?}");
+            Ok(TRAPPED)
+        }
+    }
+}

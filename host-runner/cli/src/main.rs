@@ -1,0 +1,55 @@
+//! The command `wasisocket`: runs Python for WASI with sockets, under grants.
+
+#![forbid(unsafe_code)]
+
+mod denials;
+mod doctor;
+mod engine;
+mod folders;
+mod guest;
+mod limits;
+mod python;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Python in WebAssembly with sockets. It reaches nothing that you do not grant.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a script, a module or a line of Python; the exit status is the guest's
+    #[command(after_help = run::AFTER_HELP)]
+    Run(Box<run::RunArgs>),
+    /// Tell whether a python.wasm will run here, and what to do if not
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct DoctorArgs {
+    /// A python.wasm or its folder [default: WASISOCKET_PYTHON]
+    #[arg(value_name = "PYTHON_WASM", env = python::PYTHON_VARIABLE)]
+    python: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::Doctor(args) => doctor::doctor(args.python.as_deref()),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("wasisocket: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The wasmtime side of wasisocket: sockets for WebAssembly guests, under grants.
+//!
+//! A [`SocketsCtx`] is all that one guest has: its [`Policy`], its open sockets, what it looked up.
+//! There are no globals; two stores in one process share nothing. [`add_to_linker`] supplies the
+//! imports, as [`wasisocket_abi`] describes them.
+//!
+//! ```
+//! use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
+//! use wasmtime::{Engine, Linker, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::new().allow("example.com:443")?.allow("127.0.0.1:8000")?;
+//!
+//! let engine = Engine::default();
+//! let mut linker = Linker::new(&engine);
+//! // With WASI: call wasmtime_wasi's add_to_linker_sync first, and allow_shadowing(true) before this,
+//! // because preview1 has functions of its own named sock_send and sock_recv.
+//! add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets)?;
+//! let mut store = Store::new(&engine, SocketsCtx::builder(policy).build());
+//! # let module = wasmtime::Module::new(&engine, b"\0asm\x01\0\0\0")?;
+//! linker.instantiate(&mut store, &module)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where a `send()` goes: [`linker`](add_to_linker) reads the arguments, `guest_memory` turns pointer
+//! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and
+//! `sockets::socket` makes the system call on guest memory itself.
+
+#![forbid(unsafe_code)]
+
+mod ctx;
+mod errno;
+mod guest_memory;
+mod linker;
+mod policy;
+mod sockets;
+
+pub use ctx::{MAX_SOCKETS_DEFAULT, SocketsCtx, SocketsCtxBuilder};
+pub use linker::add_to_linker;
+pub use policy::{Denial, Operation, Policy, RuleError};

@@ -1,0 +1,133 @@
+//! The imports: read guest memory, call, write back.
+
+use std::net::SocketAddr;
+
+use wasisocket_abi::{
+    CORE_ADDR_LEN, CORE_MODULE, CoreSocketAddr, Errno, HOST_NAME_MAX, IO_MAX, RESOLVE_MAX,
+};
+use wasmtime::{Caller, Extern, Linker, Result, bail};
+
+use crate::SocketsCtx;
+use crate::guest_memory::GuestMemory;
+
+/// Defines the core six imports. They block the calling thread.
+///
+/// `get` finds the sockets in the store's data. Where wasmtime-wasi's preview1 is in the same linker,
+/// add it first and call `linker.allow_shadowing(true)` before this: preview1 has a `sock_send` and a
+/// `sock_recv` of its own.
+///
+/// A guest must export its memory as `memory`; one that does not is trapped at its first call.
+///
+/// # Errors
+/// A name is defined already, and shadowing is not allowed.
+pub fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_open",
+        move |caller: Caller<'_, T>, family: u32, kind: u32, handle_out: u32| {
+            call(caller, get, |memory, sockets| {
+                let out = memory.out(handle_out)?;
+                memory.put(out, sockets.open(family, kind)?)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_resolve",
+        move |caller: Caller<'_, T>,
+              name: u32,
+              name_len: u32,
+              port: u32,
+              entries: u32,
+              max_entries: u32,
+              count_out: u32| {
+            call(caller, get, |memory, sockets| {
+                let out = memory.out(count_out)?;
+                let port = u16::try_from(port).map_err(|_| Errno::EINVAL)?;
+                // All the room that the guest says it has must be there, even what is not needed.
+                let room = max_entries
+                    .checked_mul(CORE_ADDR_LEN as u32)
+                    .ok_or(Errno::EFAULT)?;
+                memory.slice(entries, room)?;
+                if name_len as usize > HOST_NAME_MAX {
+                    return Err(Errno::ENAMETOOLONG);
+                }
+                let addresses = sockets.resolve(memory.slice(name, name_len)?)?;
+                let max = RESOLVE_MAX.min(max_entries as usize);
+                let count = addresses.len().min(max);
+                let places = memory
+                    .slice_mut(entries, room)?
+                    .chunks_exact_mut(CORE_ADDR_LEN);
+                for (place, ip) in places.zip(addresses.into_iter().take(max)) {
+                    place.copy_from_slice(
+                        &CoreSocketAddr::from(SocketAddr::new(ip, port)).to_bytes(),
+                    );
+                }
+                memory.put(out, count as u32)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_connect",
+        move |caller: Caller<'_, T>, handle: u32, address: u32| {
+            call(caller, get, |memory, sockets| {
+                let address = CoreSocketAddr::from_bytes(memory.array(address)?);
+                sockets.connect(handle, address.try_into()?)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_send",
+        move |caller: Caller<'_, T>, handle: u32, data: u32, length: u32, sent_out: u32| {
+            call(caller, get, |memory, sockets| {
+                let out = memory.out(sent_out)?;
+                let data = memory.slice(data, length)?;
+                let sent = sockets.send(handle, data.get(..IO_MAX).unwrap_or(data))?;
+                memory.put(out, sent as u32)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_recv",
+        move |caller: Caller<'_, T>, handle: u32, buffer: u32, length: u32, received_out: u32| {
+            call(caller, get, |memory, sockets| {
+                let out = memory.out(received_out)?;
+                memory.slice(buffer, length)?;
+                let buffer = memory.slice_mut(buffer, length.min(IO_MAX as u32))?;
+                let received = sockets.recv(handle, buffer)?;
+                memory.put(out, received as u32)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        CORE_MODULE,
+        "sock_close",
+        move |caller: Caller<'_, T>, handle: u32| {
+            call(caller, get, |_, sockets| sockets.close(handle))
+        },
+    )?;
+    Ok(())
+}
+
+/// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
+/// memory is trapped.
+fn call<T>(
+    mut caller: Caller<'_, T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx,
+    import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx) -> Result<(), Errno>,
+) -> Result<u32> {
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+        bail!("the guest exports no memory named \"memory\"");
+    };
+    let (bytes, data) = memory.data_and_store_mut(&mut caller);
+    match import(&mut GuestMemory(bytes), get(data)) {
+        Ok(()) => Ok(0),
+        Err(errno) => Ok(errno.0),
+    }
+}

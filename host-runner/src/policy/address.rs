@@ -1,0 +1,174 @@
+//! What kind of address an address is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// The address that the kernel would reach: IPv4 out of its IPv6 mapping (RFC 4291, 2.5.5.2), and
+/// loopback for the unspecified address, which Linux takes as a destination.
+pub(super) fn effective(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
+    let [a, b, c, d, e, f, g, h] = segments;
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+}
+
+/// IANA's IPv4 special-purpose registry (RFC 6890), and multicast.
+const SPECIAL_V4: [Ipv4Net; 14] = [
+    v4(0, 0, 0, 0, 8),       // "this network", RFC 791
+    v4(10, 0, 0, 0, 8),      // private, RFC 1918
+    v4(100, 64, 0, 0, 10),   // shared by carriers, RFC 6598
+    v4(127, 0, 0, 0, 8),     // loopback, RFC 1122
+    v4(169, 254, 0, 0, 16),  // link-local, RFC 3927; cloud metadata
+    v4(172, 16, 0, 0, 12),   // private, RFC 1918
+    v4(192, 0, 0, 0, 24),    // protocol assignments, RFC 6890
+    v4(192, 0, 2, 0, 24),    // documentation, RFC 5737
+    v4(192, 168, 0, 0, 16),  // private, RFC 1918
+    v4(198, 18, 0, 0, 15),   // benchmarking, RFC 2544
+    v4(198, 51, 100, 0, 24), // documentation, RFC 5737
+    v4(203, 0, 113, 0, 24),  // documentation, RFC 5737
+    v4(224, 0, 0, 0, 4),     // multicast, RFC 5771
+    v4(240, 0, 0, 0, 4),     // reserved and broadcast, RFC 1112
+];
+
+/// The only IPv6 addresses that are unicast on the public Internet (IANA's IPv6 address space).
+const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+
+/// What IANA's IPv6 special-purpose registry takes out of those.
+const SPECIAL_V6: [Ipv6Net; 3] = [
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments, RFC 2928; Teredo
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // documentation, RFC 3849
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation, RFC 9637
+];
+
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96); // RFC 6052
+const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16); // RFC 3056
+
+/// The IPv4 address that an IPv6 address leads to by translation or tunnel.
+pub(super) fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(ip) = ip else { return None };
+    let [_, _, b, c, d, e, .., w, x, y, z] = ip.octets();
+    if NAT64.contains(&ip) {
+        Some(Ipv4Addr::new(w, x, y, z))
+    } else if SIX_TO_FOUR.contains(&ip) {
+        Some(Ipv4Addr::new(b, c, d, e))
+    } else {
+        None
+    }
+}
+
+/// May a name lead here? True for public unicast addresses only, also behind a translation.
+pub(super) fn reachable_by_name(ip: IpAddr) -> bool {
+    if let Some(ip) = embedded_ipv4(ip) {
+        return reachable_by_name(ip.into());
+    }
+    match ip {
+        IpAddr::V4(ip) => !SPECIAL_V4.iter().any(|net| net.contains(&ip)),
+        IpAddr::V6(ip) => {
+            GLOBAL_V6.contains(&ip) && !SPECIAL_V6.iter().any(|net| net.contains(&ip))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{effective, embedded_ipv4, reachable_by_name};
+    use std::net::IpAddr;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn public_addresses_are_reachable_by_name() {
+        for text in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "192.0.1.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00::1",
+            "64:ff9b::1.1.1.1",
+            "2002:101:101::",
+        ] {
+            assert!(reachable_by_name(ip(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_hosts_own_networks_are_not() {
+        for text in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "192.0.0.170",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "fec0::1",
+            "::127.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::",
+            "2001::1",
+            "2001:db8::1",
+            "100::1",
+        ] {
+            assert!(!reachable_by_name(ip(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn effective_address_is_what_the_kernel_reaches() {
+        for (given, reached) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("::ffff:0.0.0.0", "127.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("::10.0.0.1", "::10.0.0.1"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(effective(ip(given)), ip(reached), "{given}");
+        }
+    }
+
+    #[test]
+    fn embedded_address_is_found() {
+        assert_eq!(
+            embedded_ipv4(ip("64:ff9b::192.0.2.1")).map(Into::into),
+            Some(ip("192.0.2.1"))
+        );
+        assert_eq!(
+            embedded_ipv4(ip("2002:c000:201::1")).map(Into::into),
+            Some(ip("192.0.2.1"))
+        );
+        assert_eq!(embedded_ipv4(ip("2001:db8::1")), None);
+        assert_eq!(embedded_ipv4(ip("192.0.2.1")), None);
+    }
+}

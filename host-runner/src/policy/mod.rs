@@ -1,0 +1,179 @@
+//! What a guest may reach. No sockets in here.
+
+mod address;
+mod denial;
+mod name;
+mod rule;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+pub use denial::{Denial, Operation};
+pub(crate) use name::HostName;
+pub use rule::RuleError;
+
+use address::{effective, embedded_ipv4, reachable_by_name};
+use denial::Reason;
+use rule::Rule;
+
+/// Allow and deny rules. Without any, nothing is allowed. Deny beats allow.
+///
+/// A rule is `HOST[:PORT]`, after Deno's `--allow-net`. Without a port it is for every port.
+///
+/// | HOST | covers |
+/// |---|---|
+/// | `*` | every address and every name |
+/// | `192.0.2.1`, `[2001:db8::1]` | that address |
+/// | `192.0.2.0/24`, `[2001:db8::/32]` | the addresses of that network |
+/// | `example.com` | looking that name up, and the addresses that this guest's own look-up returned |
+/// | `*.example.com` | the same for every name below `example.com`, not for `example.com` itself |
+/// | `localhost` | looking that name up, and the loopback addresses 127.0.0.0/8 and ::1 |
+///
+/// A name rule never covers addresses that are not public: loopback, private, link-local, shared,
+/// metadata, multicast and others of the IANA special-purpose registries. Whoever answers for a name
+/// could otherwise point it at the host's own network (DNS rebinding). Such an address needs a rule
+/// that names it.
+///
+/// A deny rule for a name refuses its look-up, and the addresses that it was looked up to. It cannot
+/// know that address under another name: deny the address where it must not be reached.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    allow: Vec<Rule>,
+    deny: Vec<Rule>,
+}
+
+impl Policy {
+    /// Nothing is allowed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an allow rule.
+    ///
+    /// # Errors
+    /// The rule does not follow the grammar; the error names the place and the mend.
+    pub fn allow(mut self, rule: &str) -> Result<Self, RuleError> {
+        self.allow.push(Rule::parse(rule)?);
+        Ok(self)
+    }
+
+    /// Adds a deny rule.
+    ///
+    /// # Errors
+    /// As for [`Policy::allow`].
+    pub fn deny(mut self, rule: &str) -> Result<Self, RuleError> {
+        self.deny.push(Rule::parse(rule)?);
+        Ok(self)
+    }
+
+    /// May this name be looked up? `name` is in the form of [`HostName::Name`].
+    pub(crate) fn check_resolve(&self, name: &str) -> Result<(), Denial> {
+        let denied = |reason| {
+            Err(Denial {
+                operation: Operation::Resolve {
+                    name: name.to_owned(),
+                },
+                reason,
+            })
+        };
+        // A deny rule for one port leaves the other ports, and with them the look-up.
+        if let Some(rule) = self
+            .deny
+            .iter()
+            .find(|rule| rule.port.is_none() && rule.covers_name(name))
+        {
+            return denied(Reason::Forbidden {
+                rule: rule.to_string(),
+            });
+        }
+        if self.allow.iter().any(|rule| rule.covers_name(name)) {
+            return Ok(());
+        }
+        denied(Reason::NotGranted {
+            missing: name.to_owned(),
+        })
+    }
+
+    /// May this address be connected to, by a guest that looked these names up?
+    pub(crate) fn check_connect(
+        &self,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+    ) -> Result<(), Denial> {
+        let ip = effective(address.ip());
+        let port = address.port();
+        let denied = |reason| {
+            Err(Denial {
+                operation: Operation::Connect { address },
+                reason,
+            })
+        };
+
+        let forbids = |rule: &&Rule| {
+            rule.covers_port(port)
+                && (rule.covers_ip(ip)
+                    || embedded_ipv4(ip).is_some_and(|ip| rule.covers_ip(ip.into()))
+                    || looked_up.names_of(ip).any(|name| rule.covers_name(name)))
+        };
+        if let Some(rule) = self.deny.iter().find(forbids) {
+            return denied(Reason::Forbidden {
+                rule: rule.to_string(),
+            });
+        }
+
+        let mut candidates = self.allow.iter().filter(|rule| rule.covers_port(port));
+        if candidates.clone().any(|rule| rule.covers_ip(ip)) {
+            return Ok(());
+        }
+        let missing = SocketAddr::new(ip, port).to_string();
+        let by_name =
+            candidates.find(|rule| looked_up.names_of(ip).any(|name| rule.covers_name(name)));
+        match by_name {
+            Some(_) if reachable_by_name(ip) => Ok(()),
+            Some(rule) => denied(Reason::NotByName {
+                rule: rule.to_string(),
+                missing,
+            }),
+            None => denied(Reason::NotGranted { missing }),
+        }
+    }
+}
+
+/// Most answers that are remembered for one guest; the oldest are forgotten first.
+const LOOKED_UP_MAX: usize = 4096;
+
+/// What one guest's own look-ups returned: pairs of address and name.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUp(VecDeque<(IpAddr, String)>);
+
+impl LookedUp {
+    /// Remembers an answer, if a rule speaks of the name: only then can it matter.
+    pub(crate) fn record(&mut self, policy: &Policy, name: &str, addresses: &[IpAddr]) {
+        if !policy
+            .allow
+            .iter()
+            .chain(&policy.deny)
+            .any(|rule| rule.names(name))
+        {
+            return;
+        }
+        for ip in addresses.iter().copied().map(effective) {
+            self.0.retain(|known| *known != (ip, name.to_owned()));
+            if self.0.len() == LOOKED_UP_MAX {
+                self.0.pop_front();
+            }
+            self.0.push_back((ip, name.to_owned()));
+        }
+    }
+
+    fn names_of(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |(known, _)| *known == ip)
+            .map(|(_, name)| name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! What a policy decides, case by case.
+
+use super::{Denial, LookedUp, Policy};
+use std::net::SocketAddr;
+
+fn policy(allow: &[&str], deny: &[&str]) -> Policy {
+    let policy = allow
+        .iter()
+        .fold(Policy::new(), |policy, rule| policy.allow(rule).unwrap());
+    deny.iter()
+        .fold(policy, |policy, rule| policy.deny(rule).unwrap())
+}
+
+fn connect(policy: &Policy, looked_up: &LookedUp, address: &str) -> Result<(), String> {
+    let address: SocketAddr = address.parse().unwrap();
+    policy
+        .check_connect(address, looked_up)
+        .map_err(|denial| denial.to_string())
+}
+
+fn looked_up(policy: &Policy, name: &str, addresses: &[&str]) -> LookedUp {
+    let mut looked_up = LookedUp::default();
+    let addresses: Vec<_> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+    looked_up.record(policy, name, &addresses);
+    looked_up
+}
+
+#[test]
+fn nothing_is_allowed_without_rules() {
+    let policy = Policy::new();
+    assert_eq!(
+        connect(&policy, &LookedUp::default(), "127.0.0.1:80").unwrap_err(),
+        "connect to 127.0.0.1:80 denied: needs --allow-net=127.0.0.1:80"
+    );
+    assert_eq!(
+        connect(&policy, &LookedUp::default(), "[::1]:80").unwrap_err(),
+        "connect to [::1]:80 denied: needs --allow-net=[::1]:80"
+    );
+    assert_eq!(
+        policy.check_resolve("example.com").unwrap_err().to_string(),
+        "look-up of example.com denied: needs --allow-net=example.com"
+    );
+}
+
+#[test]
+fn the_missing_grant_is_enough() {
+    for address in [
+        "127.0.0.1:80",
+        "[::1]:80",
+        "[::ffff:10.0.0.1]:80",
+        "0.0.0.0:80",
+        "[fe80::1%3]:80",
+    ] {
+        let address: SocketAddr = address.parse().unwrap();
+        let denial = Policy::new()
+            .check_connect(address, &LookedUp::default())
+            .unwrap_err();
+        let policy = policy(&[denial.missing_grant().unwrap()], &[]);
+        assert_eq!(policy.check_connect(address, &LookedUp::default()), Ok(()));
+    }
+}
+
+#[test]
+fn address_rule_covers_its_addresses_and_ports_only() {
+    let policy = policy(&["192.0.2.0/24:80", "[2001:db8::1]"], &[]);
+    let nothing = LookedUp::default();
+    assert_eq!(connect(&policy, &nothing, "192.0.2.7:80"), Ok(()));
+    assert_eq!(connect(&policy, &nothing, "[::ffff:192.0.2.7]:80"), Ok(()));
+    assert_eq!(connect(&policy, &nothing, "[2001:db8::1]:1"), Ok(()));
+    assert!(connect(&policy, &nothing, "192.0.2.7:81").is_err());
+    assert!(connect(&policy, &nothing, "192.0.3.7:80").is_err());
+    assert!(connect(&policy, &nothing, "[2001:db8::2]:1").is_err());
+    assert!(policy.check_resolve("example.com").is_err());
+}
+
+#[test]
+fn name_rule_covers_what_this_guest_looked_up() {
+    let policy = policy(&["example.com:443", "*.example.org"], &[]);
+    assert_eq!(policy.check_resolve("example.com"), Ok(()));
+    assert_eq!(policy.check_resolve("a.b.example.org"), Ok(()));
+    for name in [
+        "example.org",
+        "badexample.org",
+        "sub.example.com",
+        "example.com.evil.test",
+    ] {
+        assert!(policy.check_resolve(name).is_err(), "{name}");
+    }
+    assert!(connect(&policy, &LookedUp::default(), "1.2.3.4:443").is_err());
+    let known = looked_up(&policy, "example.com", &["1.2.3.4", "2a00::1"]);
+    assert_eq!(connect(&policy, &known, "1.2.3.4:443"), Ok(()));
+    assert_eq!(connect(&policy, &known, "[2a00::1]:443"), Ok(()));
+    assert!(connect(&policy, &known, "1.2.3.4:80").is_err());
+    assert!(connect(&policy, &known, "1.2.3.5:443").is_err());
+}
+
+#[test]
+fn name_rule_never_leads_into_the_hosts_networks() {
+    let policy = policy(&["evil.test"], &[]);
+    for ip in [
+        "127.0.0.1",
+        "10.0.0.5",
+        "169.254.169.254",
+        "0.0.0.0",
+        "::1",
+        "fd00::1",
+        "::ffff:10.0.0.5",
+    ] {
+        let known = looked_up(&policy, "evil.test", &[ip]);
+        let address = SocketAddr::new(ip.parse().unwrap(), 80);
+        let denial = policy
+            .check_connect(address, &known)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            denial.contains("--allow-net=evil.test covers public addresses only"),
+            "{denial}"
+        );
+    }
+}
+
+#[test]
+fn address_rule_lets_a_name_lead_there() {
+    let policy = policy(&["db.internal", "10.0.0.0/8:5432"], &[]);
+    let known = looked_up(&policy, "db.internal", &["10.0.0.5"]);
+    assert_eq!(connect(&policy, &known, "10.0.0.5:5432"), Ok(()));
+    assert!(connect(&policy, &known, "10.0.0.5:80").is_err());
+}
+
+#[test]
+fn localhost_names_the_loopback_addresses() {
+    let policy = policy(&["localhost:8000"], &[]);
+    assert_eq!(policy.check_resolve("localhost"), Ok(()));
+    for address in [
+        "127.0.0.1:8000",
+        "127.8.9.1:8000",
+        "[::1]:8000",
+        "0.0.0.0:8000",
+    ] {
+        assert_eq!(connect(&policy, &LookedUp::default(), address), Ok(()));
+    }
+    assert!(connect(&policy, &LookedUp::default(), "127.0.0.1:8001").is_err());
+}
+
+#[test]
+fn deny_beats_allow() {
+    let policy = policy(
+        &["*"],
+        &[
+            "127.0.0.0/8",
+            "[::1]",
+            "10.0.0.0/8:22",
+            "evil.test",
+            "half.test:25",
+        ],
+    );
+    let nothing = LookedUp::default();
+    assert_eq!(connect(&policy, &nothing, "1.1.1.1:1"), Ok(()));
+    assert_eq!(connect(&policy, &nothing, "10.0.0.1:80"), Ok(()));
+    for address in [
+        "127.0.0.1:80",
+        "0.0.0.0:80",
+        "[::ffff:127.0.0.1]:80",
+        "[::ffff:0.0.0.0]:80",
+        "[::]:80",
+        "[::1]:80",
+        "10.0.0.1:22",
+        "[64:ff9b::127.0.0.1]:80",
+        "[2002:a00:1::]:22",
+    ] {
+        assert!(
+            connect(&policy, &nothing, address)
+                .unwrap_err()
+                .contains("forbids it"),
+            "{address}"
+        );
+    }
+    assert_eq!(
+        policy.check_resolve("evil.test").unwrap_err().to_string(),
+        "look-up of evil.test denied: --deny-net=evil.test forbids it"
+    );
+    assert_eq!(policy.check_resolve("half.test"), Ok(()));
+    let known = looked_up(&policy, "half.test", &["1.2.3.4"]);
+    assert_eq!(connect(&policy, &known, "1.2.3.4:80"), Ok(()));
+    assert!(connect(&policy, &known, "1.2.3.4:25").is_err());
+}
+
+#[test]
+fn a_deny_rule_leaves_no_missing_grant() {
+    let policy = policy(&[], &["192.0.2.1"]);
+    let address = "192.0.2.1:80".parse().unwrap();
+    let denial: Denial = policy
+        .check_connect(address, &LookedUp::default())
+        .unwrap_err();
+    assert_eq!(denial.missing_grant(), None);
+}
+
+#[test]
+fn what_a_guest_can_make_us_remember_is_bounded() {
+    let policy = policy(&["*.example.com"], &[]);
+    let mut known = LookedUp::default();
+    for round in 0..=super::LOOKED_UP_MAX {
+        known.record(
+            &policy,
+            &format!("{round}.example.com"),
+            &["1.2.3.4".parse().unwrap()],
+        );
+    }
+    known.record(&policy, "other.test", &["1.2.3.5".parse().unwrap()]);
+    assert_eq!(known.0.len(), super::LOOKED_UP_MAX);
+    assert_eq!(connect(&policy, &known, "1.2.3.4:80"), Ok(()));
+}
