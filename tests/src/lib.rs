@@ -1,1 +1,4 @@
-//! x
+//! The harness: guest programs in the real host, and servers on loopback for them to talk to.
+
+pub mod guest;
+pub mod servers;

@@ -1,0 +1,88 @@
+"""wasisocket.Socket and its module. Usage: wrapper.py ECHO CLOSED (ports)."""
+
+import gc
+import sys
+import warnings
+
+import wasisocket
+
+echo, closed = map(int, sys.argv[1:])
+
+assert wasisocket.socket is wasisocket.Socket
+assert wasisocket.error is wasisocket.SocketError
+for kind in wasisocket.error, wasisocket.timeout, wasisocket.gaierror, wasisocket.herror:
+    assert issubclass(kind, OSError)
+assert [getattr(wasisocket, name) for name in
+        ("SOL_SOCKET", "SO_REUSEADDR", "SO_KEEPALIVE", "IPPROTO_TCP", "TCP_NODELAY")] == [1, 2, 9, 6, 1]
+assert wasisocket.has_ipv6 is True
+for name in wasisocket.__all__:
+    getattr(wasisocket, name)
+
+assert wasisocket.getdefaulttimeout() is None
+wasisocket.setdefaulttimeout(None)
+for function in wasisocket.setdefaulttimeout, lambda t: wasisocket.create_connection(("127.0.0.1", echo), t):
+    try:
+        function(1.0)
+    except OSError as exc:
+        assert "timeout" in str(exc), exc
+    else:
+        raise AssertionError("a timeout was accepted, and cannot be kept")
+
+sock = wasisocket.Socket()
+assert (sock.family, sock.type) == (2, 1)
+fd = sock.fileno()
+assert fd >= 1000 and f"fd={fd}" in repr(sock)
+sock.connect(("localhost", echo))
+assert sock.send(b"abc") == 3
+buffer = bytearray(8)
+assert sock.recv_into(buffer, 2) == 2 and buffer[:2] == b"ab"
+assert sock.recv(10) == b"c"
+sock.sendall(b"")
+sock.sendall(memoryview(b"abcdefgh").cast("I"))
+assert sock.recv(8) == b"abcdefgh"
+sock.close()
+sock.close()
+assert sock.fileno() == -1 and "[closed]" in repr(sock)
+for function, args in [(sock.send, (b"x",)), (sock.sendall, (b"x",)), (sock.recv, (1,)),
+                       (sock.recv_into, (bytearray(1),)), (sock.connect, (("127.0.0.1", echo),))]:
+    try:
+        function(*args)
+    except OSError as exc:
+        assert "Bad file descriptor" in str(exc), exc
+    else:
+        raise AssertionError(function)
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    sock = wasisocket.Socket()
+    fd = sock.fileno()
+    del sock
+    gc.collect()
+assert [w.category for w in caught] == [ResourceWarning], caught
+# The warning's own reference to the socket is gone with `caught`; its handle is free again.
+del caught
+gc.collect()
+with wasisocket.Socket() as sock:
+    assert sock.fileno() == fd
+
+try:
+    wasisocket.create_connection(("127.0.0.1", closed))
+except ConnectionRefusedError as exc:
+    assert f"127.0.0.1 port {closed}" in exc.__notes__[0]
+else:
+    raise AssertionError("connected to a closed port")
+
+# All addresses are tried in turn, and all failures told.
+real = wasisocket._resolve
+wasisocket._resolve = lambda host, port: [(2, closed, b"\x7f\0\0\1"), (2, closed, b"\x7f\0\0\2"), (2, echo, b"\x7f\0\0\1")]
+wasisocket.create_connection(("several", 1)).close()
+wasisocket._resolve = lambda host, port: [(2, closed, b"\x7f\0\0\1"), (2, closed, b"\x7f\0\0\2")]
+try:
+    wasisocket.create_connection(("several", 1))
+except ConnectionRefusedError as exc:
+    assert "127.0.0.1" in exc.__notes__[0] and "127.0.0.2" in exc.__notes__[1], exc.__notes__
+    assert len(exc.exceptions) == 2
+else:
+    raise AssertionError("connected to a closed port")
+wasisocket._resolve = real
+print("ok")

@@ -1,0 +1,190 @@
+//! Runs the command `wasisocket`, within a bound on its time.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest that any guest may take. The first run compiles python.wasm.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A file or folder that `cargo xtask test` names in the environment.
+///
+/// # Panics
+/// The variable is not set: these tests need what the build driver builds.
+#[must_use]
+pub fn built(variable: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests with `cargo xtask test`"))
+        .into()
+}
+
+/// A guest program, by its name in `tests/programs`.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("programs")
+        .join(name)
+}
+
+/// `wasisocket run`, to be given options and then a program.
+#[must_use]
+pub fn run() -> Run {
+    let mut command = Command::new(built("WASISOCKET_BIN"));
+    command
+        .arg("run")
+        .env("WASISOCKET_PYTHON", built("WASISOCKET_PYTHON"));
+    Run {
+        command,
+        input: Vec::new(),
+    }
+}
+
+/// A command line of `wasisocket`, and its standard input.
+#[derive(Debug)]
+pub struct Run {
+    command: Command,
+    input: Vec<u8>,
+}
+
+/// How a guest ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status; `None` if a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets an environment variable of the host.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Gives the guest this standard input; without it, an empty one.
+    #[must_use]
+    pub fn input(mut self, input: &[u8]) -> Self {
+        self.input = input.to_owned();
+        self
+    }
+
+    /// Starts it, with pipes for its output.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start(mut self) -> Started {
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("wasisocket starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let input = self.input;
+        // A guest that does not read its input closes the pipe: no error of ours.
+        thread::spawn(move || stdin.write_all(&input).ok());
+        Started { child }
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn end(self) -> Ended {
+        self.start().end()
+    }
+
+    /// Runs it, wants status 0, and returns its standard output.
+    ///
+    /// # Panics
+    /// Any other end; the message has the guest's output, with Python's traceback.
+    pub fn succeeds(self) -> String {
+        let ended = self.end();
+        assert_eq!(
+            ended.status,
+            Some(0),
+            "stdout:\n{}\nstderr:\n{}",
+            ended.stdout,
+            ended.stderr
+        );
+        ended.stdout
+    }
+}
+
+/// A running guest. Dropping it kills it.
+#[derive(Debug)]
+pub struct Started {
+    /// The host's process.
+    pub child: Child,
+}
+
+impl Started {
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// It takes too long.
+    #[must_use]
+    pub fn end(mut self) -> Ended {
+        let stdout = read_all(self.child.stdout.take().expect("piped"));
+        let stderr = read_all(self.child.stderr.take().expect("piped"));
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                break status;
+            }
+            assert!(
+                started.elapsed() < LIMIT,
+                "the guest did not end in {LIMIT:?}"
+            );
+            thread::sleep(Duration::from_millis(5));
+        };
+        Ended {
+            status: status.code(),
+            stdout: stdout.join().expect("reader"),
+            stderr: stderr.join().expect("reader"),
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("a pipe can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

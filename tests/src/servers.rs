@@ -1,0 +1,159 @@
+//! Servers on loopback, each on a port of its own. They end with the test's process.
+
+use std::io::{Read, Result, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+
+/// Loopback, both families, any port.
+#[must_use]
+pub fn loopback() -> [SocketAddr; 2] {
+    [
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        (Ipv6Addr::LOCALHOST, 0).into(),
+    ]
+}
+
+/// Serves every connection in a thread of its own.
+fn serve(
+    at: SocketAddr,
+    answer: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind(at).expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            // A peer that goes away is what some tests do.
+            thread::spawn(move || answer(stream).ok());
+        }
+    });
+    address
+}
+
+/// Sends back what it gets.
+#[must_use]
+pub fn echo(at: SocketAddr) -> SocketAddr {
+    serve(at, |stream| {
+        std::io::copy(&mut &stream, &mut &stream).map(drop)
+    })
+}
+
+/// Sends back every datagram.
+#[must_use]
+pub fn udp_echo(at: SocketAddr) -> SocketAddr {
+    let socket = UdpSocket::bind(at).expect("loopback has a free port");
+    let address = socket.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let mut buffer = [0; 65536];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], peer);
+        }
+    });
+    address
+}
+
+/// Answers any HTTP request with 200 and this body.
+#[must_use]
+pub fn http(at: SocketAddr, body: &'static str) -> SocketAddr {
+    serve(at, move |mut stream| {
+        let mut request = Vec::new();
+        let mut buffer = [0; 1024];
+        while !request.ends_with(b"\r\n\r\n") {
+            let length = stream.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(());
+            }
+            request.extend_from_slice(&buffer[..length]);
+        }
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    })
+}
+
+/// Reads to the end and reports the SHA-256 of what came, in hexadecimal.
+#[must_use]
+pub fn sink(at: SocketAddr) -> (SocketAddr, Receiver<String>) {
+    let (sender, receiver) = channel();
+    let address = serve(at, move |mut stream| {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match stream.read(&mut buffer)? {
+                0 => break,
+                length => hash.update(&buffer[..length]),
+            }
+        }
+        let _ = sender.send(hexadecimal(&hash.finalize()));
+        Ok(())
+    });
+    (address, receiver)
+}
+
+/// Sends `length` bytes that repeat nowhere near, and closes; with their SHA-256 in hexadecimal.
+#[must_use]
+pub fn source(at: SocketAddr, length: usize) -> (SocketAddr, String) {
+    let mut hash = Sha256::new();
+    blocks(length).for_each(|block| hash.update(block));
+    let address = serve(at, move |mut stream| {
+        blocks(length).try_for_each(|block| stream.write_all(&block))
+    });
+    (address, hexadecimal(&hash.finalize()))
+}
+
+/// Accepts, waits for a byte, and resets the connection.
+#[must_use]
+pub fn reset(at: SocketAddr) -> SocketAddr {
+    serve(at, |mut stream| {
+        stream.write_all(b"x")?;
+        // Closing with unread data is answered with RST (RFC 1122, 4.2.2.13).
+        stream.peek(&mut [0]).map(drop)
+    })
+}
+
+/// Accepts, and never answers.
+#[must_use]
+pub fn silent(at: SocketAddr) -> SocketAddr {
+    serve(at, |stream| {
+        loop {
+            thread::park();
+            let _ = &stream;
+        }
+    })
+}
+
+/// An address that nobody listens at.
+#[must_use]
+pub fn closed(at: SocketAddr) -> SocketAddr {
+    TcpListener::bind(at)
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback has a free port")
+}
+
+/// xorshift64 in blocks of 64 KiB: cheap, and no block is like another.
+fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut left = length;
+    std::iter::from_fn(move || {
+        let size = left.min(1 << 16);
+        left -= size;
+        let mut block = Vec::with_capacity(size + 8);
+        while block.len() < size {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            block.extend_from_slice(&state.to_le_bytes());
+        }
+        block.truncate(size);
+        (size > 0).then_some(block)
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,291 @@
+//! The command line of `wasisocket`, as a user meets it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use wasisocket_tests::guest::{built, run};
+use wasisocket_tests::servers::{closed, loopback};
+
+#[test]
+fn exit_status_and_arguments_are_the_guests() {
+    let ended = run()
+        .args([
+            "-c",
+            "import sys; print(sys.argv); sys.exit(7)",
+            "-x",
+            "--verbose",
+            "a b",
+        ])
+        .end();
+    assert_eq!(ended.status, Some(7), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "['-c', '-x', '--verbose', 'a b']\n");
+}
+
+#[test]
+fn failing_guest_shows_pythons_traceback() {
+    let ended = run().args(["-c", "1/0"]).end();
+    assert_eq!(ended.status, Some(1));
+    assert!(
+        ended.stderr.contains("ZeroDivisionError"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn standard_input_and_output_pass_through() {
+    let ended = run()
+        .input(b"one\ntwo\n")
+        .args([
+            "-c",
+            "import sys; print(sys.stdin.read().upper()); print('err', file=sys.stderr)",
+        ])
+        .end();
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str()),
+        ("ONE\nTWO\n\n", "err\n")
+    );
+}
+
+#[test]
+fn module_is_run() {
+    let printed = run()
+        .args(["-m", "json.tool", "--compact"])
+        .input(b"[1, 2]")
+        .succeeds();
+    assert_eq!(printed, "[1,2]\n");
+}
+
+#[test]
+fn scripts_folder_can_be_read_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let scripts = folder.path().join("scripts");
+    fs::create_dir(&scripts).unwrap();
+    fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+    fs::write(scripts.join("data.txt"), "data").unwrap();
+    fs::write(scripts.join("neighbour.py"), "name = 'neighbour'").unwrap();
+    fs::write(
+        scripts.join("main.py"),
+        "import os, sys, neighbour\n\
+         print(neighbour.name, open('data.txt').read(), sys.argv, sorted(os.listdir('/')))\n\
+         for path in ['/etc/passwd', '../secret.txt', '/../secret.txt', '/proc/self/environ']:\n\
+         \x20   try: open(path)\n\
+         \x20   except OSError: continue\n\
+         \x20   sys.exit(f'{path} could be read')\n\
+         for path in ['new.txt', '/data.txt', '/usr/local/lib/python3.13/os.py', '/usr/local/lib/python3.13/new.py']:\n\
+         \x20   try: open(path, 'a')\n\
+         \x20   except OSError: continue\n\
+         \x20   sys.exit(f'{path} could be written')\n\
+         print(dict(os.environ))\n",
+    )
+    .unwrap();
+    let printed = run()
+        .folder(folder.path())
+        .env("SECRET", "x")
+        .arg("scripts/main.py")
+        .arg("1")
+        .succeeds();
+    assert_eq!(
+        printed,
+        "neighbour data ['/main.py', '1'] ['data.txt', 'main.py', 'neighbour.py']\n{}\n"
+    );
+}
+
+#[test]
+fn folders_and_variables_are_granted() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("in.txt"), "in").unwrap();
+    let code = "import os\n\
+        print(open('/in/in.txt').read(), os.environ['A'], os.environ['B'])\n\
+        open('/out/out.txt', 'w').write('out')\n\
+        try: open('/in/in.txt', 'w')\n\
+        except OSError as exc: print(type(exc).__name__)\n";
+    let host = folder.path().display();
+    let printed = run()
+        .arg("--dir")
+        .arg(format!("{host}::/in:ro"))
+        .arg("--dir")
+        .arg(format!("{host}::/out"))
+        .env("A", "from the host")
+        .args(["--env", "A", "--env", "B=given"])
+        .args(["-c", code])
+        .succeeds();
+    assert_eq!(printed, "in from the host given\nPermissionError\n");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("out.txt")).unwrap(),
+        "out"
+    );
+}
+
+#[test]
+fn denial_is_one_line_that_names_the_missing_grant() {
+    let [v4, _] = loopback();
+    let server = closed(v4);
+    let code = format!(
+        "import wasisocket\n\
+         for _ in range(3):\n\
+         \x20   try: wasisocket.create_connection(('127.0.0.1', {}))\n\
+         \x20   except PermissionError as exc: print(exc.strerror)\n",
+        server.port()
+    );
+    let ended = run().args(["-c", &code]).end();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "Permission denied\n".repeat(3));
+    assert_eq!(
+        ended.stderr,
+        format!("wasisocket: connect to {server} denied: needs --allow-net={server}\n")
+    );
+}
+
+#[test]
+fn deny_beats_allow() {
+    let code = "import wasisocket\n\
+        try: wasisocket.create_connection(('127.0.0.1', 9))\n\
+        except PermissionError: print('denied')\n";
+    let ended = run()
+        .args(["--allow-net", "--deny-net=127.0.0.0/8", "-c", code])
+        .end();
+    assert_eq!(ended.stdout, "denied\n", "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("--deny-net=127.0.0.0/8 forbids it"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn rule_that_is_wrong_says_where_and_what_to_write() {
+    let ended = run()
+        .args(["--allow-net=example.com:http", "-c", "print('ran')"])
+        .end();
+    assert_eq!(ended.status, Some(2));
+    assert_eq!(ended.stdout, "");
+    let wanted = "rule \"example.com:http\", column 13: \"http\" is no port: write 1 to 65535";
+    assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
+}
+
+#[test]
+fn guest_that_spins_is_ended_by_its_time_limit() {
+    let ended = run()
+        .args(["--timeout", "5s", "-c", "while True: pass"])
+        .end();
+    assert_eq!(ended.status, Some(124), "{}", ended.stderr);
+}
+
+#[test]
+fn memory_has_a_limit() {
+    let code = "try: bytearray(512 << 20)\n\
+        except MemoryError: print('no memory')\n\
+        print(len(bytearray(1 << 20)))\n";
+    let printed = run().args(["--max-memory", "128M", "-c", code]).succeeds();
+    assert_eq!(printed, "no memory\n1048576\n");
+}
+
+#[test]
+fn interrupt_ends_it_with_130() {
+    let code = "import time\nprint('started', flush=True)\ntime.sleep(300)";
+    let mut started = run().args(["-c", code]).start();
+    let mut line = String::new();
+    BufReader::new(started.child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "started\n");
+    let pid = Pid::from_raw(started.child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(started.end().status, Some(130));
+}
+
+#[test]
+fn compiled_module_is_kept_and_found_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let compiled = || {
+        let mut names: Vec<_> = walk(&cache.path().join("modules"));
+        names.retain(|name| !name.ends_with(".stats"));
+        names
+    };
+    let start = || {
+        run()
+            .env("WASISOCKET_CACHE", cache.path())
+            .args(["-c", "pass"])
+            .succeeds()
+    };
+    start();
+    let after_first = compiled();
+    assert_eq!(after_first.len(), 1, "{after_first:?}");
+    let written = fs::metadata(&after_first[0]).unwrap().modified().unwrap();
+    start();
+    assert_eq!(compiled(), after_first);
+    assert_eq!(
+        fs::metadata(&after_first[0]).unwrap().modified().unwrap(),
+        written
+    );
+}
+
+fn walk(folder: &std::path::Path) -> Vec<String> {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| {
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path.display().to_string()]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn missing_script_is_told() {
+    let ended = run().arg("nowhere.py").end();
+    assert_eq!(ended.status, Some(2));
+    assert_eq!(ended.stderr, "wasisocket: no such script: nowhere.py\n");
+}
+
+#[test]
+fn doctor_finds_all_well_and_says_what_is_not() {
+    let doctor = |path: &std::path::Path| {
+        let output = Command::new(built("WASISOCKET_BIN"))
+            .arg("doctor")
+            .arg(path)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (status, report) = doctor(&built("WASISOCKET_PYTHON"));
+    assert_eq!(status, Some(0), "{report}");
+    assert!(
+        report.contains("ok       wasi_snapshot_preview1 sock_connect"),
+        "{report}"
+    );
+    assert!(
+        report.contains("_wasisocket is a built-in module"),
+        "{report}"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("python.wasm");
+    let module = wat::parse_str(
+        r#"(module
+            (import "wasi_snapshot_preview1" "sock_send" (func (param i32 i32 i32 i32 i32) (result i32)))
+            (import "env" "unknown" (func)))"#,
+    );
+    fs::write(&wasm, module.unwrap()).unwrap();
+    let (status, report) = doctor(&wasm);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(
+        report.contains("differs  wasi_snapshot_preview1 sock_send"),
+        "{report}"
+    );
+    assert!(
+        report.contains("libwasisocket.a must come before -lc"),
+        "{report}"
+    );
+    assert!(report.contains("missing  env unknown"), "{report}");
+    assert!(report.contains("a line in Setup.local"), "{report}");
+}

@@ -1,0 +1,150 @@
+//! Guest programs against real servers. Each program in `tests/programs` is run by one test.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wasisocket_tests::guest::{program, run};
+use wasisocket_tests::servers::{self, loopback};
+
+fn ports<const N: usize>(addresses: [SocketAddr; N]) -> [String; N] {
+    addresses.map(|address| address.port().to_string())
+}
+
+#[test]
+fn demo_fetches_a_page_at_both_levels() {
+    let [v4, _] = loopback();
+    let server = servers::http(v4, "a page\n");
+    let printed = run()
+        .arg(format!("--allow-net=localhost:{}", server.port()))
+        .arg(program("demo.py"))
+        .args(ports([server]))
+        .succeeds();
+    assert!(
+        printed.contains("low_level answer: HTTP/1.1 200 OK a page"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("high_level answer: HTTP/1.1 200 OK a page"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn tcp_and_udp_echo_over_ipv4_and_ipv6() {
+    let [v4, v6] = loopback();
+    let servers = [
+        servers::echo(v4),
+        servers::echo(v6),
+        servers::udp_echo(v4),
+        servers::udp_echo(v6),
+    ];
+    run()
+        .args(servers.map(|server| format!("--allow-net={server}")))
+        .arg(program("echo.py"))
+        .args(ports(servers))
+        .succeeds();
+}
+
+#[test]
+fn hundred_mebibytes_arrive_whole_both_ways() {
+    let [v4, _] = loopback();
+    let (source, sent) = servers::source(v4, 100 << 20);
+    let (sink, received) = servers::sink(v4);
+    let printed = run()
+        .arg("--allow-net=127.0.0.1")
+        .arg(program("bulk.py"))
+        .args(ports([source, sink]))
+        .succeeds();
+    let received = received
+        .recv_timeout(Duration::from_secs(60))
+        .expect("the sink saw the end");
+    assert_eq!(printed.lines().collect::<Vec<_>>(), [sent, received]);
+}
+
+#[test]
+fn errors_are_the_guests_own() {
+    let [v4, v6] = loopback();
+    let servers = [
+        servers::echo(v4),
+        servers::reset(v4),
+        servers::closed(v4),
+        servers::closed(v6),
+    ];
+    run()
+        .args(servers.map(|server| format!("--allow-net={server}")))
+        .arg(program("errors.py"))
+        .args(ports(servers))
+        .succeeds();
+}
+
+#[test]
+fn wrong_arguments_raise_before_the_host_is_asked() {
+    let ended = run().arg(program("arguments.py")).end();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr, "", "the host was asked");
+}
+
+#[test]
+fn module_is_documented_and_accepts_attributes() {
+    run().arg(program("module.py")).succeeds();
+}
+
+#[test]
+fn names_are_looked_up_under_grants() {
+    let ended = run()
+        .arg("--allow-net=localhost,*.invalid")
+        .arg(program("names.py"))
+        .end();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    for name in [
+        "example.com",
+        "xn--bcher-kva.example",
+        "localhost.example.com",
+    ] {
+        let line = format!("wasisocket: look-up of {name} denied: needs --allow-net={name}\n");
+        assert!(ended.stderr.contains(&line), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn wrapper_is_what_users_of_the_extension_know() {
+    let [v4, _] = loopback();
+    let servers = [servers::echo(v4), servers::closed(v4)];
+    run()
+        .arg("--allow-net=localhost")
+        .args(["--deny-net=192.0.2.1"])
+        .arg(program("wrapper.py"))
+        .args(ports(servers))
+        .succeeds();
+}
+
+#[test]
+fn guest_that_waits_for_ever_is_ended_by_its_time_limit() {
+    let [v4, _] = loopback();
+    let server = servers::silent(v4);
+    let ended = run()
+        .arg(format!("--allow-net={server}"))
+        .args(["--timeout", "8s"])
+        .arg(program("silent.py"))
+        .args(ports([server]))
+        .end();
+    assert_eq!(ended.status, Some(124), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "waiting\n");
+    assert!(ended.stderr.contains("--timeout"), "{}", ended.stderr);
+}
+
+#[test]
+fn every_program_is_run_by_one_test() {
+    let tests = include_str!("guests.rs");
+    for entry in std::fs::read_dir(program("")).expect("the folder is there") {
+        let name = entry
+            .expect("it can be read")
+            .file_name()
+            .into_string()
+            .expect("a plain name");
+        if name.ends_with(".py") {
+            let uses = tests.matches(&format!("program(\"{name}\")")).count();
+            assert_eq!(uses, 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The manual way to build, step by step as `cpython-patch/README.md` tells it.
+
+#![cfg(unix)]
+
+use std::env;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The line above each block of commands that a reader of the document runs, in this order.
+const STEP: &str = "<!-- step -->";
+/// The same, of the variant that has the reader call configure.
+const CONFIGURE_STEP: &str = "<!-- configure step -->";
+
+/// Longest time for one block; a relink takes a minute on two cores.
+const STEP_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The configure variant compiles all of CPython.
+const CONFIGURE_LIMIT: Duration = Duration::from_secs(45 * 60);
+
+/// Lines of a failed block's output that the test's message shows.
+const TAIL: usize = 40;
+
+/// Below CPython's source.
+const CROSS_BUILD: &str = "cross-build/wasm32-wasip1";
+
+/// Parts of CPython's source that no build for WASI reads, all large.
+const LEFT_OUT: &[&str] = &[
+    "Android",
+    "Doc",
+    "InternalDocs",
+    "Lib/test",
+    "Mac",
+    "PC",
+    "PCbuild",
+    "iOS",
+];
+
+/// Stands in for cargo, so that the library is not compiled a second time: it puts the library that
+/// the test was given where cargo would, and accepts the document's two command lines only.
+const CARGO: &str = r#"#!/bin/sh -eu
+case "$*" in
+"build --release --target wasm32-wasip1 -p wasisocket") ;;
+"build --release --target wasm32-wasip1 -p wasisocket --no-default-features --features host-core") ;;
+*)
+    echo "the test's cargo does not know: cargo $*" >&2
+    exit 1
+    ;;
+esac
+mkdir -p target/wasm32-wasip1/release
+cp "$GUEST_LIB" target/wasm32-wasip1/release/libwasisocket.a
+"#;
+
+/// What a user does with the result.
+const PYTHON: &str = "\
+import _wasisocket, wasisocket
+fd = _wasisocket.sock_open(_wasisocket.AF_INET, _wasisocket.SOCK_STREAM)
+_wasisocket.sock_close(fd)
+with wasisocket.socket() as sock:
+    assert sock.fileno() >= 0
+assert sock.fileno() == -1
+print('opened and closed')
+";
+
+#[test]
+fn documented_steps_link_wasisocket_into_an_existing_cpython_build() {
+    let reader = Reader::new();
+    reader.copy_cpython(&[]);
+    reader.move_build();
+    reader.take_wasisocket_out();
+    reader.follow(STEP, STEP_LIMIT);
+    reader.opens_a_socket_in("python.wasm");
+    reader.opens_a_socket_in("python-core.wasm");
+}
+
+#[test]
+#[ignore = "compiles all of CPython: 6 minutes on two cores"]
+fn documented_configure_variant_builds_cpython_with_wasisocket() {
+    let reader = Reader::new();
+    reader.copy_cpython(&[CROSS_BUILD, "Lib/wasisocket.py"]);
+    // What the document has built before.
+    let build =
+        "(cd \"$WASISOCKET\" && cargo build --release --target wasm32-wasip1 -p wasisocket)";
+    reader.run("the library", build, STEP_LIMIT);
+    reader.follow(CONFIGURE_STEP, CONFIGURE_LIMIT);
+    reader.opens_a_socket_in("python.wasm");
+}
+
+/// Someone with a CPython tree, a checkout of this project, and the tools that the document asks for.
+struct Reader {
+    folder: TempDir,
+    wasm_build: PathBuf,
+    sdk: PathBuf,
+    guest_lib: PathBuf,
+    wasisocket: PathBuf,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let reader = Self {
+            folder: tempfile::Builder::new()
+                .prefix("wasisocket-manual-")
+                .tempdir()
+                .expect("a temporary folder"),
+            wasm_build: variable("WASISOCKET_WASM_BUILD"),
+            sdk: variable("WASISOCKET_SDK"),
+            guest_lib: variable("WASISOCKET_GUEST_LIB"),
+            wasisocket: variable("WASISOCKET_BIN"),
+        };
+        for folder in [reader.cpython(), reader.checkout(), reader.programs()] {
+            fs::create_dir(folder).unwrap();
+        }
+        // Its target folder is the reader's own.
+        symlink(
+            repository().join("cpython-patch"),
+            reader.checkout().join("cpython-patch"),
+        )
+        .unwrap();
+        let cargo = reader.programs().join("cargo");
+        fs::write(&cargo, CARGO).unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(&reader.wasisocket, reader.programs().join("wasisocket")).unwrap();
+        reader
+    }
+
+    fn cpython(&self) -> PathBuf {
+        self.folder.path().join("cpython")
+    }
+
+    fn checkout(&self) -> PathBuf {
+        self.folder.path().join("wasisocket")
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.folder.path().join("bin")
+    }
+
+    /// Copies the tree that `wasm_build` lies in, without what `left_out` names besides.
+    fn copy_cpython(&self, left_out: &[&str]) {
+        let original = self
+            .wasm_build
+            .ancestors()
+            .nth(2)
+            .expect("cross-build/wasm32-wasip1 below CPython's source");
+        copy_without(
+            original,
+            &self.cpython(),
+            Path::new(""),
+            &[LEFT_OUT, left_out].concat(),
+        );
+    }
+
+    /// Has the copied build know its new place: make would else write to the original, which other
+    /// builds use.
+    fn move_build(&self) {
+        let build = self.cpython().join(CROSS_BUILD);
+        let makefile = fs::read_to_string(build.join("Makefile")).unwrap();
+        let original = makefile
+            .lines()
+            .find_map(|line| line.strip_prefix("abs_builddir="))
+            .and_then(|path| path.trim().strip_suffix(CROSS_BUILD))
+            .expect("abs_builddir in the Makefile");
+        let copy = format!("{}/", self.cpython().display());
+        for name in ["Makefile", "Makefile.pre", "config.status"] {
+            replace(&build.join(name), original, &copy);
+        }
+    }
+
+    /// Brings the copy to the state of a build by someone who has not heard of wasisocket.
+    fn take_wasisocket_out(&self) {
+        let build = self.cpython().join(CROSS_BUILD);
+        for path in [
+            self.cpython().join("Lib/wasisocket.py"),
+            build.join("libwasisocket.a"),
+            build.join("python.wasm"),
+            build.join("Modules/config.o"),
+        ] {
+            if path.exists() {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        // What configure writes if there is none.
+        let empty = "# Edit this file for local setup changes\n";
+        fs::write(build.join("Modules/Setup.local"), empty).unwrap();
+        let make = format!("make -C {CROSS_BUILD} Makefile Modules/config.c");
+        self.run("taking wasisocket out", &make, STEP_LIMIT);
+        for name in ["Makefile", "Modules/config.c"] {
+            let text = fs::read_to_string(build.join(name)).unwrap();
+            assert!(
+                !text.to_lowercase().contains("_wasisocket"),
+                "wasisocket is still in {name}: the steps would prove nothing"
+            );
+        }
+    }
+
+    /// Runs the blocks of the document that have the line `marker` above them.
+    fn follow(&self, marker: &str, limit: Duration) {
+        let path = repository().join("cpython-patch/README.md");
+        let document = fs::read_to_string(&path).unwrap();
+        let blocks = blocks(&document, marker);
+        assert!(!blocks.is_empty(), "no {marker} in {}", path.display());
+        for (line, block) in blocks {
+            let name = format!("{}:{line}", path.display());
+            self.run(&name, block, limit);
+        }
+    }
+
+    /// Runs commands in CPython's folder, and fails with the end of their output if they do.
+    fn run(&self, name: &str, commands: &str, limit: Duration) {
+        let log = self.folder.path().join("log");
+        let output = File::create(&log).unwrap();
+        let started = Instant::now();
+        let mut bash = Command::new("bash");
+        // Flags and paths of cargo's own environment would get into CPython's build.
+        bash.env_clear()
+            .args(["-eu", "-c", commands])
+            .current_dir(self.cpython())
+            .env("PATH", self.path())
+            .env("WASISOCKET", self.checkout())
+            .env("WASI_SDK_PATH", &self.sdk)
+            .env("GUEST_LIB", &self.guest_lib)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        for kept in ["HOME", "TMPDIR", "WASISOCKET_CACHE", "XDG_CACHE_HOME"] {
+            if let Some(value) = env::var_os(kept) {
+                bash.env(kept, value);
+            }
+        }
+        let result = wait(&mut bash, limit);
+        let seconds = started.elapsed().as_secs();
+        println!("{name}: {seconds} s");
+        if result.is_none_or(|status| !status.success()) {
+            let how = match result {
+                Some(status) => format!("failed ({status})"),
+                None => "was ended".into(),
+            };
+            let output = fs::read(&log).unwrap_or_default();
+            panic!(
+                "{name} {how} after {seconds} s:\n{commands}\n--- the last lines of its output\n{}",
+                tail(&String::from_utf8_lossy(&output))
+            );
+        }
+    }
+
+    /// The document's programs before all others.
+    fn path(&self) -> std::ffi::OsString {
+        let rest = env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.programs()).chain(env::split_paths(&rest));
+        env::join_paths(folders).unwrap()
+    }
+
+    fn opens_a_socket_in(&self, name: &str) {
+        let run = format!("wasisocket run --python {CROSS_BUILD}/{name} -c \"{PYTHON}\"");
+        self.run(name, &run, STEP_LIMIT);
+    }
+}
+
+/// A variable that `cargo xtask test` sets.
+fn variable(name: &str) -> PathBuf {
+    let value = env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"));
+    fs::canonicalize(&value).unwrap_or_else(|error| panic!("{name}={}: {error}", value.display()))
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The blocks below each line `marker`, with the numbers of their first lines.
+fn blocks<'a>(document: &'a str, marker: &str) -> Vec<(usize, &'a str)> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    for (index, line) in document.split_inclusive('\n').enumerate() {
+        start += line.len();
+        if line.trim_end() != marker {
+            continue;
+        }
+        let block = document[start..]
+            .strip_prefix("```sh\n")
+            .and_then(|rest| rest.split_once("\n```\n"))
+            .unwrap_or_else(|| panic!("line {}: no block of sh below {marker}", index + 1));
+        blocks.push((index + 3, block.0));
+    }
+    blocks
+}
+
+/// Copies a folder entry by entry, so that a part can be left out. Times stay: make goes by them.
+fn copy_without(from: &Path, to: &Path, relative: &Path, left_out: &[&str]) {
+    let mut whole = Vec::new();
+    for entry in fs::read_dir(from.join(relative)).unwrap() {
+        let name = relative.join(entry.unwrap().file_name());
+        if left_out.iter().any(|part| name == Path::new(part)) {
+            continue;
+        }
+        if left_out
+            .iter()
+            .any(|part| Path::new(part).starts_with(&name))
+        {
+            fs::create_dir(to.join(&name)).unwrap();
+            copy_without(from, to, &name, left_out);
+        } else {
+            whole.push(from.join(&name));
+        }
+    }
+    if whole.is_empty() {
+        return;
+    }
+    let mut cp = Command::new("cp");
+    // Links of a copy-on-write file system, where there is one; other systems' cp has no such option.
+    if cfg!(target_os = "linux") {
+        cp.arg("--reflink=auto");
+    }
+    let status = cp.arg("-RPp").args(whole).arg(to.join(relative)).status();
+    assert!(
+        status.expect("cp starts").success(),
+        "cannot copy {}",
+        from.display()
+    );
+}
+
+/// Replaces text in a file that keeps its time: make would else configure, and compile all, again.
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    fs::write(path, text.replace(from, to)).unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+/// Waits for a command, or ends it and all that it started. `None` if it was ended.
+fn wait(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
+    let mut child = command.process_group(0).spawn().expect("bash starts");
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    let _ = child.wait();
+    None
+}
+
+fn tail(output: &str) -> String {
+    let lines: Vec<_> = output.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
