@@ -115,10 +115,19 @@ def create_connection(address, timeout=None):
         except OSError as exc:
             if sock is not None:
                 sock.close()
-            exc.add_note(f"while connecting to {_to_text(packed)} port {port}")
+            _note(exc, packed, port)
             failures.append(exc)
     if not failures:
         raise OSError("the look-up returned no address")
+    _raise(failures, host)
+
+
+def _note(exc, packed, port):
+    exc.add_note(f"while connecting to {_to_text(packed)} port {port}")
+
+
+def _raise(failures, host):
+    """Raise the only failure, or one that tells of all."""
     try:
         if len(failures) == 1:
             raise failures[0]
@@ -129,7 +138,7 @@ def create_connection(address, timeout=None):
 
 
 def _all_failed(failures, message):
-    """One OSError that tells of all: of their errno if they agree, with each as a note."""
+    """One OSError that tells of all: of their errno if they agree, else of the last, each as a note."""
     numbers = {exc.errno for exc in failures}
     if len(numbers) == 1:
         number = numbers.pop()
@@ -166,13 +175,11 @@ class Socket:
             try:
                 return self._connect(family, port, packed)
             except OSError as exc:
+                _note(exc, packed, port)
                 failures.append(exc)
         if not failures:
             raise gaierror(-9, "Address family for hostname not supported")
-        try:
-            raise failures[-1]
-        finally:
-            failures.clear()
+        _raise(failures, host)
 
     def _connect(self, family, port, packed):
         _wasisocket.sock_connect(self._open_fd(), family, port, packed)
@@ -186,7 +193,9 @@ class Socket:
         with memoryview(data) as view, view.cast("B") as rest:
             sent = 0
             while sent < len(rest):
-                sent += self.send(rest[sent:])
+                # A released slice: a caller may resize its bytearray after a failure.
+                with rest[sent:] as part:
+                    sent += self.send(part)
 
     def recv(self, bufsize):
         """Return up to bufsize bytes; b'' is the end of a stream."""
@@ -225,8 +234,10 @@ class Socket:
 
     def __del__(self, _warn=warnings.warn):
         if self._fd >= 0:
-            _warn(f"unclosed {self!r}", ResourceWarning, source=self)
-            self.close()
+            try:
+                _warn(f"unclosed {self!r}", ResourceWarning, source=self)
+            finally:
+                self.close()
 
 
 socket = Socket

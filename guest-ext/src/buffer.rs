@@ -121,5 +121,9 @@ pub(crate) fn bytes_filled_by<'py>(
     let filled = fill(room)?.min(capacity);
     // SAFETY: `fill` says that it initialised so many bytes, and there is room for them.
     unsafe { buffer.set_len(filled) };
-    Ok(PyBytes::new(py, &buffer))
+    // Not `PyBytes::new`, which panics where there is no memory.
+    PyBytes::new_with(py, filled, |bytes| {
+        bytes.copy_from_slice(&buffer);
+        Ok(())
+    })
 }

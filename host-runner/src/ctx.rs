@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use wasisocket_abi::{Errno, RESOLVE_MAX};
 
-use crate::policy::{Denial, HostName, LookedUp, Policy};
+use crate::policy::{Denial, HostName, LookedUp, Policy, destination};
 use crate::sockets::{Handles, Socket, resolve};
 
-/// Open sockets that a guest may have unless the builder says otherwise.
-pub const MAX_SOCKETS_DEFAULT: usize = 1024;
+/// Open sockets that a guest may have unless the builder says otherwise. Each is a file descriptor of
+/// the host's process, whose own limit is often 1024 for all guests together.
+pub const MAX_SOCKETS_DEFAULT: usize = 256;
 
 type DenialSink = dyn Fn(&Denial) + Send + Sync;
 
@@ -36,7 +37,7 @@ impl SocketsCtx {
         self.handles.insert(|| Socket::open(family, kind))
     }
 
-    /// The addresses of a name, at most [`RESOLVE_MAX`]. What comes back is what a name grant covers.
+    /// The addresses of a name, at most [`RESOLVE_MAX`]. A name grant covers what comes back.
     pub(crate) fn resolve(&mut self, name: &[u8]) -> Result<Vec<IpAddr>, Errno> {
         let name = match HostName::parse(name)? {
             HostName::Literal(ip) => return Ok(vec![ip]),
@@ -50,9 +51,10 @@ impl SocketsCtx {
     }
 
     pub(crate) fn connect(&mut self, handle: u32, address: SocketAddr) -> Result<(), Errno> {
-        let socket = self.handles.get(handle)?;
+        let address = destination(address);
+        self.handles.get(handle)?;
         self.allowed(self.policy.check_connect(address, &self.looked_up))?;
-        socket.connect(address)
+        self.handles.get_mut(handle)?.connect(address)
     }
 
     pub(crate) fn send(&mut self, handle: u32, data: &[u8]) -> Result<usize, Errno> {

@@ -24,6 +24,34 @@ fn exit_status_and_arguments_are_the_guests() {
 }
 
 #[test]
+fn any_exit_status_is_passed_on() {
+    for (code, status) in [("126", 126), ("200", 200), ("-1", 255)] {
+        let ended = run()
+            .args(["-c", &format!("raise SystemExit({code})")])
+            .end();
+        assert_eq!(ended.status, Some(status), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn script_is_found_below_the_folder_that_is_root() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join("my.py"), "print('another script')").unwrap();
+    fs::write(
+        folder.path().join("sub/my.py"),
+        "print('this one', __file__)",
+    )
+    .unwrap();
+    let root = || run().folder(folder.path()).arg("--dir");
+    let printed = root().args([".", "sub/my.py"]).succeeds();
+    assert_eq!(printed, "this one /sub/my.py\n");
+    let ended = root().args(["sub::/", "my.py"]).end();
+    assert_eq!(ended.status, Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("not below it"), "{}", ended.stderr);
+}
+
+#[test]
 fn failing_guest_shows_pythons_traceback() {
     let ended = run().args(["-c", "1/0"]).end();
     assert_eq!(ended.status, Some(1));
@@ -202,7 +230,8 @@ fn compiled_module_is_kept_and_found_again() {
     let cache = tempfile::tempdir().unwrap();
     let compiled = || {
         let mut names: Vec<_> = walk(&cache.path().join("modules"));
-        names.retain(|name| !name.ends_with(".stats"));
+        // Beside it lie counts of uses, and marks of the clean-up.
+        names.retain(|name| !name.ends_with(".stats") && !name.contains("/.cleanup"));
         names
     };
     let start = || {

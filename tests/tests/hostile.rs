@@ -344,6 +344,47 @@ fn connected_datagram_socket_is_checked_again() {
 }
 
 #[test]
+fn unspecified_address_is_loopback_whatever_the_socket_did_before() {
+    // Linux would take it for the source address that the first connect gave the socket.
+    let [v4, _] = loopback();
+    let server = servers::udp_echo(v4);
+    let elsewhere = SocketAddr::from(([127, 9, 9, 9], 9));
+    let mut guest = Guest::new(Policy::new().allow("127.0.0.0/8").unwrap());
+    let handle = guest.open(SOCK_DGRAM);
+    for address in [elsewhere, SocketAddr::from(([0, 0, 0, 0], server.port()))] {
+        guest.write(64, &CoreSocketAddr::from(address).to_bytes());
+        guest.call("sock_connect", &[handle, 64]).unwrap();
+    }
+    guest.write(200, b"echo");
+    guest.call("sock_send", &[handle, 200, 4, 8]).unwrap();
+    guest.call("sock_recv", &[handle, 300, 10, 8]).unwrap();
+    assert_eq!(guest.read_u32(8), 4);
+}
+
+#[test]
+fn datagram_socket_without_a_peer_hears_nobody() {
+    let mut guest = Guest::new(allow_all());
+    let handle = guest.open(SOCK_DGRAM);
+    assert_eq!(
+        guest.call("sock_recv", &[handle, 100, 10, 8]),
+        Err(Errno::ENOTCONN)
+    );
+    // The broadcast address is refused by the kernel, after it bound the socket.
+    guest.write(
+        64,
+        &CoreSocketAddr::from(SocketAddr::from(([255, 255, 255, 255], 9))).to_bytes(),
+    );
+    assert_eq!(
+        guest.call("sock_connect", &[handle, 64]),
+        Err(Errno::EACCES)
+    );
+    assert_eq!(
+        guest.call("sock_recv", &[handle, 100, 10, 8]),
+        Err(Errno::ENOTCONN)
+    );
+}
+
+#[test]
 fn two_guests_share_no_handles() {
     let [v4, _] = loopback();
     let mut first = Guest::new(allow_all());

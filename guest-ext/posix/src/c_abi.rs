@@ -17,6 +17,9 @@ use std::ffi::{c_int, c_void};
 use crate::{Errno, Result, socket};
 use wasisocket_abi::FIRST_HANDLE;
 
+/// No slice may be longer. Some C callers pass SIZE_MAX for "as much as there is".
+const LENGTH_MAX: usize = isize::MAX as usize;
+
 /// The C convention: -1 and errno.
 fn c_result(result: Result<usize>) -> isize {
     // A length above isize::MAX cannot be: no slice is that long.
@@ -58,7 +61,7 @@ unsafe extern "C" fn send(fd: c_int, data: *const u8, length: usize, flags: c_in
         });
     }
     // SAFETY: not null; the caller answers for the rest.
-    let data = unsafe { slice::from_raw_parts(data, length) };
+    let data = unsafe { slice::from_raw_parts(data, length.min(LENGTH_MAX)) };
     c_result(socket::send(fd, data))
 }
 
@@ -84,7 +87,7 @@ unsafe extern "C" fn recv(
         });
     }
     // SAFETY: not null; the caller answers for the rest.
-    let buffer = unsafe { slice::from_raw_parts_mut(buffer, length) };
+    let buffer = unsafe { slice::from_raw_parts_mut(buffer, length.min(LENGTH_MAX)) };
     c_result(socket::recv(fd, buffer))
 }
 

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use wasisocket_host::Denial;
 
+use crate::say;
+
 /// Most different lines that one run prints: a guest decides how many denials there are.
 const LINES_MAX: usize = 100;
 
@@ -23,9 +25,9 @@ impl DenialLines {
             return;
         }
         if printed.len() == LINES_MAX {
-            eprintln!("wasisocket: further denials are not printed");
+            say(format_args!("further denials are not printed"));
         } else {
-            eprintln!("wasisocket: {line}");
+            say(format_args!("{line}"));
         }
         printed.insert(line);
     }

@@ -7,6 +7,8 @@ use tracing::debug;
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Config, Engine, Module, Result};
 
+use crate::say;
+
 /// What CPython needs: it is linked with this much stack of its own, and its parser and its tests
 /// count on it.
 pub(crate) const WASM_STACK: usize = 8 << 20;
@@ -26,7 +28,7 @@ pub(crate) fn load(wasm: &Path) -> Result<Module> {
             config.cache(Some(cache));
         }
         // A read-only home is no reason not to run.
-        Err(error) => eprintln!("wasisocket: compiled modules are not kept: {error:#}"),
+        Err(error) => say(format_args!("compiled modules are not kept: {error:#}")),
     }
     let engine = Engine::new(&config)?;
     let started = std::time::Instant::now();

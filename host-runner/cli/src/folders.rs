@@ -1,10 +1,10 @@
 //! `--dir HOST[::GUEST][:ro]`.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use wasmtime::Result;
 use wasmtime::error::Context as _;
+use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 /// A folder that the guest may use.
@@ -18,7 +18,25 @@ pub(crate) struct Folder {
 impl Folder {
     /// Does the guest see it as `/`, which is also where its relative paths begin?
     pub(crate) fn is_root(&self) -> bool {
-        matches!(self.guest.as_str(), "/" | "." | "./")
+        Path::new(&self.guest)
+            .components()
+            .all(|part| matches!(part, Component::RootDir | Component::CurDir))
+    }
+
+    /// Where a folder of the host is in this one.
+    pub(crate) fn place_of(&self, folder: &Path) -> Result<PathBuf> {
+        let real = |path: &Path| {
+            path.canonicalize()
+                .with_context(|| format!("cannot open the folder {}", path.display()))
+        };
+        let (inner, outer) = (real(folder)?, real(&self.host)?);
+        match inner.strip_prefix(&outer) {
+            Ok(place) => Ok(place.to_owned()),
+            Err(_) => bail!(
+                "--dir: the guest sees {} as /, and the script is not below it",
+                self.host.display()
+            ),
+        }
     }
 
     pub(crate) fn open(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
@@ -89,6 +107,8 @@ mod tests {
         for (text, root) in [
             (".", true),
             ("./", true),
+            ("x::///", true),
+            ("x::/.", true),
             ("x::/", true),
             ("x", false),
             ("x::/x", false),

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use wasisocket_abi::CORE_MODULE;
 use wasisocket_host::{SocketsCtx, add_to_linker};
 use wasmtime::error::Context as _;
 use wasmtime::{
@@ -11,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use crate::engine::NATIVE_STACK;
+use crate::say;
 
 /// The exit status of a guest that trapped: that of a process that abort(3) ended.
 const TRAPPED: u8 = 134;
@@ -26,7 +28,7 @@ impl Guest {
     pub(crate) fn new(wasi: WasiP1Ctx, sockets: SocketsCtx, max_memory: Option<usize>) -> Self {
         let mut limits = StoreLimitsBuilder::new();
         if let Some(max_memory) = max_memory {
-            limits = limits.memory_size(max_memory);
+            limits = limits.memory_size(max_memory).memories(1);
         }
         Self {
             wasi,
@@ -43,6 +45,10 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest>> {
     // preview1's own sock_send and sock_recv give way to ours.
     linker.allow_shadowing(true);
     add_to_linker(&mut linker, |guest: &mut Guest| &mut guest.sockets)?;
+    // wasmtime-wasi's own traps at a status of 126 or more; a process may end with any.
+    linker.func_wrap(CORE_MODULE, "proc_exit", |status: i32| -> Result<()> {
+        Err(I32Exit(status).into())
+    })?;
     linker.allow_shadowing(false);
     Ok(linker)
 }
@@ -76,7 +82,7 @@ fn start(module: &Module, guest: Guest) -> Result<u8> {
         // Eight bits, as waitpid(2) passes on.
         Some(I32Exit(status)) => Ok((status & 0xff) as u8),
         None => {
-            eprintln!("wasisocket: the guest trapped: {error:?}");
+            say(format_args!("the guest trapped: {error:?}"));
             Ok(TRAPPED)
         }
     }

@@ -1,7 +1,9 @@
 //! Limits on one run: how they are written, and the time limit itself.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::say;
 
 /// The exit status after `--timeout`, as timeout(1) has it.
 const TIMED_OUT: i32 = 124;
@@ -11,7 +13,16 @@ const TIMED_OUT: i32 = 124;
 pub(crate) fn end_process_after(limit: Duration) {
     thread::spawn(move || {
         thread::sleep(limit);
-        eprintln!("wasisocket: the guest was ended after {limit:?}, its --timeout");
+        // From a thread of its own: a guest may hold standard error in a write that does not end.
+        let telling = thread::spawn(move || {
+            say(format_args!(
+                "the guest was ended after {limit:?}, its --timeout"
+            ));
+        });
+        let patience = Instant::now() + Duration::from_millis(100);
+        while !telling.is_finished() && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(1));
+        }
         std::process::exit(TIMED_OUT);
     });
 }

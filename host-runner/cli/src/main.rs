@@ -1,6 +1,7 @@
 //! The command `wasisocket`: runs Python for WASI with sockets, under grants.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr)]
 
 mod denials;
 mod doctor;
@@ -11,6 +12,7 @@ mod limits;
 mod python;
 mod run;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +42,12 @@ struct DoctorArgs {
     python: Option<PathBuf>,
 }
 
+/// One line on standard error. One that cannot be written is lost: eprintln would panic, and a guest
+/// could bring that about.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "wasisocket: {line}");
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
@@ -48,7 +56,7 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("wasisocket: {error:#}");
+            say(format_args!("{error:#}"));
             ExitCode::from(2)
         }
     }

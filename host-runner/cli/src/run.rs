@@ -82,8 +82,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
 
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().allow_blocking_current_thread(true);
-    let (script_folder, arguments) = guest_arguments(&args)?;
-    if let Some(folder) = script_folder.filter(|_| !args.dir.iter().any(Folder::is_root)) {
+    let root = args.dir.iter().find(|folder| folder.is_root());
+    let (script_folder, arguments) = guest_arguments(&args, root)?;
+    if let Some(folder) = script_folder.filter(|_| root.is_none()) {
         wasi.preopened_dir(&folder, "/", FsPerms::ReadOnly)
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
     }
@@ -123,14 +124,24 @@ fn policy(allow: &[String], deny: &[String]) -> Result<Policy> {
 }
 
 /// The script's folder, and what Python gets after its own name.
-fn guest_arguments(args: &RunArgs) -> Result<(Option<PathBuf>, Vec<String>)> {
+///
+/// The script is in the folder that the guest sees as `/`: its own, or one that was granted as that.
+fn guest_arguments(
+    args: &RunArgs,
+    root: Option<&Folder>,
+) -> Result<(Option<PathBuf>, Vec<String>)> {
     let (folder, head, rest) = match (&args.code, &args.module) {
         (Some(code), _) => (None, vec!["-c".to_owned()], code.as_slice()),
         (None, Some(module)) => (None, vec!["-m".to_owned()], module.as_slice()),
         (None, None) => {
             let (script, rest) = args.script.split_first().context("no script")?;
             let (folder, name) = script_folder(Path::new(script))?;
-            (Some(folder), vec![format!("/{name}")], rest)
+            let place = root.map_or(Ok(PathBuf::new()), |root| root.place_of(&folder))?;
+            let path = Path::new("/").join(place).join(name);
+            let Some(path) = path.to_str() else {
+                bail!("the folder of {name} is not UTF-8, as WASI wants it");
+            };
+            (Some(folder), vec![path.to_owned()], rest)
         }
     };
     let mut arguments = head;
@@ -145,7 +156,13 @@ fn guest_arguments(args: &RunArgs) -> Result<(Option<PathBuf>, Vec<String>)> {
 
 fn script_folder(script: &Path) -> Result<(PathBuf, &str)> {
     if !script.is_file() {
-        bail!("no such script: {}", script.display());
+        let name = script.display().to_string();
+        if name.starts_with('-') {
+            bail!(
+                "{name} is neither an option nor a script; `wasisocket run --help` lists the options"
+            );
+        }
+        bail!("no such script: {name}");
     }
     let name = script.file_name().and_then(|name| name.to_str());
     let Some(name) = name else {

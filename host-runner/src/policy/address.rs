@@ -1,17 +1,23 @@
 //! What kind of address an address is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// The address that the kernel would reach: IPv4 out of its IPv6 mapping (RFC 4291, 2.5.5.2), and
-/// loopback for the unspecified address, which Linux takes as a destination.
-pub(super) fn effective(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
+/// The destination that an address stands for: loopback of its family for the unspecified one.
+///
+/// Connect to this, not to what the guest gave. Left to itself, Linux takes the unspecified address for
+/// the socket's own source address, which is loopback only as long as the socket has none yet.
+pub(crate) fn destination(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
+        IpAddr::V6(ip) if ip.to_ipv4_mapped() == Some(Ipv4Addr::UNSPECIFIED) => {
+            Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()
+        }
+        _ => return address,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
@@ -82,8 +88,8 @@ pub(super) fn reachable_by_name(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{effective, embedded_ipv4, reachable_by_name};
-    use std::net::IpAddr;
+    use super::{destination, embedded_ipv4, reachable_by_name};
+    use std::net::{IpAddr, SocketAddr};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -145,16 +151,16 @@ mod tests {
     }
 
     #[test]
-    fn effective_address_is_what_the_kernel_reaches() {
+    fn unspecified_address_stands_for_loopback_of_its_family() {
         for (given, reached) in [
             ("0.0.0.0", "127.0.0.1"),
             ("::", "::1"),
-            ("::ffff:0.0.0.0", "127.0.0.1"),
-            ("::ffff:10.0.0.1", "10.0.0.1"),
-            ("::10.0.0.1", "::10.0.0.1"),
+            ("::ffff:0.0.0.0", "::ffff:127.0.0.1"),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
             ("192.0.2.1", "192.0.2.1"),
         ] {
-            assert_eq!(effective(ip(given)), ip(reached), "{given}");
+            let given = SocketAddr::new(ip(given), 80);
+            assert_eq!(destination(given), SocketAddr::new(ip(reached), 80));
         }
     }
 

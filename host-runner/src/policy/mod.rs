@@ -12,7 +12,8 @@ pub use denial::{Denial, Operation};
 pub(crate) use name::HostName;
 pub use rule::RuleError;
 
-use address::{effective, embedded_ipv4, reachable_by_name};
+pub(crate) use address::destination;
+use address::{embedded_ipv4, reachable_by_name};
 use denial::Reason;
 use rule::Rule;
 
@@ -33,6 +34,9 @@ use rule::Rule;
 /// metadata, multicast and others of the IANA special-purpose registries. Whoever answers for a name
 /// could otherwise point it at the host's own network (DNS rebinding). Such an address needs a rule
 /// that names it.
+///
+/// Names are compared without their final dot, and the system's resolver is asked without it: a search
+/// list in its configuration applies, as for any program on the host.
 ///
 /// A deny rule for a name refuses its look-up, and the addresses that it was looked up to. It cannot
 /// know that address under another name: deny the address where it must not be reached.
@@ -95,13 +99,15 @@ impl Policy {
         })
     }
 
-    /// May this address be connected to, by a guest that looked these names up?
+    /// May this address be connected to, by a guest that looked these names up? `address` is what
+    /// [`destination`] returned.
     pub(crate) fn check_connect(
         &self,
         address: SocketAddr,
         looked_up: &LookedUp,
     ) -> Result<(), Denial> {
-        let ip = effective(address.ip());
+        // IPv4 out of its IPv6 mapping (RFC 4291, 2.5.5.2): rules are compared in that form.
+        let ip = address.ip().to_canonical();
         let port = address.port();
         let denied = |reason| {
             Err(Denial {
@@ -126,7 +132,12 @@ impl Policy {
         if candidates.clone().any(|rule| rule.covers_ip(ip)) {
             return Ok(());
         }
-        let missing = SocketAddr::new(ip, port).to_string();
+        // A rule cannot name port 0; without a port it is for every one.
+        let missing = match (ip, port) {
+            (IpAddr::V4(ip), 0) => ip.to_string(),
+            (IpAddr::V6(ip), 0) => format!("[{ip}]"),
+            _ => SocketAddr::new(ip, port).to_string(),
+        };
         let by_name =
             candidates.find(|rule| looked_up.names_of(ip).any(|name| rule.covers_name(name)));
         match by_name {
@@ -158,8 +169,8 @@ impl LookedUp {
         {
             return;
         }
-        for ip in addresses.iter().copied().map(effective) {
-            self.0.retain(|known| *known != (ip, name.to_owned()));
+        for ip in addresses.iter().map(IpAddr::to_canonical) {
+            self.0.retain(|(known, of)| *known != ip || of != name);
             if self.0.len() == LOOKED_UP_MAX {
                 self.0.pop_front();
             }

@@ -142,7 +142,11 @@ impl Target {
         if name.contains('*') {
             return Err("* stands for all, or for the labels in front: write * or *.name".into());
         }
-        let ascii = idna::domain_to_ascii(name).ok();
+        // What a guest may ask for is ASCII of any kind, also labels that IDNA does not know.
+        let ascii = match name.is_ascii() {
+            true => Some(name.to_owned()),
+            false => idna::domain_to_ascii(name).ok(),
+        };
         let Some(name) = ascii.as_deref().and_then(canonical) else {
             return Err(format!("{name:?} is neither a name nor an address"));
         };

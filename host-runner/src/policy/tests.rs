@@ -1,6 +1,6 @@
 //! What a policy decides, case by case.
 
-use super::{Denial, LookedUp, Policy};
+use super::{Denial, LookedUp, Policy, destination};
 use std::net::SocketAddr;
 
 fn policy(allow: &[&str], deny: &[&str]) -> Policy {
@@ -12,7 +12,7 @@ fn policy(allow: &[&str], deny: &[&str]) -> Policy {
 }
 
 fn connect(policy: &Policy, looked_up: &LookedUp, address: &str) -> Result<(), String> {
-    let address: SocketAddr = address.parse().unwrap();
+    let address = destination(address.parse().unwrap());
     policy
         .check_connect(address, looked_up)
         .map_err(|denial| denial.to_string())
@@ -49,9 +49,11 @@ fn the_missing_grant_is_enough() {
         "[::1]:80",
         "[::ffff:10.0.0.1]:80",
         "0.0.0.0:80",
+        "127.0.0.1:0",
+        "[::1]:0",
         "[fe80::1%3]:80",
     ] {
-        let address: SocketAddr = address.parse().unwrap();
+        let address = destination(address.parse().unwrap());
         let denial = Policy::new()
             .check_connect(address, &LookedUp::default())
             .unwrap_err();
@@ -106,8 +108,8 @@ fn name_rule_never_leads_into_the_hosts_networks() {
         "fd00::1",
         "::ffff:10.0.0.5",
     ] {
-        let known = looked_up(&policy, "evil.test", &[ip]);
-        let address = SocketAddr::new(ip.parse().unwrap(), 80);
+        let address = destination(SocketAddr::new(ip.parse().unwrap(), 80));
+        let known = looked_up(&policy, "evil.test", &[&address.ip().to_string()]);
         let denial = policy
             .check_connect(address, &known)
             .unwrap_err()

@@ -51,6 +51,13 @@ impl Handles {
         slot.ok_or(Errno::EBADF)
     }
 
+    /// The socket of a handle, to change its state, or EBADF.
+    pub(crate) fn get_mut(&mut self, handle: u32) -> Result<&mut Socket, Errno> {
+        let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
+        let slot = self.slots.get_mut(index as usize).and_then(Option::as_mut);
+        slot.ok_or(Errno::EBADF)
+    }
+
     /// Takes the socket out; its handle is free again. EBADF if there is none.
     pub(crate) fn remove(&mut self, handle: u32) -> Result<Socket, Errno> {
         let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;

@@ -3,7 +3,8 @@
 //! # Safety
 //!
 //! Each import reads or writes guest memory only inside the pointer and length that it is given, and
-//! keeps no pointer past its return.
+//! keeps no pointer past its return. That `received` bytes were written rests on the host's word: a guest
+//! trusts its host with all of its memory.
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
