@@ -1,6 +1,7 @@
 //! Runs the command `wasisocket`, within a bound on its time.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +40,7 @@ pub fn run() -> Run {
     Run {
         command,
         input: Vec::new(),
+        stderr: None,
     }
 }
 
@@ -47,6 +49,7 @@ pub fn run() -> Run {
 pub struct Run {
     command: Command,
     input: Vec<u8>,
+    stderr: Option<File>,
 }
 
 /// How a guest ended.
@@ -56,7 +59,7 @@ pub struct Ended {
     pub status: Option<i32>,
     /// Standard output.
     pub stdout: String,
-    /// Standard error.
+    /// Standard error; empty if it went to a file.
     pub stderr: String,
 }
 
@@ -96,6 +99,13 @@ impl Run {
         self
     }
 
+    /// Lets standard error go to a file in place of the test.
+    #[must_use]
+    pub fn stderr_to(mut self, file: File) -> Self {
+        self.stderr = Some(file);
+        self
+    }
+
     /// Starts it, with pipes for its output.
     ///
     /// # Panics
@@ -106,7 +116,7 @@ impl Run {
             .command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(self.stderr.map_or_else(Stdio::piped, Stdio::from))
             .spawn()
             .expect("wasisocket starts");
         let mut stdin = child.stdin.take().expect("piped");
@@ -154,7 +164,7 @@ impl Started {
     #[must_use]
     pub fn end(mut self) -> Ended {
         let stdout = read_all(self.child.stdout.take().expect("piped"));
-        let stderr = read_all(self.child.stderr.take().expect("piped"));
+        let stderr = self.child.stderr.take().map(read_all);
         let started = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -169,7 +179,7 @@ impl Started {
         Ended {
             status: status.code(),
             stdout: stdout.join().expect("reader"),
-            stderr: stderr.join().expect("reader"),
+            stderr: stderr.map_or_else(String::new, |stderr| stderr.join().expect("reader")),
         }
     }
 }

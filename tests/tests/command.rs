@@ -266,6 +266,32 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
         .collect()
 }
 
+/// A standard error that nothing can be written to.
+fn full() -> fs::File {
+    fs::File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn denial_that_cannot_be_written_is_still_a_denial() {
+    let code = "import wasisocket\n\
+        try: wasisocket.create_connection(('127.0.0.1', 9))\n\
+        except PermissionError: print('denied')\n";
+    let ended = run().stderr_to(full()).args(["-c", code]).end();
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(0), "denied\n"));
+}
+
+#[test]
+fn time_limit_holds_though_standard_error_does_not() {
+    let run = || run().args(["--timeout", "5s", "-c"]);
+    let ended = run().stderr_to(full()).arg("while True: pass").end();
+    assert_eq!(ended.status, Some(124));
+    // A pipe that nobody reads: the guest is held in its write.
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let file = fs::File::from(std::os::fd::OwnedFd::from(writer));
+    let code = "import sys\nwhile True: sys.stderr.write('x' * 4096)";
+    assert_eq!(run().stderr_to(file).arg(code).end().status, Some(124));
+}
+
 #[test]
 fn missing_script_is_told() {
     let ended = run().arg("nowhere.py").end();
