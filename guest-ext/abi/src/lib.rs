@@ -3,6 +3,8 @@
 //!
 //! Both sides build against this crate, so they cannot drift apart.
 //!
+//! The core six are in this page; [`v1`] is everything else.
+//!
 //! # The core six
 //!
 //! Six functions in the import module [`CORE_MODULE`]. All parameters and results are `i32`; pointers
@@ -34,6 +36,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 mod errno;
+pub mod v1;
 
 pub use errno::Errno;
 
