@@ -14,6 +14,7 @@ use crate::tree;
 
 const NAME: &str = "host";
 const PACKAGE: &str = "wasisocket-cli";
+const TESTS: &str = "wasisocket-tests";
 const COMMAND: &str = "wasisocket";
 
 pub(crate) fn key(build: &Build) -> Result<Key> {
@@ -47,6 +48,9 @@ pub(crate) fn ensure(build: &Build) -> Result<PathBuf> {
         let _lock = build.cache.lock("target", &step)?;
         let mut cargo = build.cargo("build");
         cargo.args(["--release", "--locked", "--package", PACKAGE]);
+        // Nothing of it is built: with it, wasmtime has the features that it has in the tests, and need
+        // not be compiled again for them.
+        cargo.args(["--package", TESTS, "--bin", COMMAND]);
         process::run(&step, &mut cargo)?;
         let built = build.cargo_target()?.join("release").join(COMMAND);
         tree::copy_file(&built, &folder.join(COMMAND))?;
