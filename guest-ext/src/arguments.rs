@@ -7,7 +7,8 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use wasisocket_abi::{AF_INET, AF_INET6, HOST_NAME_MAX};
+use wasisocket_abi::{AF_INET, AF_INET6, HOST_NAME_MAX, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_posix::{Errno, Family, Result, Type};
 
 /// A port: an int from 0 to 65535, else OverflowError, as in CPython's Modules/socketmodule.c.
 pub(crate) struct Port(pub(crate) u16);
@@ -80,9 +81,36 @@ pub(crate) fn socket_addr(family: u32, port: Port, address: &[u8]) -> PyResult<S
 pub(crate) type AddressTuple<'py> = (u32, u16, Bound<'py, PyBytes>);
 
 /// The three parts of an address.
-pub(crate) fn to_tuple<'py>(py: Python<'py>, address: &SocketAddr) -> AddressTuple<'py> {
-    match address.ip() {
-        IpAddr::V4(ip) => (AF_INET, address.port(), PyBytes::new(py, &ip.octets())),
-        IpAddr::V6(ip) => (AF_INET6, address.port(), PyBytes::new(py, &ip.octets())),
+pub(crate) fn to_tuple<'py>(py: Python<'py>, ip: IpAddr, port: u16) -> AddressTuple<'py> {
+    match ip {
+        IpAddr::V4(ip) => (AF_INET, port, PyBytes::new(py, &ip.octets())),
+        IpAddr::V6(ip) => (AF_INET6, port, PyBytes::new(py, &ip.octets())),
     }
+}
+
+/// The family of the ABI's number, or EAFNOSUPPORT.
+pub(crate) fn socket_family(af: u32) -> Result<Family> {
+    match af {
+        AF_INET => Ok(Family::Inet),
+        AF_INET6 => Ok(Family::Inet6),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// The socket type of the ABI's number, or EINVAL.
+pub(crate) fn socket_type(ty: u32) -> Result<Type> {
+    match ty {
+        SOCK_STREAM => Ok(Type::Stream),
+        SOCK_DGRAM => Ok(Type::Datagram),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// An address of 4 or 16 bytes, or ValueError.
+pub(crate) fn ip_addr(address: &[u8]) -> PyResult<IpAddr> {
+    match address.len() {
+        4 => socket_addr(AF_INET, Port(0), address),
+        _ => socket_addr(AF_INET6, Port(0), address),
+    }
+    .map(|address| address.ip())
 }

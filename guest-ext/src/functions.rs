@@ -2,9 +2,12 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use wasisocket_posix as posix;
+use wasisocket_posix::{self as posix, Errno, Flags, RecvFlags, SendFlags, netdb};
 
-use crate::arguments::{AddressTuple, Port, host_name, length, socket_addr, to_tuple};
+use crate::arguments::{
+    AddressTuple, Port, host_name, ip_addr, length, socket_addr, socket_family, socket_type,
+    to_tuple,
+};
 use crate::buffer::{ReadBuffer, WriteBuffer, bytes_filled_by};
 use crate::error::os_error;
 
@@ -15,14 +18,16 @@ const RESOLVED_MAX: usize = 10;
 /// `bufsize` costs; a receive may always return less than was asked for.
 const RECV_MAX: usize = 1 << 20;
 
-/// Open a socket and return its handle, an int of 1000 or more.
+/// Open a socket and return its file descriptor.
 ///
-/// af is AF_INET or AF_INET6, type is SOCK_STREAM or SOCK_DGRAM.
+/// af is AF_INET or AF_INET6, type is SOCK_STREAM or SOCK_DGRAM. The descriptor is one as the socket
+/// module has: socket.socket(fileno=fd) takes it over.
 /// Raises OSError: EAFNOSUPPORT, EINVAL, EMFILE. See socket(2).
 #[pyfunction]
 #[pyo3(signature = (af, r#type, /))]
 pub(crate) fn sock_open(py: Python<'_>, af: u32, r#type: u32) -> PyResult<i32> {
-    posix::socket(af, r#type).map_err(|errno| os_error(py, errno))
+    let open = || posix::socket(socket_family(af)?, socket_type(r#type)?, Flags::default());
+    open().map_err(|errno| os_error(py, errno))
 }
 
 /// Look hostname up and return up to 10 tuples (family, port, addr_bytes).
@@ -39,8 +44,9 @@ pub(crate) fn sock_resolve<'py>(
     port: Port,
 ) -> PyResult<Vec<AddressTuple<'py>>> {
     let name = host_name(hostname)?;
-    let found = posix::resolve(&name, port.0, RESOLVED_MAX).map_err(|errno| os_error(py, errno))?;
-    Ok(found.iter().map(|address| to_tuple(py, address)).collect())
+    let found = posix::resolve(&name, None).map_err(|errno| os_error(py, errno))?;
+    let first = found.iter().take(RESOLVED_MAX);
+    Ok(first.map(|ip| to_tuple(py, *ip, port.0)).collect())
 }
 
 /// Connect the socket fd to an address as sock_resolve returns it.
@@ -57,7 +63,7 @@ pub(crate) fn sock_connect(
     addr_bytes: ReadBuffer,
 ) -> PyResult<()> {
     let address = socket_addr(family, port, addr_bytes.as_slice())?;
-    posix::connect(fd, &address).map_err(|errno| os_error(py, errno))
+    posix::connect(fd, &address.into()).map_err(|errno| os_error(py, errno))
 }
 
 /// Send data, a bytes-like object, and return how many of its bytes the host took.
@@ -66,7 +72,7 @@ pub(crate) fn sock_connect(
 #[pyfunction]
 #[pyo3(signature = (fd, data, /))]
 pub(crate) fn sock_send(py: Python<'_>, fd: i32, data: ReadBuffer) -> PyResult<usize> {
-    posix::send(fd, data.as_slice()).map_err(|errno| os_error(py, errno))
+    posix::send(fd, data.as_slice(), SendFlags::default()).map_err(|errno| os_error(py, errno))
 }
 
 /// Receive up to bufsize bytes, and up to 1 MiB at once. On a stream, b'' is its end.
@@ -76,7 +82,7 @@ pub(crate) fn sock_send(py: Python<'_>, fd: i32, data: ReadBuffer) -> PyResult<u
 #[pyo3(signature = (fd, bufsize, /))]
 pub(crate) fn sock_recv(py: Python<'_>, fd: i32, bufsize: isize) -> PyResult<Bound<'_, PyBytes>> {
     bytes_filled_by(py, length("bufsize", bufsize)?.min(RECV_MAX), |buffer| {
-        posix::recv(fd, buffer).map_err(|errno| os_error(py, errno))
+        posix::recv(fd, buffer, RecvFlags::default()).map_err(|errno| os_error(py, errno))
     })
 }
 
@@ -93,14 +99,83 @@ pub(crate) fn sock_recv_into(
     nbytes: isize,
 ) -> PyResult<usize> {
     let room = buffer.up_to(length("nbytes", nbytes)?)?;
-    posix::recv(fd, room).map_err(|errno| os_error(py, errno))
+    posix::recv(fd, room, RecvFlags::default()).map_err(|errno| os_error(py, errno))
 }
 
-/// Close the socket fd. Its handle may come back from the next sock_open.
+/// Close the socket fd. Its number may come back from the next sock_open.
 ///
 /// Raises OSError: EBADF.
 #[pyfunction]
 #[pyo3(signature = (fd, /))]
 pub(crate) fn sock_close(py: Python<'_>, fd: i32) -> PyResult<()> {
     posix::close(fd).map_err(|errno| os_error(py, errno))
+}
+
+/// Start to look hostname up and return a file descriptor that is readable when that is over.
+///
+/// For event loops: wait for it, ask lookup_addrs, and close it with os.close or sock_close. af is
+/// AF_INET, AF_INET6, or 0 for both.
+/// Raises OSError: EACCES without a grant for the name, EMFILE, EOPNOTSUPP where every call blocks.
+#[pyfunction]
+#[pyo3(signature = (hostname, af=0, /))]
+pub(crate) fn lookup_name(
+    py: Python<'_>,
+    hostname: &Bound<'_, PyString>,
+    af: u32,
+) -> PyResult<i32> {
+    let name = host_name(hostname)?;
+    let start = || {
+        let family = match af {
+            0 => None,
+            af => Some(socket_family(af)?),
+        };
+        netdb::start_lookup_name(&name, family)
+    };
+    start().map_err(|errno| os_error(py, errno))
+}
+
+/// Start to look the name of an address up, of 4 or 16 bytes. See lookup_name.
+///
+/// Raises OSError: EACCES without a grant for the address, EMFILE, EOPNOTSUPP.
+#[pyfunction]
+#[pyo3(signature = (addr_bytes, /))]
+pub(crate) fn lookup_addr(py: Python<'_>, addr_bytes: ReadBuffer) -> PyResult<i32> {
+    let ip = ip_addr(addr_bytes.as_slice())?;
+    netdb::start_lookup_addr(ip).map_err(|errno| os_error(py, errno))
+}
+
+/// Return the answer to lookup_name: tuples (family, port, addr_bytes) with port 0.
+///
+/// Raises BlockingIOError before it is there, and OSError as sock_resolve does.
+#[pyfunction]
+#[pyo3(signature = (fd, /))]
+pub(crate) fn lookup_addrs(py: Python<'_>, fd: i32) -> PyResult<Vec<AddressTuple<'_>>> {
+    match netdb::addresses_found(fd).map_err(|errno| os_error(py, errno))? {
+        Ok(found) => Ok(found.iter().map(|ip| to_tuple(py, *ip, 0)).collect()),
+        Err(failure) => Err(os_error(py, of_look_up(failure))),
+    }
+}
+
+/// Return the answer to lookup_addr, a name; or after lookup_name the canonical one.
+///
+/// Raises BlockingIOError before it is there, and OSError as sock_resolve does.
+#[pyfunction]
+#[pyo3(signature = (fd, /))]
+pub(crate) fn lookup_host(py: Python<'_>, fd: i32) -> PyResult<Bound<'_, PyBytes>> {
+    match netdb::name_found(fd).map_err(|errno| os_error(py, errno))? {
+        Ok(name) => PyBytes::new_with(py, name.len(), |room| {
+            room.copy_from_slice(&name);
+            Ok(())
+        }),
+        Err(failure) => Err(os_error(py, of_look_up(failure))),
+    }
+}
+
+/// The errno of a look-up that is over. EAGAIN says that it is not, so one that may succeed later is
+/// EBUSY.
+fn of_look_up(failure: netdb::Failure) -> Errno {
+    match Errno::from(failure) {
+        Errno::EAGAIN => Errno::EBUSY,
+        errno => errno,
+    }
 }

@@ -37,6 +37,8 @@ mod _wasisocket {
     const SOCK_DGRAM: u32 = abi::SOCK_DGRAM;
 
     #[pymodule_export]
+    use crate::functions::{lookup_addr, lookup_addrs, lookup_host, lookup_name};
+    #[pymodule_export]
     use crate::functions::{
         sock_close, sock_connect, sock_open, sock_recv, sock_recv_into, sock_resolve, sock_send,
     };

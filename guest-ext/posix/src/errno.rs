@@ -30,6 +30,14 @@ table! {
 impl Errno {
     /// The host broke the ABI, or answered with a number that this libc has no name for.
     pub const EIO: Self = Self(libc::EIO);
+    /// No such address family here.
+    pub const EAFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
+    /// An argument out of its range.
+    pub const EINVAL: Self = Self(libc::EINVAL);
+    /// It would block.
+    pub const EAGAIN: Self = Self(libc::EAGAIN);
+    /// Busy.
+    pub const EBUSY: Self = Self(libc::EBUSY);
 }
 
 impl From<HostErrno> for Errno {

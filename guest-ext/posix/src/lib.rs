@@ -1,10 +1,15 @@
-//! Sockets for `wasm32-wasip1`, without Python: what wasi-libc lacks, over a wasisocket host.
+//! BSD sockets for `wasm32-wasip1`, without Python: what wasi-libc lacks, over a wasisocket host.
 //!
-//! One function is one POSIX call, named as POSIX names it. File descriptors of sockets are the
-//! host's handles ([`wasisocket_abi::FIRST_HANDLE`] and above). Errors are the guest's own errno.
+//! One function is one POSIX call, named as POSIX names it. Errors are the guest's own errno. On the
+//! target the `c_abi` module gives the same functions to C, under their own names.
 //!
-//! The [`c_abi`] module defines the few socket functions that wasi-libc does have. Without it, one use
-//! of wasi-libc's `send` would pull in preview1's `sock_send`, whose type clashes with the host's.
+//! | module | |
+//! |---|---|
+//! | `descriptors` | which file descriptors are sockets, and what is behind them: O_NONBLOCK, timeouts |
+//! | `socket`, `message`, `option` | the calls on one socket |
+//! | `poll`, `epoll` | waiting for many |
+//! | [`netdb`] | names |
+//! | `host` | the seam: one module per host, each function one crossing |
 
 // Nothing in here may abort the guest: what could panic does not compile.
 #![deny(
@@ -14,16 +19,42 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 #[cfg(not(any(feature = "host-wasisocket", feature = "host-core")))]
 compile_error!("choose a host: feature host-wasisocket or host-core");
 
+mod address;
 #[cfg(target_os = "wasi")]
 mod c_abi;
+mod descriptors;
+mod epoll;
 mod errno;
 mod host;
+mod message;
+pub mod netdb;
+mod option;
+mod poll;
 mod socket;
+pub mod sys;
 
+pub use address::{Address, SOCKADDR_MAX};
+pub use descriptors::{Family, RawFd, Type, is_cloexec, set_cloexec};
+pub use epoll::{epoll_create, epoll_ctl, epoll_wait};
 pub use errno::{Errno, Result};
-pub use socket::{RawFd, close, connect, recv, resolve, send, socket};
+pub use message::{
+    Message, RecvFlags, SendFlags, is_nonblocking, recv, recvmsg, send, sendmsg, set_nonblocking,
+};
+pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
+pub use poll::{Sets, poll, select};
+pub use socket::{
+    Flags, Shutdown, accept, bind, close, connect, dup, getpeername, getsockname, listen, resolve,
+    shutdown, socket, socketpair,
+};

@@ -1,129 +1,304 @@
-//! The calls that the core six carry. All of them block.
+//! Opening, connecting, closing. One function is one POSIX call.
 
-use core::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::rc::Rc;
 
-use wasisocket_abi::{CoreSocketAddr, RESOLVE_MAX};
+use wasisocket_abi::v1;
 
+use crate::address::Address;
+use crate::descriptors::{self, Description, Descriptor, Family, Kind, RawFd, Type};
 use crate::{Errno, Result, host};
 
-/// A file descriptor, `int` in C. Those of sockets are the host's handles.
-pub type RawFd = i32;
-
-/// `int socket(int domain, int type, int protocol)` with protocol 0: socket(2).
-///
-/// `family` and `ty` are the ABI's numbers ([`wasisocket_abi::AF_INET`]...), not wasi-libc's.
-///
-/// # Errors
-/// EAFNOSUPPORT, EINVAL for an unknown family or type; EMFILE past the host's limit of open sockets.
-pub fn socket(family: u32, ty: u32) -> Result<RawFd> {
-    RawFd::try_from(host::open(family, ty)?).map_err(|_| Errno::EIO)
+/// What `socket`, `socketpair` and `accept4` take with a type: SOCK_NONBLOCK and SOCK_CLOEXEC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// SOCK_NONBLOCK.
+    pub nonblocking: bool,
+    /// SOCK_CLOEXEC.
+    pub cloexec: bool,
 }
 
-/// The addresses of `name`, at most `max`, in the host's order: getaddrinfo(3) without its hints.
+fn insert(handle: u32, family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
+    let description = Description::new(Kind::Socket(family, ty));
+    description.nonblocking.set(flags.nonblocking);
+    descriptors::insert(handle, Rc::new(description), flags.cloexec)
+}
+
+/// A host without waiting cannot keep O_NONBLOCK: better no socket than one that blocks.
+fn can_keep(flags: Flags) -> Result<()> {
+    match flags.nonblocking && !host::CAN_WAIT {
+        true => Err(Errno(libc::EOPNOTSUPP)),
+        false => Ok(()),
+    }
+}
+
+/// `int socket(int domain, int type, int protocol)`: socket(2).
 ///
 /// # Errors
-/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
-pub fn resolve(name: &[u8], port: u16, max: usize) -> Result<Vec<SocketAddr>> {
-    let mut entries = [CoreSocketAddr::default(); RESOLVE_MAX];
-    let room = entries.get_mut(..max.min(RESOLVE_MAX)).unwrap_or_default();
-    let count = host::resolve(name, port, room)?;
-    let filled = room.get(..count).ok_or(Errno::EIO)?;
-    filled
-        .iter()
-        .map(|entry| Ok(SocketAddr::try_from(*entry)?))
-        .collect()
+/// EAFNOSUPPORT; EMFILE past the host's limit of open sockets.
+pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
+    can_keep(flags)?;
+    insert(host::open(family.to_abi(), ty.to_abi())?, family, ty, flags)
+}
+
+/// `int socketpair(int domain, int type, int protocol, int sv[2])`: socketpair(2). Needs no grant.
+///
+/// # Errors
+/// EMFILE.
+pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
+    can_keep(flags)?;
+    let [first, second] = host::pair(ty.to_abi())?;
+    let first = insert(first, Family::Unix, ty, flags);
+    let second = insert(second, Family::Unix, ty, flags);
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok([first, second]),
+        (Ok(fd), Err(error)) | (Err(error), Ok(fd)) => {
+            close(fd)?;
+            Err(error)
+        }
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+/// `int dup(int fd)`: dup(2), of a socket.
+///
+/// # Errors
+/// EMFILE; EBADF.
+pub fn dup(fd: RawFd) -> Result<RawFd> {
+    let descriptor = descriptors::get(fd)?;
+    let handle = host::dup(descriptor.handle)?;
+    descriptors::insert(handle, descriptor.description, false)
+}
+
+/// `int close(int fd)` of a socket: close(2).
+///
+/// # Errors
+/// EBADF.
+pub fn close(fd: RawFd) -> Result<()> {
+    Ok(host::close(descriptors::remove(fd)?.handle)?)
+}
+
+/// The address as the host takes it: a Unix socket's path made absolute.
+fn absolute(address: &Address) -> Result<Address> {
+    let Address::Unix(unix) = address else {
+        return Ok(*address);
+    };
+    let path = unix.path()?;
+    if path.first() == Some(&b'/') {
+        return Ok(*address);
+    }
+    let mut whole = host::working_folder().ok_or(Errno(libc::ENOENT))?;
+    if whole.last() != Some(&b'/') {
+        whole.push(b'/');
+    }
+    whole.extend_from_slice(path);
+    Ok(Address::Unix(v1::UnixAddr::new(&whole)?))
+}
+
+/// Is the address one of the socket's family? IPv4 for an IPv6 socket is not (ipv6(7)).
+fn check_family(descriptor: &Descriptor, address: &Address) -> Result<()> {
+    match (descriptor.socket()?.0, address) {
+        (Family::Inet, Address::Inet(inet)) if inet.is_ipv4() => Ok(()),
+        (Family::Inet6, Address::Inet(inet)) if inet.is_ipv6() => Ok(()),
+        (Family::Unix, Address::Unix(_)) | (_, Address::Unspecified) => Ok(()),
+        _ => Err(Errno(libc::EAFNOSUPPORT)),
+    }
+}
+
+/// The address that a datagram goes to, as the host takes it.
+pub(crate) fn destination(fd: RawFd, address: &Address) -> Result<Address> {
+    check_family(&descriptors::get(fd)?, address)?;
+    absolute(address)
+}
+
+/// `int bind(int fd, const struct sockaddr *address, socklen_t length)`: bind(2).
+///
+/// # Errors
+/// EACCES without a grant to listen there; EADDRINUSE, EADDRNOTAVAIL, EINVAL... as on Linux.
+pub fn bind(fd: RawFd, address: &Address) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    check_family(&descriptor, address)?;
+    host::bind(descriptor.handle, &absolute(address)?)?;
+    if let Address::Unix(_) = address {
+        descriptor.description.bound.set(Some(*address));
+    }
+    Ok(())
+}
+
+/// `int listen(int fd, int backlog)`: listen(2). A negative backlog is 0, as on Linux.
+///
+/// # Errors
+/// EACCES without a grant, for a socket that was not bound; EOPNOTSUPP.
+pub fn listen(fd: RawFd, backlog: i32) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    descriptor.socket()?;
+    Ok(host::listen(
+        descriptor.handle,
+        u32::try_from(backlog).unwrap_or(0),
+    )?)
+}
+
+/// `int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)`: accept4(2).
+/// Returns the peer's address too.
+///
+/// # Errors
+/// EAGAIN where nothing waits to be accepted and the socket does not block; EINVAL, EMFILE...
+pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
+    can_keep(flags)?;
+    let (family, ty) = descriptors::get(fd)?.socket()?;
+    let (handle, _, timeout) = descriptors::to_receive(fd)?;
+    let (accepted, peer) = host::accept(handle, timeout)?;
+    Ok((insert(accepted, family, ty, flags)?, named(family, peer)))
 }
 
 /// `int connect(int fd, const struct sockaddr *address, socklen_t length)`: connect(2).
 ///
 /// # Errors
-/// EACCES without a grant, ECONNREFUSED, ETIMEDOUT, EISCONN... as on Linux.
-pub fn connect(fd: RawFd, address: &SocketAddr) -> Result<()> {
-    Ok(host::connect(fd, &(*address).into())?)
+/// EACCES without a grant, EINPROGRESS from a socket that does not block, ECONNREFUSED, ETIMEDOUT,
+/// EISCONN... as on Linux.
+pub fn connect(fd: RawFd, address: &Address) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    check_family(&descriptor, address)?;
+    let (handle, _, timeout) = descriptors::to_send(fd)?;
+    Ok(host::connect(handle, &absolute(address)?, timeout)?)
 }
 
-/// `ssize_t send(int fd, const void *data, size_t length, int flags)` without flags: send(2).
-/// Returns how many bytes the host took, which may be fewer than were given.
+/// Which directions `shutdown` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// SHUT_RD.
+    Read,
+    /// SHUT_WR.
+    Write,
+    /// SHUT_RDWR.
+    Both,
+}
+
+/// `int shutdown(int fd, int how)`: shutdown(2).
 ///
 /// # Errors
-/// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux.
-pub fn send(fd: RawFd, data: &[u8]) -> Result<usize> {
-    let sent = host::send(fd, data)?;
-    if sent > data.len() {
-        Err(Errno::EIO)
-    } else {
-        Ok(sent)
+/// ENOTCONN.
+pub fn shutdown(fd: RawFd, how: Shutdown) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    descriptor.socket()?;
+    let how = match how {
+        Shutdown::Read => v1::SHUT_READ,
+        Shutdown::Write => v1::SHUT_WRITE,
+        Shutdown::Both => v1::SHUT_READ | v1::SHUT_WRITE,
+    };
+    Ok(host::shutdown(descriptor.handle, how)?)
+}
+
+/// `int getsockname(int fd, struct sockaddr *address, socklen_t *length)`: getsockname(2).
+///
+/// # Errors
+/// EBADF, ENOTSOCK.
+pub fn getsockname(fd: RawFd) -> Result<Address> {
+    let descriptor = descriptors::get(fd)?;
+    let (family, _) = descriptor.socket()?;
+    if let Some(bound) = descriptor.description.bound.get() {
+        return Ok(bound);
+    }
+    Ok(named(family, host::getsockname(descriptor.handle)?))
+}
+
+/// `int getpeername(int fd, struct sockaddr *address, socklen_t *length)`: getpeername(2).
+///
+/// # Errors
+/// ENOTCONN.
+pub fn getpeername(fd: RawFd) -> Result<Address> {
+    let descriptor = descriptors::get(fd)?;
+    let (family, _) = descriptor.socket()?;
+    Ok(named(family, host::getpeername(descriptor.handle)?))
+}
+
+/// A Unix socket without a name has an address all the same: its family alone.
+fn named(family: Family, address: Address) -> Address {
+    match (family, address) {
+        (Family::Unix, Address::Unspecified) => Address::Unix(v1::UnixAddr::UNNAMED),
+        _ => address,
     }
 }
 
-/// `ssize_t recv(int fd, void *buffer, size_t length, int flags)` without flags: recv(2).
-/// Returns how many bytes at the start of `buffer` are now initialised; on a stream 0 is its end.
+/// The IP addresses of a host name, of one family or of both, in the host's order. Waits for them.
 ///
 /// # Errors
-/// ECONNRESET, ENOTCONN... as on Linux.
-pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> Result<usize> {
-    // As CPython's sock_recv: Linux would wait for data even so, and lose a datagram.
-    if buffer.is_empty() {
-        return Ok(0);
-    }
-    let received = host::recv(fd, buffer)?;
-    if received > buffer.len() {
-        Err(Errno::EIO)
-    } else {
-        Ok(received)
-    }
-}
-
-/// `int close(int fd)` for a socket: close(2).
-///
-/// # Errors
-/// EBADF.
-pub fn close(fd: RawFd) -> Result<()> {
-    Ok(host::close(fd)?)
+/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
+pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
+    let found = host::resolve(name, family.map_or(0, Family::to_abi));
+    // A look-up that waits to its end has no other "busy" than the resolver's.
+    found.map_err(|error| match error {
+        wasisocket_abi::Errno::EBUSY => Errno(libc::EAGAIN),
+        error => error.into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{close, connect, recv, resolve, send, socket};
-    use crate::Errno;
+    use super::{
+        Address, Family, Flags, Type, close, connect, dup, getsockname, resolve, socket, socketpair,
+    };
+    use crate::message::{recv, send};
+    use crate::{Errno, RecvFlags, SendFlags};
     use core::mem::MaybeUninit;
     use std::net::SocketAddr;
-    use wasisocket_abi::{AF_INET, SOCK_STREAM};
 
-    fn address(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn address(port: u16) -> Address {
+        SocketAddr::from(([127, 0, 0, 1], port)).into()
+    }
+
+    fn receive(fd: i32, length: usize) -> crate::Result<usize> {
+        let mut buffer = vec![MaybeUninit::uninit(); length];
+        recv(fd, &mut buffer, RecvFlags::default())
     }
 
     #[test]
     fn what_was_sent_comes_back() {
-        let fd = socket(AF_INET, SOCK_STREAM).unwrap();
+        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
         connect(fd, &address(80)).unwrap();
-        assert_eq!(send(fd, b"abc"), Ok(3));
-        let mut buffer = [MaybeUninit::uninit(); 2];
-        assert_eq!(recv(fd, &mut buffer), Ok(2));
-        assert_eq!(recv(fd, &mut buffer), Ok(1));
+        assert_eq!(send(fd, b"abc", SendFlags::default()), Ok(3));
+        assert_eq!(receive(fd, 2), Ok(2));
+        assert_eq!(receive(fd, 2), Ok(1));
         assert_eq!(close(fd), Ok(()));
     }
 
     #[test]
     fn host_errors_arrive_as_the_guests_own() {
-        let fd = socket(AF_INET, SOCK_STREAM).unwrap();
+        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
         assert_eq!(connect(fd, &address(1)), Err(Errno(libc::ECONNREFUSED)));
-        assert_eq!(
-            recv(fd, &mut [MaybeUninit::uninit()]),
-            Err(Errno(libc::ENOTCONN))
-        );
-        assert_eq!(recv(fd, &mut []), Ok(0));
+        assert_eq!(receive(fd, 1), Err(Errno(libc::ENOTCONN)));
+        assert_eq!(receive(fd, 0), Ok(0));
         assert_eq!(close(fd), Ok(()));
         assert_eq!(close(fd), Err(Errno(libc::EBADF)));
-        assert_eq!(resolve(b"nowhere", 80, 10), Err(Errno(libc::ENOENT)));
+        assert_eq!(resolve(b"nowhere", None), Err(Errno(libc::ENOENT)));
     }
 
     #[test]
-    fn resolve_returns_no_more_than_was_asked_for() {
-        assert_eq!(resolve(b"localhost", 80, 10).unwrap().len(), 2);
-        assert_eq!(resolve(b"localhost", 80, 1).unwrap(), [address(80)]);
-        assert_eq!(resolve(b"localhost", 80, 0).unwrap(), []);
+    fn address_of_another_family_never_reaches_the_host() {
+        let fd = socket(Family::Inet6, Type::Stream, Flags::default()).unwrap();
+        assert_eq!(connect(fd, &address(80)), Err(Errno(libc::EAFNOSUPPORT)));
+        assert_eq!(close(fd), Ok(()));
+    }
+
+    #[test]
+    fn lowest_free_place_is_taken_first() {
+        let flags = Flags::default();
+        let first = socket(Family::Inet, Type::Stream, flags).unwrap();
+        let second = socket(Family::Inet, Type::Stream, flags).unwrap();
+        assert_eq!(second, first - 1);
+        close(first).unwrap();
+        assert_eq!(socket(Family::Inet, Type::Stream, flags), Ok(first));
+        close(first).unwrap();
+        close(second).unwrap();
+        assert_eq!(dup(first), Err(Errno(libc::EBADF)));
+        assert_eq!(getsockname(0), Err(Errno(libc::ENOTSOCK)));
+    }
+
+    #[test]
+    fn pair_is_two_descriptors() {
+        let [first, second] = socketpair(Type::Stream, Flags::default()).unwrap();
+        assert_ne!(first, second);
+        close(first).unwrap();
+        close(second).unwrap();
     }
 }

@@ -9,7 +9,13 @@
 
 use core::mem::MaybeUninit;
 
-use wasisocket_abi::{CoreSocketAddr, Errno};
+use std::net::{IpAddr, SocketAddr};
+
+use wasisocket_abi::v1::{Event, Interface, PollEntry, SocketOption};
+use wasisocket_abi::{CoreSocketAddr, Errno, RESOLVE_MAX};
+
+use super::Received;
+use crate::Address;
 
 mod import {
     use super::{CoreSocketAddr, MaybeUninit};
@@ -26,16 +32,16 @@ mod import {
             max_entries: usize,
             count: &mut u32,
         ) -> u32;
-        pub(super) safe fn sock_connect(fd: i32, address: &CoreSocketAddr) -> u32;
-        pub(super) unsafe fn sock_send(fd: i32, data: *const u8, len: usize, sent: &mut u32)
+        pub(super) safe fn sock_connect(fd: u32, address: &CoreSocketAddr) -> u32;
+        pub(super) unsafe fn sock_send(fd: u32, data: *const u8, len: usize, sent: &mut u32)
         -> u32;
         pub(super) unsafe fn sock_recv(
-            fd: i32,
+            fd: u32,
             buffer: *mut MaybeUninit<u8>,
             len: usize,
             received: &mut u32,
         ) -> u32;
-        pub(super) safe fn sock_close(fd: i32) -> u32;
+        pub(super) safe fn sock_close(fd: u32) -> u32;
     }
 }
 
@@ -47,49 +53,130 @@ fn check(errno: u32) -> Result<(), Errno> {
     }
 }
 
+/// Every call blocks, and none can be bounded in time.
+pub(crate) const CAN_WAIT: bool = false;
+
+/// What the core six have no call for.
+const UNSUPPORTED: Errno = Errno::EOPNOTSUPP;
+
+/// A call that must not wait for ever cannot be kept.
+fn blocks(timeout: i64) -> Result<(), Errno> {
+    match timeout {
+        ..0 => Ok(()),
+        _ => Err(UNSUPPORTED),
+    }
+}
+
 pub(crate) fn open(af: u32, ty: u32) -> Result<u32, Errno> {
     let mut fd = 0;
     check(import::sock_open(af, ty, &mut fd)).map(|()| fd)
 }
 
-pub(crate) fn resolve(
-    host: &[u8],
-    port: u16,
-    addrs: &mut [CoreSocketAddr],
-) -> Result<usize, Errno> {
+pub(crate) fn close(handle: u32) -> Result<(), Errno> {
+    check(import::sock_close(handle))
+}
+
+pub(crate) fn resolve(name: &[u8], family: u32) -> Result<Vec<IpAddr>, Errno> {
+    let mut entries = [CoreSocketAddr::default(); RESOLVE_MAX];
     let mut count = 0;
-    // SAFETY: both pointers come from slices, with the lengths of those slices.
+    // SAFETY: both pointers are a slice's or an array's, with its length.
     let errno = unsafe {
         import::sock_resolve(
-            host.as_ptr(),
-            host.len(),
-            u32::from(port),
-            addrs.as_mut_ptr(),
-            addrs.len(),
+            name.as_ptr(),
+            name.len(),
+            0,
+            entries.as_mut_ptr(),
+            entries.len(),
             &mut count,
         )
     };
-    check(errno).map(|()| count as usize)
+    check(errno)?;
+    let found = entries.get(..count as usize).ok_or(Errno::EIO)?;
+    found
+        .iter()
+        .filter(|entry| family == 0 || u32::from(entry.family) == family)
+        .map(|entry| Ok(SocketAddr::try_from(*entry)?.ip()))
+        .collect()
 }
 
-pub(crate) fn connect(fd: i32, address: &CoreSocketAddr) -> Result<(), Errno> {
-    check(import::sock_connect(fd, address))
+pub(crate) fn connect(handle: u32, address: &Address, timeout: i64) -> Result<(), Errno> {
+    blocks(timeout)?;
+    match address {
+        Address::Inet(address) => check(import::sock_connect(handle, &(*address).into())),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
 }
 
-pub(crate) fn send(fd: i32, data: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn send(
+    handle: u32,
+    data: &[&[u8]],
+    to: Option<&Address>,
+    flags: u32,
+    timeout: i64,
+) -> Result<usize, Errno> {
+    blocks(timeout)?;
+    // More than one piece, an address or a flag: not with these calls.
+    let ([data], None, 0) = (data, to, flags) else {
+        return Err(UNSUPPORTED);
+    };
     let mut sent = 0;
     // SAFETY: pointer and length are one slice's.
-    let errno = unsafe { import::sock_send(fd, data.as_ptr(), data.len(), &mut sent) };
+    let errno = unsafe { import::sock_send(handle, data.as_ptr(), data.len(), &mut sent) };
     check(errno).map(|()| sent as usize)
 }
 
-pub(crate) fn recv(fd: i32, buffer: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+pub(crate) fn recv(
+    handle: u32,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    _want_address: bool,
+    flags: u32,
+    timeout: i64,
+) -> Result<Received, Errno> {
+    blocks(timeout)?;
+    let ([buffer], 0) = (buffers, flags) else {
+        return Err(UNSUPPORTED);
+    };
     let mut received = 0;
     // SAFETY: pointer and length are one slice's; the host only writes to it.
-    let errno = unsafe { import::sock_recv(fd, buffer.as_mut_ptr(), buffer.len(), &mut received) };
-    check(errno).map(|()| received as usize)
+    let errno =
+        unsafe { import::sock_recv(handle, buffer.as_mut_ptr(), buffer.len(), &mut received) };
+    check(errno)?;
+    Ok(Received {
+        bytes: received as usize,
+        flags: 0,
+        from: Address::Unspecified,
+    })
 }
 
-pub(crate) fn close(fd: i32) -> Result<(), Errno> {
-    check(import::sock_close(fd))
+/// Calls that these hosts do not have, each with what it would return.
+macro_rules! unsupported {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
+        $(pub(crate) fn $name($($argument: $kind),*) -> Result<$result, Errno> {
+            $(let _ = $argument;)*
+            Err(UNSUPPORTED)
+        })*
+    };
+}
+
+unsupported! {
+    pair(ty: u32) -> [u32; 2];
+    dup(handle: u32) -> u32;
+    bind(handle: u32, address: &Address) -> ();
+    listen(handle: u32, backlog: u32) -> ();
+    accept(handle: u32, timeout: i64) -> (u32, Address);
+    shutdown(handle: u32, how: u32) -> ();
+    getsockname(handle: u32) -> Address;
+    getpeername(handle: u32) -> Address;
+    getsockopt(handle: u32, option: SocketOption) -> i64;
+    setsockopt(handle: u32, option: SocketOption, value: i64) -> ();
+    membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
+    poll(entries: &mut [PollEntry], timeout: i64) -> usize;
+    interest_create() -> u32;
+    interest_ctl(set: u32, op: u32, handle: u32, events: u32, data: u64) -> ();
+    interest_wait(set: u32, events: &mut [Event], timeout: i64) -> usize;
+    lookup_name(name: &[u8], family: u32) -> u32;
+    lookup_addr(address: &Address) -> u32;
+    lookup_addrs(lookup: u32, timeout: i64) -> Vec<IpAddr>;
+    lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> usize;
+    net_interfaces(entries: &mut [Interface]) -> usize;
 }

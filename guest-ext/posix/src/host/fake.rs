@@ -3,8 +3,17 @@
 use core::mem::MaybeUninit;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
-use wasisocket_abi::{AF_INET, CoreSocketAddr, Errno, FIRST_HANDLE, SOCK_DGRAM};
+use wasisocket_abi::v1::{
+    EVENT_IN, EVENT_NVAL, EVENT_OUT, Event, Interface, PollEntry, SocketOption,
+};
+use wasisocket_abi::{AF_INET, Errno, FIRST_HANDLE, SOCK_DGRAM};
+
+use super::Received;
+use crate::Address;
+
+pub(crate) const CAN_WAIT: bool = true;
 
 /// The port that refuses a connection.
 const REFUSING_PORT: u16 = 1;
@@ -13,11 +22,20 @@ const REFUSING_PORT: u16 = 1;
 type Echo = Option<VecDeque<u8>>;
 
 thread_local! {
-    static SOCKETS: RefCell<BTreeMap<i32, Echo>> = const { RefCell::new(BTreeMap::new()) };
+    static SOCKETS: RefCell<BTreeMap<u32, Echo>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn with<T>(fd: i32, call: impl FnOnce(&mut Echo) -> Result<T, Errno>) -> Result<T, Errno> {
-    SOCKETS.with_borrow_mut(|sockets| sockets.get_mut(&fd).ok_or(Errno::EBADF).and_then(call))
+fn with<T>(handle: u32, call: impl FnOnce(&mut Echo) -> Result<T, Errno>) -> Result<T, Errno> {
+    SOCKETS.with_borrow_mut(|sockets| sockets.get_mut(&handle).ok_or(Errno::EBADF).and_then(call))
+}
+
+/// Standard input, output and error.
+pub(crate) fn is_file(fd: i32) -> bool {
+    (0..3).contains(&fd)
+}
+
+pub(crate) fn working_folder() -> Option<Vec<u8>> {
+    Some(b"/folder".to_vec())
 }
 
 pub(crate) fn open(_af: u32, ty: u32) -> Result<u32, Errno> {
@@ -25,63 +43,130 @@ pub(crate) fn open(_af: u32, ty: u32) -> Result<u32, Errno> {
         return Err(Errno::EINVAL);
     }
     SOCKETS.with_borrow_mut(|sockets| {
-        let fd = (FIRST_HANDLE..)
-            .find(|fd| !sockets.contains_key(&(*fd as i32)))
+        let handle = (FIRST_HANDLE..)
+            .find(|handle| !sockets.contains_key(handle))
             .ok_or(Errno::EMFILE)?;
-        sockets.insert(fd as i32, None);
-        Ok(fd)
+        sockets.insert(handle, None);
+        Ok(handle)
     })
 }
 
-pub(crate) fn resolve(
-    host: &[u8],
-    port: u16,
-    addrs: &mut [CoreSocketAddr],
-) -> Result<usize, Errno> {
-    if host != b"localhost" {
-        return Err(Errno::ENOENT);
-    }
-    let mut count: usize = 0;
-    for (to, last) in addrs.iter_mut().zip([1, 2]) {
-        *to = CoreSocketAddr {
-            family: AF_INET as u8,
-            port: port.to_be_bytes(),
-            address: [127, 0, 0, last, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        };
-        count = count.saturating_add(1);
-    }
-    Ok(count)
+pub(crate) fn close(handle: u32) -> Result<(), Errno> {
+    SOCKETS.with_borrow_mut(|sockets| sockets.remove(&handle).map(drop).ok_or(Errno::EBADF))
 }
 
-pub(crate) fn connect(fd: i32, address: &CoreSocketAddr) -> Result<(), Errno> {
-    with(fd, |echo| match echo {
-        Some(_) => Err(Errno::EISCONN),
-        None if u16::from_be_bytes(address.port) == REFUSING_PORT => Err(Errno::ECONNREFUSED),
-        None => {
+pub(crate) fn pair(ty: u32) -> Result<[u32; 2], Errno> {
+    Ok([open(AF_INET, ty)?, open(AF_INET, ty)?])
+}
+
+pub(crate) fn connect(handle: u32, address: &Address, _timeout: i64) -> Result<(), Errno> {
+    with(handle, |echo| match (echo.is_some(), address) {
+        (true, _) => Err(Errno::EISCONN),
+        (_, Address::Inet(address)) if address.port() == REFUSING_PORT => Err(Errno::ECONNREFUSED),
+        _ => {
             *echo = Some(VecDeque::new());
             Ok(())
         }
     })
 }
 
-pub(crate) fn send(fd: i32, data: &[u8]) -> Result<usize, Errno> {
-    with(fd, |echo| {
-        echo.as_mut().ok_or(Errno::EPIPE)?.extend(data);
-        Ok(data.len())
+pub(crate) fn send(
+    handle: u32,
+    data: &[&[u8]],
+    _to: Option<&Address>,
+    _flags: u32,
+    _timeout: i64,
+) -> Result<usize, Errno> {
+    with(handle, |echo| {
+        let echo = echo.as_mut().ok_or(Errno::EPIPE)?;
+        let before = echo.len();
+        data.iter().for_each(|piece| echo.extend(*piece));
+        Ok(echo.len().saturating_sub(before))
     })
 }
 
-pub(crate) fn recv(fd: i32, buffer: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
-    with(fd, |echo| {
+pub(crate) fn recv(
+    handle: u32,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    _want_address: bool,
+    _flags: u32,
+    timeout: i64,
+) -> Result<Received, Errno> {
+    with(handle, |echo| {
         let waiting = echo.as_mut().ok_or(Errno::ENOTCONN)?;
-        let count = waiting.len().min(buffer.len());
-        for (to, from) in buffer.iter_mut().zip(waiting.drain(..count)) {
-            to.write(from);
+        if waiting.is_empty() && timeout >= 0 {
+            return Err(Errno::EAGAIN);
         }
-        Ok(count)
+        let mut bytes: usize = 0;
+        for to in buffers.iter_mut().flat_map(|buffer| buffer.iter_mut()) {
+            let Some(from) = waiting.pop_front() else {
+                break;
+            };
+            to.write(from);
+            bytes = bytes.saturating_add(1);
+        }
+        Ok(Received {
+            bytes,
+            flags: 0,
+            from: Address::Unspecified,
+        })
     })
 }
 
-pub(crate) fn close(fd: i32) -> Result<(), Errno> {
-    SOCKETS.with_borrow_mut(|sockets| sockets.remove(&fd).map(drop).ok_or(Errno::EBADF))
+pub(crate) fn resolve(name: &[u8], _family: u32) -> Result<Vec<IpAddr>, Errno> {
+    match name {
+        b"host.example" => Ok(vec![[192, 0, 2, 1].into(), [192, 0, 2, 2].into()]),
+        _ => Err(Errno::ENOENT),
+    }
+}
+
+pub(crate) fn poll(entries: &mut [PollEntry], _timeout: i64) -> Result<usize, Errno> {
+    let mut ready: usize = 0;
+    for entry in entries {
+        let there = with(entry.handle, |echo| {
+            let data = echo.as_ref().is_some_and(|echo| !echo.is_empty());
+            Ok(if data {
+                EVENT_IN | EVENT_OUT
+            } else {
+                EVENT_OUT
+            })
+        });
+        entry.revents = match there {
+            Ok(events) => events as u16 & entry.events,
+            Err(_) => EVENT_NVAL as u16,
+        };
+        ready = ready.saturating_add(usize::from(entry.revents != 0));
+    }
+    Ok(ready)
+}
+
+/// Calls that no unit test needs, each with what it would return.
+macro_rules! unsupported {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
+        $(pub(crate) fn $name($($argument: $kind),*) -> Result<$result, Errno> {
+            $(let _ = $argument;)*
+            Err(Errno::EOPNOTSUPP)
+        })*
+    };
+}
+
+unsupported! {
+    dup(handle: u32) -> u32;
+    bind(handle: u32, address: &Address) -> ();
+    listen(handle: u32, backlog: u32) -> ();
+    accept(handle: u32, timeout: i64) -> (u32, Address);
+    shutdown(handle: u32, how: u32) -> ();
+    getsockname(handle: u32) -> Address;
+    getpeername(handle: u32) -> Address;
+    getsockopt(handle: u32, option: SocketOption) -> i64;
+    setsockopt(handle: u32, option: SocketOption, value: i64) -> ();
+    membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
+    interest_create() -> u32;
+    interest_ctl(set: u32, op: u32, handle: u32, events: u32, data: u64) -> ();
+    interest_wait(set: u32, events: &mut [Event], timeout: i64) -> usize;
+    lookup_name(name: &[u8], family: u32) -> u32;
+    lookup_addr(address: &Address) -> u32;
+    lookup_addrs(lookup: u32, timeout: i64) -> Vec<IpAddr>;
+    lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> usize;
+    net_interfaces(entries: &mut [Interface]) -> usize;
 }

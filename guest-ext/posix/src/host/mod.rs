@@ -1,13 +1,45 @@
 //! The seam below this crate: one module per host, all with the same functions.
 //!
-//! Every function is one crossing into the host. Errors are the host's, in Linux numbering.
+//! Every function is one crossing into the host. Errors are the host's, in Linux numbering. A `timeout`
+//! is in nanoseconds: 0 tries once, negative ([`FOREVER`]) waits without end.
 
-#[cfg(target_os = "wasi")]
+#[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
 mod core_six;
 #[cfg(not(target_os = "wasi"))]
 mod fake;
-
 #[cfg(target_os = "wasi")]
-pub(crate) use core_six::{close, connect, open, recv, resolve, send};
+mod files;
+#[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
+mod wasisocket;
+
+#[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
+use core_six as imp;
 #[cfg(not(target_os = "wasi"))]
-pub(crate) use fake::{close, connect, open, recv, resolve, send};
+use fake as imp;
+#[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
+use wasisocket as imp;
+
+pub(crate) use imp::{
+    CAN_WAIT, accept, bind, close, connect, dup, getpeername, getsockname, getsockopt,
+    interest_create, interest_ctl, interest_wait, listen, lookup_addr, lookup_addrs, lookup_host,
+    lookup_name, membership, net_interfaces, open, pair, poll, recv, resolve, send, setsockopt,
+    shutdown,
+};
+
+#[cfg(not(target_os = "wasi"))]
+pub(crate) use fake::{is_file, working_folder};
+#[cfg(target_os = "wasi")]
+pub(crate) use files::{is_file, working_folder};
+
+/// The timeout that never ends.
+pub(crate) const FOREVER: i64 = -1;
+
+/// What a `recv` brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) bytes: usize,
+    /// `MSG_` flags of the ABI.
+    pub(crate) flags: u32,
+    /// The sender's address, if it was asked for.
+    pub(crate) from: crate::Address,
+}

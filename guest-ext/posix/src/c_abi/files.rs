@@ -1,0 +1,275 @@
+//! Functions of files that sockets have too: unistd.h, fcntl.h, sys/ioctl.h, sys/stat.h, sys/uio.h.
+//!
+//! Each looks whose the descriptor is, and passes a file's on to wasi-libc.
+//!
+//! # Safety
+//!
+//! See the parent module. `fcntl` and `ioctl` are variadic in C: on wasm32 the variable arguments lie in
+//! memory, and the last parameter points to them (tool-conventions, BasicCABI.md).
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::sockets::{iovecs, recv_iovecs, send_iovecs};
+use super::{bytes, c_length, c_number, c_unit};
+use crate::descriptors::{self, is_ours};
+use crate::message::{self, RecvFlags, SendFlags};
+use crate::option;
+use crate::socket;
+use crate::sys::{
+    F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, FD_CLOEXEC, FIONBIO, FIONREAD,
+    O_NONBLOCK, O_RDWR, iovec,
+};
+use crate::{Errno, Result};
+
+/// S_IFSOCK, and all permissions: what Linux says of a socket.
+const SOCKET_MODE: libc::mode_t = libc::S_IFSOCK | 0o777;
+/// Page size of wasm's hosts; Linux says the same of a socket.
+const BLOCK_SIZE: libc::blksize_t = 4096;
+
+unsafe extern "C" {
+    safe fn __real_close(fd: c_int) -> c_int;
+    safe fn __real_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> libc::off_t;
+    fn __real_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
+    fn __real_write(fd: c_int, data: *const c_void, length: usize) -> isize;
+    fn __real_readv(fd: c_int, iovecs: *const iovec, count: c_int) -> isize;
+    fn __real_writev(fd: c_int, iovecs: *const iovec, count: c_int) -> isize;
+    fn __real_fstat(fd: c_int, stat: *mut libc::stat) -> c_int;
+    fn __real_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int;
+    fn __real_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int;
+    fn __real___wasi_path_open(
+        folder: c_int,
+        lookup: u32,
+        path: *const c_char,
+        open: u32,
+        rights: u64,
+        inheriting: u64,
+        flags: u32,
+        opened: *mut c_int,
+    ) -> u32;
+}
+
+/// close(2).
+#[unsafe(no_mangle)]
+extern "C" fn __wrap_close(fd: c_int) -> c_int {
+    match is_ours(fd) {
+        true => c_unit(socket::close(fd)),
+        false => __real_close(fd),
+    }
+}
+
+/// lseek(2).
+#[unsafe(no_mangle)]
+extern "C" fn __wrap_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> libc::off_t {
+    match is_ours(fd) {
+        true => c_unit(Err(Errno(libc::ESPIPE))).into(),
+        false => __real_lseek(fd, offset, whence),
+    }
+}
+
+/// What is no socket has nothing to read: an interest set, or a look-up (read(2), EINVAL).
+fn no_data(error: Errno) -> Errno {
+    match error {
+        Errno(libc::ENOTSOCK) => Errno(libc::EINVAL),
+        error => error,
+    }
+}
+
+/// read(2).
+///
+/// # Safety
+/// `buffer` points to `length` writable bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_read(fd, buffer, length) };
+    }
+    let iovec = iovec {
+        iov_base: buffer,
+        iov_len: length,
+    };
+    // SAFETY: passed on.
+    let message = unsafe { recv_iovecs(fd, &[iovec], false, RecvFlags::default()) };
+    c_length(message.map(|message| message.bytes).map_err(no_data))
+}
+
+/// write(2).
+///
+/// # Safety
+/// `data` points to `length` readable bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_write(fd: c_int, data: *const c_void, length: usize) -> isize {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_write(fd, data, length) };
+    }
+    // SAFETY: passed on.
+    let data = unsafe { bytes(data.cast(), length) };
+    let sent = data.and_then(|data| message::send(fd, data, SendFlags::default()));
+    c_length(sent.map_err(no_data))
+}
+
+/// readv(2).
+///
+/// # Safety
+/// `first` points to `count` iovecs, each to as many writable bytes as it says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_readv(fd: c_int, first: *const iovec, count: c_int) -> isize {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_readv(fd, first, count) };
+    }
+    // SAFETY: passed on.
+    c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
+        // SAFETY: passed on.
+        let message = unsafe { recv_iovecs(fd, iovecs, false, RecvFlags::default()) };
+        message.map(|message| message.bytes).map_err(no_data)
+    }))
+}
+
+/// writev(2).
+///
+/// # Safety
+/// `first` points to `count` iovecs, each to as many readable bytes as it says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int) -> isize {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_writev(fd, first, count) };
+    }
+    // SAFETY: passed on.
+    c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
+        // SAFETY: passed on.
+        unsafe { send_iovecs(fd, iovecs, None, SendFlags::default()) }.map_err(no_data)
+    }))
+}
+
+/// fstat(2): S_ISSOCK is true of a socket.
+///
+/// # Safety
+/// `stat` is writable.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_fstat(fd, stat) };
+    }
+    if stat.is_null() {
+        return c_unit(Err(Errno(libc::EFAULT)));
+    }
+    // SAFETY: all of a stat's fields are numbers, for which zeros are a value.
+    let mut answer: libc::stat = unsafe { core::mem::zeroed() };
+    answer.st_mode = SOCKET_MODE;
+    answer.st_nlink = 1;
+    answer.st_blksize = BLOCK_SIZE;
+    // Of every open socket another: os.path.samestat compares it.
+    answer.st_ino = fd as libc::ino_t;
+    // SAFETY: not null; the caller answers for the rest.
+    unsafe { stat.write(answer) };
+    0
+}
+
+/// fcntl(2): F_GETFL, F_SETFL, F_GETFD and F_SETFD.
+///
+/// Locks on files (F_SETLK and its like) are ENOSYS, whatever the descriptor: preview1 has none, and
+/// programs try again for ever on any other error.
+///
+/// # Safety
+/// `arguments` points to what the command takes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int {
+    if matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
+        return c_unit(Err(Errno(libc::ENOSYS)));
+    }
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_fcntl(fd, command, arguments) };
+    }
+    let argument = || match arguments.is_null() {
+        true => 0,
+        // SAFETY: these commands take an int, and the caller passed one.
+        false => unsafe { arguments.read() },
+    };
+    match command {
+        F_GETFL => c_number(
+            message::is_nonblocking(fd).map(|nonblocking| match nonblocking {
+                true => O_RDWR | O_NONBLOCK,
+                false => O_RDWR,
+            }),
+        ),
+        F_SETFL => c_unit(message::set_nonblocking(fd, argument() & O_NONBLOCK != 0)),
+        F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
+            true => FD_CLOEXEC,
+            false => 0,
+        })),
+        F_SETFD => c_unit(descriptors::set_cloexec(fd, argument() & FD_CLOEXEC != 0)),
+        _ => c_unit(Err(Errno(libc::EINVAL))),
+    }
+}
+
+/// ioctl(2): FIONBIO and FIONREAD, each with a pointer to an int.
+///
+/// # Safety
+/// `arguments` points to what the request takes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int {
+    if !is_ours(fd) {
+        // SAFETY: passed on.
+        return unsafe { __real_ioctl(fd, request, arguments) };
+    }
+    let place = || -> Result<*mut c_int> {
+        let place = match arguments.is_null() {
+            true => core::ptr::null_mut(),
+            // SAFETY: these requests take a pointer, and the caller passed one.
+            false => unsafe { arguments.read() },
+        };
+        match place.is_null() {
+            true => Err(Errno(libc::EFAULT)),
+            false => Ok(place),
+        }
+    };
+    c_unit(match request {
+        FIONBIO => place().and_then(|place| {
+            // SAFETY: not null; the caller answers for the rest.
+            let nonblocking = unsafe { place.read() } != 0;
+            message::set_nonblocking(fd, nonblocking)
+        }),
+        FIONREAD => place().and_then(|place| {
+            let count = option::readable(fd)?;
+            // SAFETY: not null; the caller answers for the rest.
+            unsafe { place.write(count) };
+            Ok(())
+        }),
+        _ => Err(Errno(libc::ENOTTY)),
+    })
+}
+
+/// wasi-libc's own call of preview1's path_open: a file must not get the number of a socket.
+///
+/// # Safety
+/// As wasi-libc declares it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap___wasi_path_open(
+    folder: c_int,
+    lookup: u32,
+    path: *const c_char,
+    open: u32,
+    rights: u64,
+    inheriting: u64,
+    flags: u32,
+    opened: *mut c_int,
+) -> u32 {
+    // SAFETY: passed on.
+    let error = unsafe {
+        __real___wasi_path_open(
+            folder, lookup, path, open, rights, inheriting, flags, opened,
+        )
+    };
+    // SAFETY: path_open wrote to it.
+    if error == 0 && is_ours(unsafe { opened.read() }) {
+        // SAFETY: as above.
+        __real_close(unsafe { opened.read() });
+        return libc::EMFILE as u32;
+    }
+    error
+}

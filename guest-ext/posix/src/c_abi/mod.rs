@@ -1,0 +1,84 @@
+//! The C ABI: the functions that wasi-libc lacks on wasip1, and those of its own that must know sockets.
+//!
+//! Those that wasi-libc has too (`send`, `recv`, `accept`...) must be defined here: its own call
+//! preview1's `sock_send` and its like, and one use of them anywhere in the guest makes a module that no
+//! host of the core six instantiates. A definition in this library comes before libc's archive on the
+//! link line, so libc's are never pulled in.
+//!
+//! Those that are for files as well (`close`, `read`, `poll`...) are put in their place by the linker:
+//! `--wrap=close` sends every call of `close` to `__wrap_close` here, and `__real_close` is wasi-libc's.
+//!
+//! # Safety
+//!
+//! The callers are C: pointers and lengths are theirs to answer for, as POSIX says of each function.
+#![allow(unsafe_code)]
+
+mod files;
+mod netdb;
+mod sockets;
+mod waiting;
+
+use core::slice;
+use std::ffi::{CStr, c_char, c_int};
+
+use crate::{Errno, Result};
+
+/// No slice may be longer. Some C callers pass SIZE_MAX for "as much as there is".
+const LENGTH_MAX: usize = isize::MAX as usize;
+
+fn set_errno(Errno(errno): Errno) {
+    // SAFETY: wasi-libc's errno of this thread, valid for as long as the thread runs.
+    let location = unsafe { libc::__errno_location() };
+    // SAFETY: as above; aligned, and nobody else writes to it meanwhile.
+    unsafe { location.write(errno) };
+}
+
+/// The C convention for a length: -1 and errno.
+fn c_length(result: Result<usize>) -> isize {
+    // A length above isize::MAX cannot be: no slice is that long.
+    match result.and_then(|length| isize::try_from(length).map_err(|_| Errno::EIO)) {
+        Ok(length) => length,
+        Err(error) => {
+            set_errno(error);
+            -1
+        }
+    }
+}
+
+/// The C convention for a number: -1 and errno.
+fn c_number(result: Result<c_int>) -> c_int {
+    result.unwrap_or_else(|error| {
+        set_errno(error);
+        -1
+    })
+}
+
+/// The C convention for what has no result: 0, or -1 and errno.
+fn c_unit(result: Result<()>) -> c_int {
+    c_number(result.map(|()| 0))
+}
+
+/// The bytes at `data`. EFAULT for a null pointer with a length.
+///
+/// # Safety
+/// `data` points to `length` readable bytes, for as long as the slice is in use.
+unsafe fn bytes<'a>(data: *const u8, length: usize) -> Result<&'a [u8]> {
+    match (data.is_null(), length) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Errno(libc::EFAULT)),
+        // SAFETY: not null; the caller answers for the rest.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(data, length.min(LENGTH_MAX)) }),
+    }
+}
+
+/// The bytes of a C string, without its NUL; `None` for a null pointer.
+///
+/// # Safety
+/// `text` is null or points to a NUL-terminated string, which outlives the slice.
+unsafe fn string<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null; the caller answers for the rest.
+    Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}

@@ -1,0 +1,223 @@
+//! poll.h, sys/select.h, sys/epoll.h.
+//!
+//! # Safety
+//!
+//! See the parent module.
+
+use core::slice;
+use std::ffi::{c_int, c_void};
+
+use super::{c_length, c_number, c_unit};
+use crate::poll::{self, Sets};
+use crate::sys::{EPOLL_CLOEXEC, epoll_event, fd_set, pollfd, timespec, timeval};
+use crate::{Errno, RawFd, Result, epoll};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// A timeout in milliseconds for the host; negative is without end.
+fn from_milliseconds(timeout: c_int) -> i64 {
+    i64::from(timeout).saturating_mul(1_000_000)
+}
+
+unsafe extern "C" {
+    fn __real_poll(fds: *mut pollfd, count: usize, timeout: c_int) -> c_int;
+}
+
+/// wasi-libc's own poll, for files.
+fn poll_files(fds: &mut [pollfd], timeout: c_int) -> Result<usize> {
+    // SAFETY: pointer and length are one slice's.
+    let ready = unsafe { __real_poll(fds.as_mut_ptr(), fds.len(), timeout) };
+    usize::try_from(ready).map_err(|_| {
+        // SAFETY: wasi-libc's errno of this thread, valid for as long as the thread runs.
+        let location = unsafe { libc::__errno_location() };
+        // SAFETY: as above; the call before this one wrote to it.
+        Errno(unsafe { location.read() })
+    })
+}
+
+/// poll(2).
+///
+/// # Safety
+/// `fds` points to `count` entries.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_poll(fds: *mut pollfd, count: usize, timeout: c_int) -> c_int {
+    if count > wasisocket_abi::v1::POLL_MAX {
+        return c_unit(Err(Errno(libc::EINVAL)));
+    }
+    let fds = match (fds.is_null(), count) {
+        (_, 0) => &mut [],
+        (true, _) => return c_unit(Err(Errno(libc::EFAULT))),
+        // SAFETY: not null; the caller answers for the rest.
+        (false, _) => unsafe { slice::from_raw_parts_mut(fds, count) },
+    };
+    c_length(poll::poll(fds, from_milliseconds(timeout), poll_files)) as c_int
+}
+
+/// The descriptors in a set. EINVAL for one that says it has more than fit.
+///
+/// # Safety
+/// `set` is null or points to a set.
+unsafe fn read_set(set: *const fd_set) -> Result<Vec<RawFd>> {
+    // SAFETY: null or a set.
+    let Some(set) = (unsafe { set.as_ref() }) else {
+        return Ok(Vec::new());
+    };
+    let fds = set.fds.get(..set.count).ok_or(Errno(libc::EINVAL))?;
+    Ok(fds.to_vec())
+}
+
+/// Leaves these descriptors in a set: some of those that were in it.
+///
+/// # Safety
+/// `set` is null or points to a set.
+unsafe fn write_set(set: *mut fd_set, fds: &[RawFd]) {
+    // SAFETY: null or a set.
+    let Some(set) = (unsafe { set.as_mut() }) else {
+        return;
+    };
+    if let Some(room) = set.fds.get_mut(..fds.len()) {
+        room.copy_from_slice(fds);
+        set.count = fds.len();
+    }
+}
+
+/// # Safety
+/// Each pointer is null or points to a set.
+unsafe fn select(
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: i64,
+) -> Result<usize> {
+    let mut sets = Sets {
+        // SAFETY: passed on.
+        read: unsafe { read_set(read) }?,
+        // SAFETY: passed on.
+        write: unsafe { read_set(write) }?,
+        // SAFETY: passed on.
+        except: unsafe { read_set(except) }?,
+    };
+    let ready = poll::select(&mut sets, timeout, poll_files)?;
+    for (set, fds) in [
+        (read, &sets.read),
+        (write, &sets.write),
+        (except, &sets.except),
+    ] {
+        // SAFETY: passed on.
+        unsafe { write_set(set, fds) };
+    }
+    Ok(ready)
+}
+
+/// Seconds and a fraction in nanoseconds; EINVAL for what is no time.
+fn nanoseconds(seconds: i64, fraction: i64, unit: i64) -> Result<i64> {
+    let fraction = fraction.checked_mul(unit).ok_or(Errno(libc::EINVAL))?;
+    match seconds >= 0 && (0..SECOND).contains(&fraction) {
+        true => Ok(seconds.saturating_mul(SECOND).saturating_add(fraction)),
+        false => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// select(2). A set of wasi-libc is a list, so `count` says nothing; `timeout` is not written to.
+///
+/// # Safety
+/// Each pointer is null or points to what its type says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_select(
+    _count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *const timeval,
+) -> c_int {
+    // SAFETY: null or a time.
+    let timeout = match unsafe { timeout.as_ref() } {
+        None => Ok(crate::host::FOREVER),
+        Some(time) => nanoseconds(time.tv_sec, time.tv_usec, 1_000),
+    };
+    // SAFETY: passed on.
+    let ready = timeout.and_then(|timeout| unsafe { select(read, write, except, timeout) });
+    c_length(ready) as c_int
+}
+
+/// pselect(2). There are no signals for a mask to hold back.
+///
+/// # Safety
+/// Each pointer is null or points to what its type says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_pselect(
+    _count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *const timespec,
+    _mask: *const c_void,
+) -> c_int {
+    // SAFETY: null or a time.
+    let timeout = match unsafe { timeout.as_ref() } {
+        None => Ok(crate::host::FOREVER),
+        Some(time) => nanoseconds(time.tv_sec, time.tv_nsec.into(), 1),
+    };
+    // SAFETY: passed on.
+    let ready = timeout.and_then(|timeout| unsafe { select(read, write, except, timeout) });
+    c_length(ready) as c_int
+}
+
+/// epoll_create(2). `size` is a hint without effect, but must be positive.
+#[unsafe(no_mangle)]
+extern "C" fn epoll_create(size: c_int) -> c_int {
+    c_number(match size {
+        1.. => epoll::epoll_create(false),
+        _ => Err(Errno(libc::EINVAL)),
+    })
+}
+
+/// epoll_create1(2).
+#[unsafe(no_mangle)]
+extern "C" fn epoll_create1(flags: c_int) -> c_int {
+    c_number(match flags {
+        0 => epoll::epoll_create(false),
+        EPOLL_CLOEXEC => epoll::epoll_create(true),
+        _ => Err(Errno(libc::EINVAL)),
+    })
+}
+
+/// epoll_ctl(2).
+///
+/// # Safety
+/// `event` is null or points to an event.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_ctl(
+    epfd: c_int,
+    op: c_int,
+    fd: c_int,
+    event: *const epoll_event,
+) -> c_int {
+    // SAFETY: null or an event.
+    let event = unsafe { event.as_ref() }.copied();
+    c_unit(epoll::epoll_ctl(epfd, op, fd, event))
+}
+
+/// epoll_wait(2).
+///
+/// # Safety
+/// `events` has room for `max`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn epoll_wait(
+    epfd: c_int,
+    events: *mut epoll_event,
+    max: c_int,
+    timeout: c_int,
+) -> c_int {
+    let max = usize::try_from(max).unwrap_or(0);
+    if events.is_null() {
+        return c_unit(Err(Errno(libc::EFAULT)));
+    }
+    let timeout = from_milliseconds(timeout);
+    let mut place = events;
+    c_length(epoll::epoll_wait(epfd, max, timeout, |event| {
+        // SAFETY: no more than `max` are handed over.
+        unsafe { place.write(event) };
+        place = place.wrapping_add(1);
+    })) as c_int
+}

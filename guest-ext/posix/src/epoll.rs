@@ -1,0 +1,120 @@
+//! epoll, over the host's interest sets: epoll(7).
+
+use std::rc::Rc;
+
+use wasisocket_abi::v1::{self, EVENTS_MAX, Event};
+
+use crate::descriptors::{self, Description, Kind, RawFd};
+use crate::sys::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, epoll_event};
+use crate::{Errno, Result, host};
+
+/// What can be asked for. The numbers are Linux's on both sides.
+const KNOWN: u32 = v1::EVENT_IN
+    | v1::EVENT_PRI
+    | v1::EVENT_OUT
+    | v1::EVENT_ERR
+    | v1::EVENT_HUP
+    | v1::EVENT_RDHUP
+    | v1::EVENT_ONESHOT
+    | v1::EVENT_EDGE;
+
+/// EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG: to a socket they say nothing that
+/// EPOLLIN and EPOLLOUT do not.
+const REDUNDANT: u32 = 0x40 | 0x80 | 0x100 | 0x200 | 0x400;
+
+/// `int epoll_create1(int flags)`: epoll_create(2).
+///
+/// # Errors
+/// EMFILE.
+pub fn epoll_create(cloexec: bool) -> Result<RawFd> {
+    let set = host::interest_create()?;
+    let description = Rc::new(Description::new(Kind::InterestSet));
+    descriptors::insert(set, description, cloexec)
+}
+
+fn interest_set(fd: RawFd) -> Result<u32> {
+    let descriptor = descriptors::get(fd).map_err(|error| match error {
+        Errno(libc::ENOTSOCK) => Errno(libc::EINVAL),
+        error => error,
+    })?;
+    match descriptor.description.kind {
+        Kind::InterestSet => Ok(descriptor.handle),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// `int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)`: epoll_ctl(2).
+///
+/// # Errors
+/// EEXIST, ENOENT, EINVAL (EPOLLEXCLUSIVE among others), EPERM for a file.
+pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) -> Result<()> {
+    let target = descriptors::get(fd).map_err(|error| match error {
+        Errno(libc::ENOTSOCK) => Errno(libc::EPERM),
+        error => error,
+    })?;
+    let set = interest_set(epfd)?;
+    if epfd == fd {
+        return Err(Errno(libc::EINVAL));
+    }
+    let op = match op {
+        EPOLL_CTL_ADD => v1::CTL_ADD,
+        EPOLL_CTL_DEL => v1::CTL_DEL,
+        EPOLL_CTL_MOD => v1::CTL_MOD,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    let event = match event {
+        Some(event) => event,
+        None if op == v1::CTL_DEL => epoll_event::default(),
+        None => return Err(Errno(libc::EFAULT)),
+    };
+    let events = event.events & !REDUNDANT;
+    if op != v1::CTL_DEL && events & !KNOWN != 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    Ok(host::interest_ctl(
+        set,
+        op,
+        target.handle,
+        events & KNOWN,
+        event.data,
+    )?)
+}
+
+/// `int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)`: epoll_wait(2), with the
+/// timeout in nanoseconds. Hands each event to `each`; returns how many there were.
+///
+/// # Errors
+/// EINVAL for no room at all, or what is no interest set.
+pub fn epoll_wait(
+    epfd: RawFd,
+    max: usize,
+    timeout: i64,
+    each: impl FnMut(epoll_event),
+) -> Result<usize> {
+    /// Enough for most, and small enough for the stack.
+    const FEW: usize = 64;
+
+    let set = interest_set(epfd)?;
+    if max == 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    let mut few = [Event::default(); FEW];
+    let mut many = Vec::new();
+    let events = match few.get_mut(..max) {
+        Some(room) => room,
+        None => {
+            many.resize(max.min(EVENTS_MAX), Event::default());
+            many.as_mut_slice()
+        }
+    };
+    let count = host::interest_wait(set, events, timeout)?;
+    let filled = events.get(..count).ok_or(Errno::EIO)?;
+    filled
+        .iter()
+        .map(|event| epoll_event {
+            events: event.events,
+            data: event.data,
+        })
+        .for_each(each);
+    Ok(count)
+}

@@ -1,0 +1,33 @@
+//! What this crate asks preview1 and wasi-libc about files.
+//!
+//! # Safety
+//!
+//! Each call is given values, or a buffer with its own length.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+
+/// Longest working folder that is asked for, in bytes: a Unix socket's path is shorter still.
+const FOLDER_MAX: usize = 1024;
+
+/// Is there a file with this descriptor?
+pub(crate) fn is_file(fd: i32) -> bool {
+    let Ok(fd) = u32::try_from(fd) else {
+        return false;
+    };
+    // SAFETY: takes a number; an unknown one is EBADF.
+    unsafe { wasi::fd_fdstat_get(fd) }.is_ok()
+}
+
+/// The working folder that relative paths begin at, as the guest sees it.
+pub(crate) fn working_folder() -> Option<Vec<u8>> {
+    let mut buffer = [0_u8; FOLDER_MAX];
+    // SAFETY: the buffer's own start and length.
+    let path = unsafe { libc::getcwd(buffer.as_mut_ptr().cast(), buffer.len()) };
+    if path.is_null() {
+        return None;
+    }
+    CStr::from_bytes_until_nul(&buffer)
+        .ok()
+        .map(|path| path.to_bytes().to_vec())
+}

@@ -1,0 +1,219 @@
+//! Sending and receiving. One function is one POSIX call, and one crossing into the host.
+
+use core::mem::MaybeUninit;
+
+use wasisocket_abi::v1;
+
+use crate::address::Address;
+use crate::descriptors::{self, Kind, RawFd, Type};
+use crate::host::{self, FOREVER};
+use crate::{Errno, Result};
+
+/// Flags of sending. MSG_NOSIGNAL is always on: there are no signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendFlags {
+    /// MSG_OOB.
+    pub out_of_band: bool,
+    /// MSG_MORE.
+    pub more: bool,
+    /// MSG_DONTWAIT.
+    pub dont_wait: bool,
+}
+
+/// Flags of receiving.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecvFlags {
+    /// MSG_OOB.
+    pub out_of_band: bool,
+    /// MSG_PEEK.
+    pub peek: bool,
+    /// MSG_TRUNC: return a datagram's whole length.
+    pub whole_length: bool,
+    /// MSG_WAITALL.
+    pub wait_all: bool,
+    /// MSG_DONTWAIT.
+    pub dont_wait: bool,
+}
+
+fn bits(pairs: [(bool, u32); 3]) -> u32 {
+    pairs
+        .iter()
+        .fold(0, |all, (set, bit)| if *set { all | bit } else { all })
+}
+
+fn is_socket(kind: Kind) -> Result<Type> {
+    match kind {
+        Kind::Socket(_, ty) => Ok(ty),
+        _ => Err(Errno(libc::ENOTSOCK)),
+    }
+}
+
+/// `ssize_t send(int fd, const void *data, size_t length, int flags)`: send(2).
+/// Returns how many bytes the host took, which may be fewer than were given.
+///
+/// # Errors
+/// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux; EAGAIN.
+#[inline]
+pub fn send(fd: RawFd, data: &[u8], flags: SendFlags) -> Result<usize> {
+    sendmsg(fd, &[data], None, flags)
+}
+
+/// `ssize_t sendmsg(int fd, const struct msghdr *message, int flags)`: sendmsg(2); with one piece,
+/// sendto(2). There is no ancillary data.
+///
+/// # Errors
+/// As for [`send`]; EACCES without a grant for the address.
+pub fn sendmsg(fd: RawFd, data: &[&[u8]], to: Option<&Address>, flags: SendFlags) -> Result<usize> {
+    let (handle, kind, timeout) = descriptors::to_send(fd)?;
+    is_socket(kind)?;
+    let bits = bits([
+        (flags.out_of_band, v1::MSG_OOB),
+        (flags.more, v1::MSG_MORE),
+        (false, 0),
+    ]);
+    let timeout = if flags.dont_wait { 0 } else { timeout };
+    let to = match to {
+        Some(address) => Some(crate::socket::destination(fd, address)?),
+        None => None,
+    };
+    let sent = host::send(handle, data, to.as_ref(), bits, timeout)?;
+    let given = data
+        .iter()
+        .fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
+    if sent > given {
+        Err(Errno::EIO)
+    } else {
+        Ok(sent)
+    }
+}
+
+/// `ssize_t recv(int fd, void *buffer, size_t length, int flags)`: recv(2).
+/// Returns how many bytes at the start of `buffer` are now initialised; on a stream 0 is its end. With
+/// MSG_TRUNC it may be more than fitted.
+///
+/// # Errors
+/// ECONNRESET, ENOTCONN... as on Linux; EAGAIN.
+#[inline]
+pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> Result<usize> {
+    recvmsg(fd, &mut [buffer], false, flags).map(|message| message.bytes)
+}
+
+/// What `recvmsg` returns beside the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// How many bytes are initialised, from the first buffer on; with MSG_TRUNC the whole length.
+    pub bytes: usize,
+    /// The sender, if it was asked for and has an address.
+    pub from: Address,
+    /// MSG_TRUNC: the datagram was longer than the buffers.
+    pub truncated: bool,
+    /// MSG_OOB.
+    pub out_of_band: bool,
+}
+
+/// `ssize_t recvmsg(int fd, struct msghdr *message, int flags)`: recvmsg(2); with one buffer,
+/// recvfrom(2). There is no ancillary data.
+///
+/// # Errors
+/// As for [`recv`].
+pub fn recvmsg(
+    fd: RawFd,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    want_address: bool,
+    flags: RecvFlags,
+) -> Result<Message> {
+    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
+    let ty = is_socket(kind)?;
+    let room = buffers
+        .iter()
+        .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
+    // Of a stream, Linux would wait for data even so; CPython's sock_recv does not ask either.
+    if room == 0 && ty == Type::Stream {
+        return Ok(Message {
+            bytes: 0,
+            from: Address::Unspecified,
+            truncated: false,
+            out_of_band: false,
+        });
+    }
+    let timeout = if flags.dont_wait { 0 } else { timeout };
+    let bits = bits([
+        (flags.out_of_band, v1::MSG_OOB),
+        (flags.peek, v1::MSG_PEEK),
+        (flags.whole_length && ty == Type::Datagram, v1::MSG_TRUNC),
+    ]);
+    if flags.wait_all && ty == Type::Stream && timeout != 0 && !flags.peek {
+        return recv_all(handle, buffers, bits, timeout);
+    }
+    let received = host::recv(handle, buffers, want_address, bits, timeout)?;
+    if received.bytes > room && !flags.whole_length {
+        return Err(Errno::EIO);
+    }
+    Ok(Message {
+        bytes: received.bytes,
+        from: received.from,
+        truncated: received.flags & v1::MSG_TRUNC != 0,
+        out_of_band: received.flags & v1::MSG_OOB != 0,
+    })
+}
+
+/// MSG_WAITALL: the buffers full, unless the stream ends, fails, or its time is up before.
+fn recv_all(
+    handle: u32,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    bits: u32,
+    timeout: i64,
+) -> Result<Message> {
+    let mut total: usize = 0;
+    'buffers: for buffer in buffers {
+        let mut rest: &mut [MaybeUninit<u8>] = buffer;
+        while !rest.is_empty() {
+            let received = match host::recv(handle, &mut [&mut *rest], false, bits, timeout) {
+                Ok(received) => received,
+                // What has arrived is not lost; the error comes back with the next call.
+                Err(_) if total > 0 => break 'buffers,
+                Err(error) => return Err(error.into()),
+            };
+            if received.bytes == 0 {
+                break 'buffers;
+            }
+            rest = rest.get_mut(received.bytes..).ok_or(Errno::EIO)?;
+            total = total.saturating_add(received.bytes);
+        }
+    }
+    Ok(Message {
+        bytes: total,
+        from: Address::Unspecified,
+        truncated: false,
+        out_of_band: false,
+    })
+}
+
+/// Sets O_NONBLOCK: fcntl(2), F_SETFL.
+///
+/// # Errors
+/// EOPNOTSUPP on a host where every call blocks.
+pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    if nonblocking && !host::CAN_WAIT {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    descriptor.description.nonblocking.set(nonblocking);
+    Ok(())
+}
+
+/// Is O_NONBLOCK set? fcntl(2), F_GETFL.
+///
+/// # Errors
+/// EBADF.
+pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
+    Ok(descriptors::get(fd)?.description.nonblocking.get())
+}
+
+/// A timeout of the options SO_RCVTIMEO and SO_SNDTIMEO as the host takes it: 0 there is none here.
+pub(crate) fn timeout_of_option(nanoseconds: i64) -> i64 {
+    match nanoseconds {
+        0 => FOREVER,
+        nanoseconds => nanoseconds,
+    }
+}

@@ -1,0 +1,289 @@
+//! Socket options: C's level and name to the host's typed ones.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+
+use wasisocket_abi::v1::SocketOption;
+
+use crate::address::Address;
+use crate::descriptors::{self, Descriptor, RawFd};
+use crate::message::timeout_of_option;
+use crate::sys::{
+    IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
+    IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPV6_JOIN_GROUP,
+    IPV6_LEAVE_GROUP, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP, IPV6_TCLASS,
+    IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_ACCEPTCONN, SO_BROADCAST, SO_DOMAIN, SO_ERROR, SO_KEEPALIVE,
+    SO_LINGER, SO_OOBINLINE, SO_PROTOCOL, SO_RCVBUF, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT,
+    SO_SNDBUF, SO_SNDTIMEO, SO_TYPE, SOL_SOCKET, TCP_CORK, TCP_KEEPCNT, TCP_KEEPIDLE,
+    TCP_KEEPINTVL, TCP_NODELAY, TCP_QUICKACK, TCP_USER_TIMEOUT,
+};
+use crate::{Errno, Family, Result, Type, host};
+
+const SECOND: i64 = 1_000_000_000;
+const MILLISECOND: i64 = 1_000_000;
+const MICROSECOND: i64 = 1_000;
+
+/// How an option's value lies in memory, and what one of it is for the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `int`.
+    Int,
+    /// `int`, a time; the host counts nanoseconds.
+    Time { unit: i64 },
+    /// `int` for Python's and BSD's sake `u_char` too: ip(7), IP_MULTICAST_TTL.
+    Byte,
+    /// `struct linger`.
+    Linger,
+    /// `struct in_addr`, or the longer structs that end in or begin with one.
+    Interface,
+}
+
+/// The host's option, and its form in C. ENOPROTOOPT for any other.
+fn lookup(level: i32, name: i32) -> Result<(SocketOption, Form)> {
+    use SocketOption as Opt;
+    let seconds = Form::Time { unit: SECOND };
+    let milliseconds = Form::Time { unit: MILLISECOND };
+    Ok(match (level, name) {
+        (SOL_SOCKET, SO_ERROR) => (Opt::ERROR, Form::Int),
+        (SOL_SOCKET, SO_ACCEPTCONN) => (Opt::ACCEPTING, Form::Int),
+        (SOL_SOCKET, SO_REUSEADDR) => (Opt::REUSE_ADDR, Form::Int),
+        (SOL_SOCKET, SO_REUSEPORT) => (Opt::REUSE_PORT, Form::Int),
+        (SOL_SOCKET, SO_KEEPALIVE) => (Opt::KEEPALIVE, Form::Int),
+        (SOL_SOCKET, SO_BROADCAST) => (Opt::BROADCAST, Form::Int),
+        (SOL_SOCKET, SO_LINGER) => (Opt::LINGER, Form::Linger),
+        (SOL_SOCKET, SO_RCVBUF) => (Opt::RECV_BUFFER, Form::Int),
+        (SOL_SOCKET, SO_SNDBUF) => (Opt::SEND_BUFFER, Form::Int),
+        (SOL_SOCKET, SO_OOBINLINE) => (Opt::OOB_INLINE, Form::Int),
+        (IPPROTO_TCP, TCP_NODELAY) => (Opt::TCP_NODELAY, Form::Int),
+        (IPPROTO_TCP, TCP_KEEPIDLE) => (Opt::TCP_KEEPIDLE, seconds),
+        (IPPROTO_TCP, TCP_KEEPINTVL) => (Opt::TCP_KEEPINTVL, seconds),
+        (IPPROTO_TCP, TCP_KEEPCNT) => (Opt::TCP_KEEPCNT, Form::Int),
+        (IPPROTO_TCP, TCP_USER_TIMEOUT) => (Opt::TCP_USER_TIMEOUT, milliseconds),
+        (IPPROTO_TCP, TCP_QUICKACK) => (Opt::TCP_QUICKACK, Form::Int),
+        (IPPROTO_TCP, TCP_CORK) => (Opt::TCP_CORK, Form::Int),
+        (IPPROTO_IP, IP_TTL) => (Opt::IP_TTL, Form::Byte),
+        (IPPROTO_IP, IP_TOS) => (Opt::IP_TOS, Form::Byte),
+        (IPPROTO_IP, IP_MULTICAST_TTL) => (Opt::IP_MULTICAST_TTL, Form::Byte),
+        (IPPROTO_IP, IP_MULTICAST_LOOP) => (Opt::IP_MULTICAST_LOOP, Form::Byte),
+        (IPPROTO_IP, IP_MULTICAST_IF) => (Opt::IP_MULTICAST_IF, Form::Interface),
+        (IPPROTO_IPV6, IPV6_V6ONLY) => (Opt::IPV6_V6ONLY, Form::Int),
+        (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => (Opt::IPV6_UNICAST_HOPS, Form::Int),
+        (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) => (Opt::IPV6_MULTICAST_HOPS, Form::Int),
+        (IPPROTO_IPV6, IPV6_MULTICAST_LOOP) => (Opt::IPV6_MULTICAST_LOOP, Form::Int),
+        (IPPROTO_IPV6, IPV6_MULTICAST_IF) => (Opt::IPV6_MULTICAST_IF, Form::Int),
+        (IPPROTO_IPV6, IPV6_TCLASS) => (Opt::IPV6_TCLASS, Form::Int),
+        _ => return Err(Errno(libc::ENOPROTOOPT)),
+    })
+}
+
+/// The `N` bytes at the start, or EINVAL: the value is too short.
+fn field<const N: usize>(value: &[u8], at: usize) -> Result<[u8; N]> {
+    value
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .copied()
+        .ok_or(Errno(libc::EINVAL))
+}
+
+fn int(value: &[u8]) -> Result<i32> {
+    field(value, 0).map(i32::from_ne_bytes)
+}
+
+/// `struct timeval` in nanoseconds. EDOM for what is no time, as on Linux.
+fn timeval(value: &[u8]) -> Result<i64> {
+    let seconds = i64::from_ne_bytes(field(value, 0)?);
+    let microseconds = i64::from_ne_bytes(field(value, 8)?);
+    if !(0..1_000_000).contains(&microseconds) {
+        return Err(Errno(libc::EDOM));
+    }
+    // A negative time does not wait, as on Linux; 1 ns is the shortest that is not "for ever".
+    if seconds < 0 {
+        return Ok(1);
+    }
+    Ok(seconds
+        .saturating_mul(SECOND)
+        .saturating_add(microseconds.saturating_mul(MICROSECOND)))
+}
+
+/// `int setsockopt(int fd, int level, int name, const void *value, socklen_t length)`: setsockopt(2).
+///
+/// # Errors
+/// ENOPROTOOPT for an option that there is not; EINVAL for a value that is too short or out of range.
+pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> {
+    let descriptor = descriptors::get(fd)?;
+    descriptor.socket()?;
+    let description = &descriptor.description;
+    match (level, name) {
+        (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) if !host::CAN_WAIT => {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        (SOL_SOCKET, SO_RCVTIMEO) => {
+            description
+                .recv_timeout
+                .set(timeout_of_option(timeval(value)?));
+            return Ok(());
+        }
+        (SOL_SOCKET, SO_SNDTIMEO) => {
+            description
+                .send_timeout
+                .set(timeout_of_option(timeval(value)?));
+            return Ok(());
+        }
+        (SOL_SOCKET, SO_ERROR | SO_ACCEPTCONN | SO_TYPE | SO_DOMAIN | SO_PROTOCOL) => {
+            return Err(Errno(libc::ENOPROTOOPT));
+        }
+        (IPPROTO_IP, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP) => {
+            return membership(&descriptor, name == IP_ADD_MEMBERSHIP, value);
+        }
+        (IPPROTO_IPV6, IPV6_JOIN_GROUP | IPV6_LEAVE_GROUP) => {
+            return membership6(&descriptor, name == IPV6_JOIN_GROUP, value);
+        }
+        _ => {}
+    }
+    let (option, form) = lookup(level, name)?;
+    let value = match form {
+        Form::Int => i64::from(int(value)?),
+        Form::Byte => match value {
+            [byte, rest @ ..] if rest.len() < 3 => i64::from(*byte),
+            _ => i64::from(int(value)?),
+        },
+        Form::Time { unit } => i64::from(int(value)?).saturating_mul(unit),
+        Form::Linger => match int(value)? {
+            0 => -1,
+            _ => i64::from(i32::from_ne_bytes(field(value, 4)?).max(0)),
+        },
+        // struct ip_mreq and ip_mreqn have the interface's address second, in_addr is one.
+        Form::Interface => {
+            let at = if value.len() >= 8 { 4 } else { 0 };
+            i64::from(u32::from_be_bytes(field(value, at)?))
+        }
+    };
+    Ok(host::setsockopt(descriptor.handle, option, value)?)
+}
+
+/// `struct ip_mreq`, or `struct ip_mreqn` without an index: ip(7).
+fn membership(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> {
+    let group = Ipv4Addr::from(field::<4>(value, 0)?);
+    let interface = Ipv4Addr::from(field::<4>(value, 4)?);
+    let address = |ip: Ipv4Addr| Address::Inet(SocketAddr::new(IpAddr::V4(ip), 0));
+    Ok(host::membership(
+        descriptor.handle,
+        join,
+        &address(group),
+        &address(interface),
+    )?)
+}
+
+/// `struct ipv6_mreq`: ipv6(7).
+fn membership6(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> {
+    let group = field::<16>(value, 0)?.into();
+    let index = u32::from_ne_bytes(field(value, 16)?);
+    let address = |ip, scope| Address::Inet(SocketAddrV6::new(ip, 0, 0, scope).into());
+    Ok(host::membership(
+        descriptor.handle,
+        join,
+        &address(group, 0),
+        &address(std::net::Ipv6Addr::UNSPECIFIED, index),
+    )?)
+}
+
+/// Room for the longest value: `struct timeval`.
+pub const VALUE_MAX: usize = 16;
+
+/// `int getsockopt(int fd, int level, int name, void *value, socklen_t *length)`: getsockopt(2).
+/// Returns the value and its length.
+///
+/// # Errors
+/// ENOPROTOOPT for an option that there is not.
+pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], usize)> {
+    let descriptor = descriptors::get(fd)?;
+    let (family, ty) = descriptor.socket()?;
+    let description = &descriptor.description;
+    match (level, name) {
+        (SOL_SOCKET, SO_TYPE) => return Ok(ints([ty.to_c()])),
+        (SOL_SOCKET, SO_DOMAIN) => return Ok(ints([family.to_c()])),
+        (SOL_SOCKET, SO_PROTOCOL) => return Ok(ints([protocol(family, ty)])),
+        (SOL_SOCKET, SO_RCVTIMEO) => return Ok(to_timeval(description.recv_timeout.get())),
+        (SOL_SOCKET, SO_SNDTIMEO) => return Ok(to_timeval(description.send_timeout.get())),
+        _ => {}
+    }
+    let (option, form) = lookup(level, name)?;
+    let value = host::getsockopt(descriptor.handle, option)?;
+    let int = |value: i64| i32::try_from(value).map_err(|_| Errno::EIO);
+    Ok(match form {
+        Form::Int | Form::Byte if option == SocketOption::ERROR => {
+            let error = u32::try_from(value).map_err(|_| Errno::EIO)?;
+            match error {
+                0 => ints([0]),
+                error => ints([Errno::from(wasisocket_abi::Errno(error)).0]),
+            }
+        }
+        Form::Int | Form::Byte => ints([int(value)?]),
+        Form::Time { unit } => ints([int(value.checked_div(unit).unwrap_or(0))?]),
+        Form::Linger if value < 0 => ints([0, 0]),
+        Form::Linger => ints([1, int(value)?]),
+        Form::Interface => ints([i32::from_ne_bytes((value as u32).to_be_bytes())]),
+    })
+}
+
+/// The protocol of a socket: each family and type has one.
+#[must_use]
+pub fn protocol(family: Family, ty: Type) -> i32 {
+    match (family, ty) {
+        (Family::Unix, _) => 0,
+        (_, Type::Stream) => IPPROTO_TCP,
+        (_, Type::Datagram) => IPPROTO_UDP,
+    }
+}
+
+fn ints<const N: usize>(values: [i32; N]) -> ([u8; VALUE_MAX], usize) {
+    let mut bytes = [0; VALUE_MAX];
+    for (room, value) in bytes.chunks_exact_mut(4).zip(values) {
+        room.copy_from_slice(&value.to_ne_bytes());
+    }
+    (bytes, N.saturating_mul(4))
+}
+
+fn to_timeval(timeout: i64) -> ([u8; VALUE_MAX], usize) {
+    let nanoseconds = timeout.max(0);
+    let seconds = nanoseconds.checked_div(SECOND).unwrap_or(0);
+    let rest = nanoseconds.checked_rem(SECOND).unwrap_or(0);
+    let microseconds = rest.checked_div(MICROSECOND).unwrap_or(0);
+    let mut bytes = [0; VALUE_MAX];
+    for (room, value) in bytes.chunks_exact_mut(8).zip([seconds, microseconds]) {
+        room.copy_from_slice(&value.to_ne_bytes());
+    }
+    (bytes, VALUE_MAX)
+}
+
+/// Bytes that can be read at once: ioctl(2), FIONREAD.
+///
+/// # Errors
+/// EINVAL for a listening socket, as on Linux.
+pub fn readable(fd: RawFd) -> Result<i32> {
+    let descriptor = descriptors::get(fd)?;
+    descriptor.socket()?;
+    let value = host::getsockopt(descriptor.handle, SocketOption::READABLE)?;
+    i32::try_from(value).map_err(|_| Errno::EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{timeval, to_timeval};
+    use crate::Errno;
+
+    fn value(seconds: i64, microseconds: i64) -> Vec<u8> {
+        [seconds.to_ne_bytes(), microseconds.to_ne_bytes()].concat()
+    }
+
+    #[test]
+    fn timeouts_are_read_and_written() {
+        assert_eq!(timeval(&value(1, 500_000)), Ok(1_500_000_000));
+        assert_eq!(timeval(&value(i64::MAX, 0)), Ok(i64::MAX));
+        assert_eq!(timeval(&value(0, 1_000_000)), Err(Errno(libc::EDOM)));
+        assert_eq!(timeval(&value(0, -1)), Err(Errno(libc::EDOM)));
+        assert_eq!(timeval(&value(0, 1)[..15]), Err(Errno(libc::EINVAL)));
+        let (bytes, length) = to_timeval(1_500_000_000);
+        assert_eq!(bytes[..length], value(1, 500_000));
+        assert_eq!(to_timeval(-1).0, [0; 16]);
+    }
+}

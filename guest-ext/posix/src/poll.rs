@@ -1,0 +1,217 @@
+//! Waiting for several descriptors: poll and select, over sockets and files in one call.
+
+use wasisocket_abi::v1::{self, PollEntry};
+
+use crate::descriptors::{self, RawFd};
+use crate::sys::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP, pollfd};
+use crate::{Errno, Result, host};
+
+/// Nanoseconds in a millisecond.
+const MILLISECOND: i64 = 1_000_000;
+
+/// C's bits, which are wasi-libc's own, and the host's.
+const EVENTS: [(i32, u32); 7] = [
+    (POLLIN, v1::EVENT_IN),
+    (POLLPRI, v1::EVENT_PRI),
+    (POLLOUT, v1::EVENT_OUT),
+    (POLLERR, v1::EVENT_ERR),
+    (POLLHUP, v1::EVENT_HUP),
+    (POLLNVAL, v1::EVENT_NVAL),
+    (POLLRDHUP, v1::EVENT_RDHUP),
+];
+
+fn to_abi(events: i16) -> u16 {
+    let events = i32::from(events);
+    EVENTS.iter().fold(0, |bits, (c, abi)| match events & c {
+        0 => bits,
+        _ => bits | *abi as u16,
+    })
+}
+
+fn to_c(events: u16) -> i16 {
+    let events = u32::from(events);
+    EVENTS.iter().fold(0, |bits, (c, abi)| match events & abi {
+        0 => bits,
+        _ => bits | *c as i16,
+    })
+}
+
+/// For preview1's poll: milliseconds, rounded up so that it never ends early.
+fn to_milliseconds(timeout: i64) -> i32 {
+    match timeout {
+        ..0 => -1,
+        _ => {
+            let up = timeout.saturating_add(MILLISECOND.saturating_sub(1));
+            i32::try_from(up.checked_div(MILLISECOND).unwrap_or(0)).unwrap_or(i32::MAX)
+        }
+    }
+}
+
+/// `int poll(struct pollfd fds[], nfds_t nfds, int timeout)`: poll(2), with the timeout in nanoseconds.
+///
+/// `files` is wasi-libc's own poll, for what is no socket: milliseconds, and how many are ready.
+/// Standard input beside sockets is the host's to watch: two waits cannot be one.
+///
+/// # Errors
+/// EINVAL for more entries than the host takes; those of `files`.
+pub fn poll(
+    fds: &mut [pollfd],
+    timeout: i64,
+    files: impl FnOnce(&mut [pollfd], i32) -> Result<usize>,
+) -> Result<usize> {
+    let mut sockets = Vec::new();
+    let mut others = Vec::new();
+    let mut invalid: usize = 0;
+    for fd in &mut *fds {
+        fd.revents = 0;
+        if fd.fd < 0 {
+            continue;
+        }
+        match descriptors::get(fd.fd) {
+            Ok(descriptor) => sockets.push(PollEntry {
+                handle: descriptor.handle,
+                events: to_abi(fd.events),
+                revents: 0,
+            }),
+            Err(Errno(libc::ENOTSOCK)) => others.push(*fd),
+            Err(_) => {
+                fd.revents = POLLNVAL as i16;
+                invalid = invalid.saturating_add(1);
+            }
+        }
+    }
+    let mut timeout = if invalid > 0 { 0 } else { timeout };
+
+    if sockets.is_empty() && !(others.is_empty() && host::CAN_WAIT) {
+        let ready = files(&mut others, to_milliseconds(timeout))?;
+        give_back(fds, &[], &others);
+        return Ok(ready.saturating_add(invalid));
+    }
+    let (input, mut others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|fd| fd.fd == v1::STDIN as i32);
+    sockets.extend(input.iter().map(|fd| PollEntry {
+        handle: v1::STDIN,
+        events: to_abi(fd.events),
+        revents: 0,
+    }));
+    let mut ready = invalid;
+    if !others.is_empty() {
+        let files_ready = files(&mut others, 0)?;
+        if files_ready > 0 {
+            timeout = 0;
+        }
+        ready = ready.saturating_add(files_ready);
+    }
+    let sockets_ready = host::poll(&mut sockets, timeout)?;
+    give_back(fds, &sockets, &others);
+    Ok(ready.saturating_add(sockets_ready))
+}
+
+/// Copies what is there into `fds`, whose order both lists keep, but for standard input: it comes last.
+fn give_back(fds: &mut [pollfd], sockets: &[PollEntry], files: &[pollfd]) {
+    let is_socket = |entry: &&PollEntry| entry.handle != v1::STDIN;
+    let mut inputs = sockets.iter().filter(|entry| !is_socket(entry));
+    let mut sockets = sockets.iter().filter(is_socket);
+    let mut files = files.iter().peekable();
+    for fd in fds {
+        if fd.fd < 0 || fd.revents != 0 {
+            continue;
+        }
+        if descriptors::is_ours(fd.fd) {
+            fd.revents = sockets.next().map_or(0, |entry| to_c(entry.revents));
+        } else if let Some(file) = files.next_if(|file| file.fd == fd.fd) {
+            fd.revents = file.revents;
+        } else {
+            fd.revents = inputs.next().map_or(0, |entry| to_c(entry.revents));
+        }
+    }
+}
+
+/// The three sets of select(2): descriptors to watch, and after it those that are ready.
+#[derive(Debug, Default)]
+pub struct Sets {
+    /// For reading, or accepting.
+    pub read: Vec<RawFd>,
+    /// For writing.
+    pub write: Vec<RawFd>,
+    /// For out-of-band data.
+    pub except: Vec<RawFd>,
+}
+
+/// `int select(int nfds, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)`:
+/// select(2), with the timeout in nanoseconds. Returns how many are left in the sets.
+///
+/// # Errors
+/// EBADF for a descriptor that is nobody's.
+pub fn select(
+    sets: &mut Sets,
+    timeout: i64,
+    files: impl FnOnce(&mut [pollfd], i32) -> Result<usize>,
+) -> Result<usize> {
+    let wanted = [
+        (&mut sets.read, POLLIN, POLLIN | POLLHUP | POLLERR),
+        (&mut sets.write, POLLOUT, POLLOUT | POLLERR),
+        (&mut sets.except, POLLPRI, POLLPRI),
+    ];
+    let mut fds = Vec::new();
+    for (set, events, _) in &wanted {
+        fds.extend(set.iter().map(|fd| pollfd {
+            fd: *fd,
+            events: *events as i16,
+            revents: 0,
+        }));
+    }
+    poll(&mut fds, timeout, files)?;
+    if fds.iter().any(|fd| i32::from(fd.revents) & POLLNVAL != 0) {
+        return Err(Errno(libc::EBADF));
+    }
+    let mut polled = fds.iter();
+    let mut count: usize = 0;
+    for (set, _, answers) in wanted {
+        // In the order in which they were put there.
+        set.retain(|_| {
+            polled
+                .next()
+                .is_some_and(|fd| i32::from(fd.revents) & answers != 0)
+        });
+        count = count.saturating_add(set.len());
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVENTS, poll, to_abi, to_c, to_milliseconds};
+    use crate::sys::{POLLIN, POLLNVAL, pollfd};
+
+    #[test]
+    fn events_survive_the_way_there_and_back() {
+        for (c, _) in EVENTS {
+            assert_eq!(i32::from(to_c(to_abi(c as i16))), c);
+        }
+    }
+
+    #[test]
+    fn timeouts_never_end_early() {
+        assert_eq!(to_milliseconds(1), 1);
+        assert_eq!(to_milliseconds(0), 0);
+        assert_eq!(to_milliseconds(-1), -1);
+        assert_eq!(to_milliseconds(i64::MAX), i32::MAX);
+    }
+
+    #[test]
+    fn what_is_no_descriptor_is_said_to_be_invalid() {
+        let mut fds = [-1, 1023].map(|fd| pollfd {
+            fd,
+            events: POLLIN as i16,
+            revents: 7,
+        });
+        let ready = poll(&mut fds, -1, |files, timeout| {
+            assert_eq!((files.len(), timeout), (0, 0));
+            Ok(0)
+        });
+        assert_eq!(ready, Ok(1));
+        assert_eq!(fds[0].revents, 0);
+        assert_eq!(i32::from(fds[1].revents), POLLNVAL);
+    }
+}

@@ -1,0 +1,239 @@
+//! What C calls things: wasi-libc's constants and structs, and those of our headers beside them.
+//!
+//! Names are C's. `cpython-patch/include/` has the same numbers for C; a test compares the two. What
+//! wasi-libc has no number for has Linux's.
+
+#![allow(missing_docs, non_camel_case_types)]
+
+use std::ffi::{c_char, c_int, c_short, c_void};
+
+pub type socklen_t = u32;
+
+// sys/socket.h
+pub const AF_UNSPEC: i32 = 0;
+pub const AF_INET: i32 = 1;
+pub const AF_INET6: i32 = 2;
+pub const AF_UNIX: i32 = 3;
+pub const SOCK_DGRAM: i32 = 5;
+pub const SOCK_STREAM: i32 = 6;
+pub const SOCK_CLOEXEC: i32 = 0x2000;
+pub const SOCK_NONBLOCK: i32 = 0x4000;
+pub const SHUT_RD: i32 = 1;
+pub const SHUT_WR: i32 = 2;
+pub const SHUT_RDWR: i32 = 3;
+pub const MSG_OOB: i32 = 0x1;
+pub const MSG_PEEK: i32 = 0x2;
+pub const MSG_CTRUNC: i32 = 0x8;
+pub const MSG_TRUNC: i32 = 0x20;
+pub const MSG_DONTWAIT: i32 = 0x40;
+pub const MSG_WAITALL: i32 = 0x100;
+pub const MSG_NOSIGNAL: i32 = 0x4000;
+pub const MSG_MORE: i32 = 0x8000;
+pub const SOL_SOCKET: i32 = 0x7fff_ffff;
+pub const SO_REUSEADDR: i32 = 2;
+pub const SO_TYPE: i32 = 3;
+pub const SO_ERROR: i32 = 4;
+pub const SO_BROADCAST: i32 = 6;
+pub const SO_SNDBUF: i32 = 7;
+pub const SO_RCVBUF: i32 = 8;
+pub const SO_KEEPALIVE: i32 = 9;
+pub const SO_OOBINLINE: i32 = 10;
+pub const SO_LINGER: i32 = 13;
+pub const SO_REUSEPORT: i32 = 15;
+pub const SO_ACCEPTCONN: i32 = 30;
+pub const SO_PROTOCOL: i32 = 38;
+pub const SO_DOMAIN: i32 = 39;
+pub const SO_RCVTIMEO: i32 = 66;
+pub const SO_SNDTIMEO: i32 = 67;
+
+// netinet/in.h, netinet/tcp.h
+pub const IPPROTO_IP: i32 = 0;
+pub const IPPROTO_TCP: i32 = 6;
+pub const IPPROTO_UDP: i32 = 17;
+pub const IPPROTO_IPV6: i32 = 41;
+pub const IP_TOS: i32 = 1;
+pub const IP_TTL: i32 = 2;
+pub const IP_MULTICAST_IF: i32 = 32;
+pub const IP_MULTICAST_TTL: i32 = 33;
+pub const IP_MULTICAST_LOOP: i32 = 34;
+pub const IP_ADD_MEMBERSHIP: i32 = 35;
+pub const IP_DROP_MEMBERSHIP: i32 = 36;
+pub const IPV6_UNICAST_HOPS: i32 = 16;
+pub const IPV6_MULTICAST_IF: i32 = 17;
+pub const IPV6_MULTICAST_HOPS: i32 = 18;
+pub const IPV6_MULTICAST_LOOP: i32 = 19;
+pub const IPV6_JOIN_GROUP: i32 = 20;
+pub const IPV6_LEAVE_GROUP: i32 = 21;
+pub const IPV6_V6ONLY: i32 = 26;
+pub const IPV6_TCLASS: i32 = 67;
+pub const TCP_NODELAY: i32 = 1;
+pub const TCP_CORK: i32 = 3;
+pub const TCP_KEEPIDLE: i32 = 4;
+pub const TCP_KEEPINTVL: i32 = 5;
+pub const TCP_KEEPCNT: i32 = 6;
+pub const TCP_QUICKACK: i32 = 12;
+pub const TCP_USER_TIMEOUT: i32 = 18;
+
+// sys/ioctl.h, fcntl.h
+pub const FIONREAD: i32 = 1;
+pub const FIONBIO: i32 = 2;
+pub const F_GETFD: i32 = 1;
+pub const F_SETFD: i32 = 2;
+pub const F_GETFL: i32 = 3;
+pub const F_SETFL: i32 = 4;
+pub const F_GETLK: i32 = 5;
+pub const F_SETLK: i32 = 6;
+pub const F_SETLKW: i32 = 7;
+pub const FD_CLOEXEC: i32 = 1;
+pub const O_NONBLOCK: i32 = 4;
+pub const O_RDWR: i32 = 0x1400_0000;
+
+// poll.h, sys/select.h, sys/epoll.h
+pub const FD_SETSIZE: i32 = 4096;
+pub const POLLIN: i32 = 0x1;
+pub const POLLOUT: i32 = 0x2;
+pub const POLLPRI: i32 = 0x4;
+pub const POLLERR: i32 = 0x1000;
+pub const POLLHUP: i32 = 0x2000;
+pub const POLLNVAL: i32 = 0x4000;
+pub const POLLRDHUP: i32 = 0x8;
+pub const EPOLL_CTL_ADD: i32 = 1;
+pub const EPOLL_CTL_DEL: i32 = 2;
+pub const EPOLL_CTL_MOD: i32 = 3;
+pub const EPOLL_CLOEXEC: i32 = 0x8_0000;
+
+// netdb.h
+pub const AI_PASSIVE: i32 = 0x1;
+pub const AI_CANONNAME: i32 = 0x2;
+pub const AI_NUMERICHOST: i32 = 0x4;
+pub const AI_V4MAPPED: i32 = 0x8;
+pub const AI_ALL: i32 = 0x10;
+pub const AI_ADDRCONFIG: i32 = 0x20;
+pub const AI_NUMERICSERV: i32 = 0x400;
+pub const NI_NUMERICHOST: i32 = 0x1;
+pub const NI_NUMERICSERV: i32 = 0x2;
+pub const NI_NOFQDN: i32 = 0x4;
+pub const NI_NAMEREQD: i32 = 0x8;
+pub const NI_DGRAM: i32 = 0x10;
+pub const EAI_BADFLAGS: i32 = -1;
+pub const EAI_NONAME: i32 = -2;
+pub const EAI_AGAIN: i32 = -3;
+pub const EAI_FAIL: i32 = -4;
+pub const EAI_FAMILY: i32 = -6;
+pub const EAI_SOCKTYPE: i32 = -7;
+pub const EAI_SERVICE: i32 = -8;
+pub const EAI_MEMORY: i32 = -10;
+pub const EAI_ADDRFAMILY: i32 = -9;
+pub const EAI_SYSTEM: i32 = -11;
+pub const EAI_OVERFLOW: i32 = -12;
+pub const HOST_NOT_FOUND: i32 = 1;
+pub const TRY_AGAIN: i32 = 2;
+pub const NO_RECOVERY: i32 = 3;
+pub const NO_DATA: i32 = 4;
+
+/// netdb.h
+#[repr(C)]
+pub struct addrinfo {
+    pub ai_flags: c_int,
+    pub ai_family: c_int,
+    pub ai_socktype: c_int,
+    pub ai_protocol: c_int,
+    pub ai_addrlen: socklen_t,
+    pub ai_addr: *mut c_void,
+    pub ai_canonname: *mut c_char,
+    pub ai_next: *mut addrinfo,
+}
+
+/// netdb.h
+#[repr(C)]
+pub struct hostent {
+    pub h_name: *mut c_char,
+    pub h_aliases: *mut *mut c_char,
+    pub h_addrtype: c_int,
+    pub h_length: c_int,
+    pub h_addr_list: *mut *mut c_char,
+}
+
+/// netdb.h
+#[repr(C)]
+pub struct servent {
+    pub s_name: *mut c_char,
+    pub s_aliases: *mut *mut c_char,
+    pub s_port: c_int,
+    pub s_proto: *mut c_char,
+}
+
+/// netdb.h
+#[repr(C)]
+pub struct protoent {
+    pub p_name: *mut c_char,
+    pub p_aliases: *mut *mut c_char,
+    pub p_proto: c_int,
+}
+
+/// net/if.h
+#[repr(C)]
+pub struct if_nameindex {
+    pub if_index: u32,
+    pub if_name: *mut c_char,
+}
+
+/// sys/uio.h
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct iovec {
+    pub iov_base: *mut c_void,
+    pub iov_len: usize,
+}
+
+/// sys/socket.h
+#[repr(C)]
+pub struct msghdr {
+    pub msg_name: *mut c_void,
+    pub msg_namelen: socklen_t,
+    pub msg_iov: *mut iovec,
+    pub msg_iovlen: c_int,
+    pub msg_control: *mut c_void,
+    pub msg_controllen: socklen_t,
+    pub msg_flags: c_int,
+}
+
+/// poll.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct pollfd {
+    pub fd: c_int,
+    pub events: c_short,
+    pub revents: c_short,
+}
+
+/// sys/epoll.h; not packed, as on every 32-bit Linux but x86.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct epoll_event {
+    pub events: u32,
+    pub data: u64,
+}
+
+/// sys/time.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct timeval {
+    pub tv_sec: i64,
+    pub tv_usec: i64,
+}
+
+/// time.h; tv_nsec is a long.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct timespec {
+    pub tv_sec: i64,
+    pub tv_nsec: core::ffi::c_long,
+}
+
+/// sys/select.h: a list, not Linux's bitmap.
+#[repr(C)]
+pub struct fd_set {
+    pub count: usize,
+    pub fds: [c_int; FD_SETSIZE as usize],
+}
