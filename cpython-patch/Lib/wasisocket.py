@@ -1,39 +1,37 @@
-"""Sockets over _wasisocket: TCP and UDP clients in WebAssembly.
+"""Sockets over _wasisocket and _socket: TCP and UDP in WebAssembly, both ends.
 
     import wasisocket
 
-    with wasisocket.create_connection(("example.com", 80)) as sock:
+    with wasisocket.create_connection(("example.com", 80), timeout=10) as sock:
         sock.sendall(b"GET / HTTP/1.0\\r\\nHost: example.com\\r\\n\\r\\n")
         print(sock.recv(4096))
 
 The host decides what may be reached. What it does not grant raises PermissionError, and the host says
-which grant is missing. Every call blocks: this interface of the host has no timeouts.
+which grant is missing. On a host that has the core six imports only, every call blocks: there a
+timeout, and whatever else such a host lacks, raises OSError ENOTSUP.
 
-Constants are the host's numbers, not those of the socket module: AF_INET6 is 10 here.
+Constants are the host's numbers, not those of the socket module: AF_INET6 is 10 here. The file
+descriptors are the same; the standard socket module has the rest.
 """
 
 import errno
 import os
-import warnings
 
+import _socket
 import _wasisocket
+from _socket import gaierror, getdefaulttimeout, herror, setdefaulttimeout
 from _wasisocket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM
-
-try:
-    # The same classes, where there is a socket module: `except socket.gaierror` catches ours.
-    from _socket import gaierror, herror
-except ImportError:
-    class herror(OSError):
-        """An error of a look-up by address."""
-
-    class gaierror(OSError):
-        """An error of a name look-up. Its first argument is an EAI_ code."""
 
 __all__ = [
     "AF_INET", "AF_INET6", "IPPROTO_TCP", "SOCK_DGRAM", "SOCK_STREAM", "SOL_SOCKET", "SO_KEEPALIVE",
     "SO_REUSEADDR", "Socket", "SocketError", "TCP_NODELAY", "create_connection", "error", "gaierror",
     "getaddrinfo", "getdefaulttimeout", "has_ipv6", "herror", "setdefaulttimeout", "socket", "timeout",
 ]
+
+_FAMILIES = {AF_INET: _socket.AF_INET, AF_INET6: _socket.AF_INET6}
+_TYPES = {SOCK_STREAM: _socket.SOCK_STREAM, SOCK_DGRAM: _socket.SOCK_DGRAM}
+_FAMILY_NUMBERS = {stock: number for number, stock in _FAMILIES.items()}
+_TYPE_NUMBERS = {stock: number for number, stock in _TYPES.items()}
 
 # Linux's numbers, as all of the host's.
 SOL_SOCKET = 1
@@ -53,22 +51,6 @@ _EAI = {
     errno.EAGAIN: (-3, "Temporary failure in name resolution"),
     errno.EIO: (-4, "Non-recoverable failure in name resolution"),
 }
-
-
-def getdefaulttimeout():
-    """Return the timeout of new sockets: None, there are no others here."""
-    return None
-
-
-def setdefaulttimeout(timeout):
-    """Accept None. Anything else is OSError ENOTSUP, because every call blocks."""
-    _check_timeout(timeout)
-
-
-def _check_timeout(timeout):
-    if timeout is not None:
-        # A timeout that is taken and not kept would be worse than none.
-        raise OSError(errno.ENOTSUP, "every call blocks on this host: the timeout must be None")
 
 
 def getaddrinfo(host, port):
@@ -97,20 +79,25 @@ def _to_text(address):
     return str(ipaddress.ip_address(address))
 
 
-def create_connection(address, timeout=None):
+_DEFAULT = object()
+
+
+def create_connection(address, timeout=_DEFAULT):
     """Connect to the TCP address (host, port) and return the Socket.
 
     Every address of host is tried in turn. If none accepts, the OSError that is raised has the
-    failure of each as a note. timeout must be None.
+    failure of each as a note. timeout is in seconds, for each attempt and for the socket then; None
+    is without end, and if it is not given, getdefaulttimeout() holds.
     """
-    _check_timeout(timeout)
     host, port = address
     failures = []
     for family, port, packed in _resolve(host, port):
         sock = None
         try:
             sock = Socket(family, SOCK_STREAM)
-            sock._connect(family, port, packed)
+            if timeout is not _DEFAULT:
+                sock.settimeout(timeout)
+            sock._connect(packed, port)
             return sock
         except OSError as exc:
             if sock is not None:
@@ -152,15 +139,32 @@ def _all_failed(failures, message):
     return combined
 
 
-class Socket:
-    """One socket of the host. Close it, or use it in a with statement."""
+class Socket(_socket.socket):
+    """One socket of the host. Close it, or use it in a with statement.
 
-    _fd = -1
+    Its methods are those of socket.socket that need no files: connect, connect_ex, bind, listen,
+    accept, send, sendall, sendto, recv, recv_into, recvfrom, recvfrom_into, shutdown, settimeout,
+    setblocking, getsockname, getpeername, setsockopt, getsockopt, close, detach, fileno. Addresses are
+    (host, port).
+    """
 
-    def __init__(self, family=AF_INET, socktype=SOCK_STREAM):
-        self._fd = _wasisocket.sock_open(family, socktype)
-        self.family = family
-        self.type = socktype
+    def __init__(self, family=AF_INET, socktype=SOCK_STREAM, fileno=None):
+        try:
+            stock = _FAMILIES[family], _TYPES[socktype]
+        except KeyError as exc:
+            number = errno.EAFNOSUPPORT if exc.args[0] == family else errno.EINVAL
+            raise OSError(number, os.strerror(number)) from None
+        super().__init__(*stock, 0, fileno)
+
+    @property
+    def family(self):
+        """AF_INET or AF_INET6, as the constants of this module."""
+        return _FAMILY_NUMBERS[super().family]
+
+    @property
+    def type(self):
+        """SOCK_STREAM or SOCK_DGRAM, as the constants of this module."""
+        return _TYPE_NUMBERS[super().type]
 
     def connect(self, address):
         """Connect to (host, port). host is an address or a name; a name's addresses are tried in turn.
@@ -173,52 +177,35 @@ class Socket:
             if family != self.family:
                 continue
             try:
-                return self._connect(family, port, packed)
+                return self._connect(packed, port)
             except OSError as exc:
+                if exc.errno in _NOT_REFUSED:
+                    raise
                 _note(exc, packed, port)
                 failures.append(exc)
         if not failures:
             raise gaierror(-9, "Address family for hostname not supported")
         _raise(failures, host)
 
-    def _connect(self, family, port, packed):
-        _wasisocket.sock_connect(self._open_fd(), family, port, packed)
+    def _connect(self, packed, port):
+        super().connect((_to_text(packed), port))
 
-    def send(self, data):
-        """Send a bytes-like object; return how many of its bytes were taken."""
-        return _wasisocket.sock_send(self._open_fd(), data)
+    def accept(self):
+        """Wait for a connection; return (Socket, address of its peer)."""
+        fd, address = self._accept()
+        sock = Socket(self.family, self.type, fd)
+        # As socket.socket.accept.
+        if getdefaulttimeout() is None and self.gettimeout():
+            sock.setblocking(True)
+        return sock, address
 
-    def sendall(self, data):
-        """Send all of a bytes-like object."""
-        with memoryview(data) as view, view.cast("B") as rest:
-            sent = 0
-            while sent < len(rest):
-                # A released slice: a caller may resize its bytearray after a failure.
-                with rest[sent:] as part:
-                    sent += self.send(part)
+    def setsockopt(self, level, option, *value):
+        """Set an option, as socket.socket.setsockopt; level may be this module's SOL_SOCKET."""
+        super().setsockopt(_level(level), option, *value)
 
-    def recv(self, bufsize):
-        """Return up to bufsize bytes; b'' is the end of a stream."""
-        return _wasisocket.sock_recv(self._open_fd(), bufsize)
-
-    def recv_into(self, buffer, nbytes=0):
-        """Receive into a writable buffer, all of it if nbytes is 0; return how many bytes arrived."""
-        return _wasisocket.sock_recv_into(self._open_fd(), buffer, nbytes)
-
-    def close(self):
-        """Close the socket. Closing it again does nothing."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            _wasisocket.sock_close(fd)
-
-    def fileno(self):
-        """Return the host's handle, or -1 once the socket is closed."""
-        return self._fd
-
-    def _open_fd(self):
-        if self._fd < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return self._fd
+    def getsockopt(self, level, option, *size):
+        """Return an option's value, as socket.socket.getsockopt."""
+        return super().getsockopt(_level(level), option, *size)
 
     def __enter__(self):
         return self
@@ -227,17 +214,17 @@ class Socket:
         self.close()
 
     def __repr__(self):
-        state = " [closed]" if self._fd < 0 else ""
-        family = getattr(self, "family", None)
-        socktype = getattr(self, "type", None)
-        return f"<wasisocket.Socket{state} fd={self._fd}, family={family}, type={socktype}>"
+        fd = self.fileno()
+        state = " [closed]" if fd < 0 else ""
+        return f"<wasisocket.Socket{state} fd={fd}, family={self.family}, type={self.type}>"
 
-    def __del__(self, _warn=warnings.warn):
-        if self._fd >= 0:
-            try:
-                _warn(f"unclosed {self!r}", ResourceWarning, source=self)
-            finally:
-                self.close()
+
+# What says nothing about the address: the next one is not tried.
+_NOT_REFUSED = {errno.EBADF, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN}
+
+
+def _level(level):
+    return _socket.SOL_SOCKET if level == SOL_SOCKET else level
 
 
 socket = Socket

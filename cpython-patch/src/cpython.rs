@@ -29,6 +29,14 @@ const HOST_TRIPLE: &str = "wasm32-wasip1";
 /// The test modules are written in C and of use to CPython's developers only.
 const CONFIGURE_FLAGS: &[&str] = &["--disable-test-modules"];
 
+/// What CPython is built with beside its own source. The manual way takes the same: see README.md.
+const SETUP: &str = "cpython-patch/Setup.local";
+const CONFIG_SITE: &str = "cpython-patch/config.site";
+const HEADERS: &str = "cpython-patch/include";
+
+/// Where `config.site` expects the headers, in the folder that configure is called in.
+const HEADERS_COPY: &str = "wasisocket-include";
+
 /// Parts of a build that are done.
 const COPIED: &str = ".copied";
 const CONFIGURED: &str = ".configured";
@@ -181,11 +189,13 @@ fn wasi_script(tree: &Path) -> Result<PathBuf> {
 }
 
 fn wasm_key(build: &Build, native: &BuildPython, sdk: &Sdk) -> Result<Key> {
-    Ok(KeyBuilder::new("wasm 1")
+    Ok(KeyBuilder::new("wasm 2")
         .key("native", &native.key)
         .key("sdk", &sdk.key)
         .text("flags", &CONFIGURE_FLAGS.join(" "))
-        .file(&build.checkout("cpython-patch/Setup.local"))?
+        .file(&build.checkout(SETUP))?
+        .file(&build.checkout(CONFIG_SITE))?
+        .tree(&build.checkout(HEADERS), |_| true)?
         .finish())
 }
 
@@ -231,16 +241,26 @@ pub(crate) fn wasm(
         copy_source(source, &entry)?;
         lend_build_python(build, native, &entry)?;
         fs::create_dir_all(folder.join("Modules"))?;
-        let setup = build.checkout("cpython-patch/Setup.local");
         if !entry.join(CONFIGURED).is_file() {
-            tree::copy_file(&setup, &folder.join("Modules/Setup.local"))?;
+            let setup = folder.join("Modules/Setup.local");
+            tree::copy_file(&build.checkout(SETUP), &setup)?;
+            let headers = folder.join(HEADERS_COPY);
+            tree::remove(&headers)?;
+            tree::copy(&build.checkout(HEADERS), &headers, &|_| true)?;
+            extend_config_site(build, source, &entry)?;
         }
         tree::copy_file(library, &folder.join(guest::LIBRARY))?;
         run_wasi_script(build, &step, native, sdk, &entry)?;
-        let config = fs::read_to_string(folder.join("Modules/config.c"))?;
-        if !config.contains("PyInit__wasisocket") || !folder.join("python.wasm").is_file() {
+        let has = |file: &str, what: &str| {
+            let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+            text.contains(what)
+        };
+        if !has("Modules/config.c", "PyInit__wasisocket")
+            || !has("pyconfig.h", "#define HAVE_SOCKETPAIR 1")
+            || !folder.join("python.wasm").is_file()
+        {
             bail!(
-                "CPython's build in {} ended without a python.wasm that has _wasisocket",
+                "CPython's build in {} ended without a python.wasm that has _wasisocket and sockets",
                 folder.display()
             );
         }
@@ -264,6 +284,36 @@ fn lend_build_python(build: &Build, native: &BuildPython, entry: &Path) -> Resul
             .with_context(|| format!("cannot make the link {}", link.display()))?;
     }
     Ok(())
+}
+
+/// Appends our lines to those that CPython's script has configure read. An interrupted build may have
+/// done so before, so CPython's own come from the pristine source.
+fn extend_config_site(build: &Build, source: &Source, entry: &Path) -> Result<()> {
+    let file = config_site(&source.folder)?;
+    let read = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let own = read(&source.folder.join(&file))?;
+    let ours = read(&build.checkout(CONFIG_SITE))?;
+    let target = entry.join(&file);
+    // The copy is read-only if the original is.
+    tree::remove(&target)?;
+    fs::write(&target, format!("{own}\n{ours}"))
+        .with_context(|| format!("cannot write {}", target.display()))
+}
+
+/// The file that CPython's script has configure read, below the tree: its place in 3.15 and before.
+fn config_site(tree: &Path) -> Result<PathBuf> {
+    ["Platforms/WASI", "Tools/wasm/wasi", "Tools/wasm"]
+        .map(|place| Path::new(place).join("config.site-wasm32-wasi"))
+        .into_iter()
+        .find(|file| tree.join(file).is_file())
+        .with_context(|| {
+            format!(
+                "{} has no config.site for WASI: take CPython's full source",
+                tree.display()
+            )
+        })
 }
 
 fn run_wasi_script(

@@ -37,11 +37,13 @@ w.sock_connect(fd, w.AF_INET, echo, V4)
 raises(OSError, errno.EISCONN, w.sock_connect, fd, w.AF_INET, echo, V4)
 w.sock_close(fd)
 
-for bad in [fd, -1, 0, 1, 2, 3, 999, 1001, 5000, (1 << 31) - 1, -(1 << 31)]:
-    raises(OSError, errno.EBADF, w.sock_connect, bad, w.AF_INET, echo, V4)
-    raises(OSError, errno.EBADF, w.sock_send, bad, b"x")
-    raises(OSError, errno.EBADF, w.sock_recv, bad, 1)
-    raises(OSError, errno.EBADF, w.sock_recv_into, bad, bytearray(1))
+FILES = [0, 1, 2]
+for bad in [*FILES, fd, -1, 99, 255, 256, 999, 1001, 5000, (1 << 31) - 1, -(1 << 31)]:
+    number = errno.ENOTSOCK if bad in FILES else errno.EBADF
+    raises(OSError, number, w.sock_connect, bad, w.AF_INET, echo, V4)
+    raises(OSError, number, w.sock_send, bad, b"x")
+    raises(OSError, number, w.sock_recv, bad, 1)
+    raises(OSError, number, w.sock_recv_into, bad, bytearray(1))
     raises(OSError, errno.EBADF, w.sock_close, bad)
 
 raises(OSError, errno.EAFNOSUPPORT, w.sock_open, 1, w.SOCK_STREAM)

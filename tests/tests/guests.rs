@@ -111,7 +111,7 @@ fn wrapper_is_what_users_of_the_extension_know() {
     let [v4, _] = loopback();
     let servers = [servers::echo(v4), servers::closed(v4)];
     run()
-        .arg("--allow-net=localhost")
+        .args(["--allow-net=localhost", "--allow-listen=127.0.0.1:0"])
         .args(["--deny-net=192.0.2.1"])
         .arg(program("wrapper.py"))
         .args(ports(servers))

@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,21 +14,25 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The line above each block of commands that a reader of the document runs, in this order.
+/// The line above each block of commands that every reader of the document runs, in this order.
 const STEP: &str = "<!-- step -->";
-/// The same, of the variant that has the reader call configure.
-const CONFIGURE_STEP: &str = "<!-- configure step -->";
+/// The same, for readers who have CPython's script call configure.
+const SCRIPT_STEP: &str = "<!-- step with CPython's script -->";
+/// The same, for readers who call it themselves.
+const CONFIGURE_STEP: &str = "<!-- step without CPython's script -->";
 
-/// Longest time for one block; a relink takes a minute on two cores.
+/// Longest time for one block; configure takes two minutes on two cores.
 const STEP_LIMIT: Duration = Duration::from_secs(15 * 60);
-/// The configure variant compiles all of CPython.
-const CONFIGURE_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// Longest time for one block if make has to compile all of CPython.
+const COMPILE_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// Lines of a failed block's output that the test's message shows.
 const TAIL: usize = 40;
 
 /// Below CPython's source.
 const CROSS_BUILD: &str = "cross-build/wasm32-wasip1";
+
+const CONFIG_SITE: &str = "Tools/wasm/config.site-wasm32-wasi";
 
 /// Parts of CPython's source that no build for WASI reads, all large.
 const LEFT_OUT: &[&str] = &[
@@ -58,37 +63,39 @@ cp "$GUEST_LIB" target/wasm32-wasip1/release/libwasisocket.a
 
 /// What a user does with the result.
 const PYTHON: &str = "\
-import _wasisocket, wasisocket
+import _wasisocket, fcntl, select, socket, wasisocket
 fd = _wasisocket.sock_open(_wasisocket.AF_INET, _wasisocket.SOCK_STREAM)
 _wasisocket.sock_close(fd)
-with wasisocket.socket() as sock:
-    assert sock.fileno() >= 0
-assert sock.fileno() == -1
+for module in socket, wasisocket:
+    with module.socket() as sock:
+        assert sock.fileno() >= 0
+    assert sock.fileno() == -1
+assert socket.has_ipv6
+assert select.epoll
 print('opened and closed')
 ";
 
 #[test]
-fn documented_steps_link_wasisocket_into_an_existing_cpython_build() {
+fn documented_steps_give_a_cpython_build_sockets() {
     let reader = Reader::new();
     reader.copy_cpython(&[]);
-    reader.move_build();
-    reader.take_wasisocket_out();
-    reader.follow(STEP, STEP_LIMIT);
+    reader.forget_wasisocket();
+    // configure finds what it found for the original, so pyconfig.h keeps its time, and make compiles the
+    // built-in modules only. It would compile all if a step did not do what it says.
+    reader.follow(&[STEP, SCRIPT_STEP], STEP_LIMIT);
     reader.opens_a_socket_in("python.wasm");
     reader.opens_a_socket_in("python-core.wasm");
 }
 
 #[test]
 #[ignore = "compiles all of CPython: 6 minutes on two cores"]
-fn documented_configure_variant_builds_cpython_with_wasisocket() {
+fn documented_steps_without_cpythons_script_build_cpython_with_sockets() {
     let reader = Reader::new();
-    reader.copy_cpython(&[CROSS_BUILD, "Lib/wasisocket.py"]);
-    // What the document has built before.
-    let build =
-        "(cd \"$WASISOCKET\" && cargo build --release --target wasm32-wasip1 -p wasisocket)";
-    reader.run("the library", build, STEP_LIMIT);
-    reader.follow(CONFIGURE_STEP, CONFIGURE_LIMIT);
+    reader.copy_cpython(&[CROSS_BUILD]);
+    reader.forget_wasisocket();
+    reader.follow(&[STEP, CONFIGURE_STEP], COMPILE_LIMIT);
     reader.opens_a_socket_in("python.wasm");
+    reader.opens_a_socket_in("python-core.wasm");
 }
 
 /// Someone with a CPython tree, a checkout of this project, and the tools that the document asks for.
@@ -155,56 +162,49 @@ impl Reader {
         );
     }
 
-    /// Has the copied build know its new place: make would else write to the original, which other
-    /// builds use.
-    fn move_build(&self) {
-        let build = self.cpython().join(CROSS_BUILD);
-        let makefile = fs::read_to_string(build.join("Makefile")).unwrap();
-        let original = makefile
-            .lines()
-            .find_map(|line| line.strip_prefix("abs_builddir="))
-            .and_then(|path| path.trim().strip_suffix(CROSS_BUILD))
-            .expect("abs_builddir in the Makefile");
-        let copy = format!("{}/", self.cpython().display());
-        for name in ["Makefile", "Makefile.pre", "config.status"] {
-            replace(&build.join(name), original, &copy);
-        }
-    }
-
-    /// Brings the copy to the state of a build by someone who has not heard of wasisocket.
-    fn take_wasisocket_out(&self) {
-        let build = self.cpython().join(CROSS_BUILD);
+    /// Brings the copy to the state of a tree whose owner has not heard of wasisocket, and has it know
+    /// its new place: make would else write to the original, which other builds use. What was compiled
+    /// stays, and with it pyconfig.h, by whose time make goes.
+    fn forget_wasisocket(&self) {
+        let cpython = self.cpython();
+        let build = cpython.join(CROSS_BUILD);
         for path in [
-            self.cpython().join("Lib/wasisocket.py"),
+            cpython.join("Lib/wasisocket.py"),
+            cpython.join("Lib/_wasisocket_asyncio.py"),
+            cpython.join("Lib/_wasisocket_site.py"),
+            cpython.join("Lib/site-packages/wasisocket.pth"),
+            build.join("Makefile"),
+            build.join("Makefile.pre"),
+            build.join("Modules/Setup.local"),
+            build.join("Modules/config.c"),
+            build.join("Modules/config.o"),
+            build.join("config.status"),
             build.join("libwasisocket.a"),
             build.join("python.wasm"),
-            build.join("Modules/config.o"),
         ] {
-            if path.exists() {
-                fs::remove_file(path).unwrap();
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    panic!("{}: {error}", path.display())
+                }
+                _ => {}
             }
         }
-        // What configure writes if there is none.
-        let empty = "# Edit this file for local setup changes\n";
-        fs::write(build.join("Modules/Setup.local"), empty).unwrap();
-        let make = format!("make -C {CROSS_BUILD} Makefile Modules/config.c");
-        self.run("taking wasisocket out", &make, STEP_LIMIT);
-        for name in ["Makefile", "Modules/config.c"] {
-            let text = fs::read_to_string(build.join(name)).unwrap();
-            assert!(
-                !text.to_lowercase().contains("_wasisocket"),
-                "wasisocket is still in {name}: the steps would prove nothing"
-            );
+        let headers = build.join("wasisocket-include");
+        if headers.exists() {
+            fs::remove_dir_all(headers).unwrap();
         }
+        let ours = fs::read_to_string(repository().join("cpython-patch/config.site")).unwrap();
+        let file = cpython.join(CONFIG_SITE);
+        let text = fs::read_to_string(&file).unwrap();
+        let own = text.strip_suffix(&ours).expect("the driver adds our lines");
+        fs::write(&file, own).unwrap();
     }
 
-    /// Runs the blocks of the document that have the line `marker` above them.
-    fn follow(&self, marker: &str, limit: Duration) {
+    /// Runs the blocks of the document that have one of the lines `markers` above them.
+    fn follow(&self, markers: &[&str], limit: Duration) {
         let path = repository().join("cpython-patch/README.md");
         let document = fs::read_to_string(&path).unwrap();
-        let blocks = blocks(&document, marker);
-        assert!(!blocks.is_empty(), "no {marker} in {}", path.display());
-        for (line, block) in blocks {
+        for (line, block) in blocks(&document, markers) {
             let name = format!("{}:{line}", path.display());
             self.run(&name, block, limit);
         }
@@ -272,21 +272,25 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The blocks below each line `marker`, with the numbers of their first lines.
-fn blocks<'a>(document: &'a str, marker: &str) -> Vec<(usize, &'a str)> {
+/// The blocks below each line that is one of `markers`, with the numbers of their first lines.
+fn blocks<'a>(document: &'a str, markers: &[&str]) -> Vec<(usize, &'a str)> {
     let mut blocks = Vec::new();
+    let mut missing = markers.to_vec();
     let mut start = 0;
     for (index, line) in document.split_inclusive('\n').enumerate() {
         start += line.len();
-        if line.trim_end() != marker {
+        let marker = line.trim_end();
+        if !markers.contains(&marker) {
             continue;
         }
+        missing.retain(|missing| *missing != marker);
         let block = document[start..]
             .strip_prefix("```sh\n")
             .and_then(|rest| rest.split_once("\n```\n"))
             .unwrap_or_else(|| panic!("line {}: no block of sh below {marker}", index + 1));
         blocks.push((index + 3, block.0));
     }
+    assert!(missing.is_empty(), "not in the document: {missing:?}");
     blocks
 }
 
@@ -322,15 +326,6 @@ fn copy_without(from: &Path, to: &Path, relative: &Path, left_out: &[&str]) {
         "cannot copy {}",
         from.display()
     );
-}
-
-/// Replaces text in a file that keeps its time: make would else configure, and compile all, again.
-fn replace(path: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(path).unwrap();
-    let modified = fs::metadata(path).unwrap().modified().unwrap();
-    fs::write(path, text.replace(from, to)).unwrap();
-    let file = File::options().write(true).open(path).unwrap();
-    file.set_modified(modified).unwrap();
 }
 
 /// Waits for a command, or ends it and all that it started. `None` if it was ended.

@@ -10,7 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use crate::address::Address;
 use crate::sys::{AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
 use crate::{Errno, Result, host};
 
@@ -102,8 +101,6 @@ pub(crate) struct Description {
     /// SO_RCVTIMEO and SO_SNDTIMEO, as the host's timeouts: nanoseconds, or -1 for none.
     pub(crate) recv_timeout: Cell<i64>,
     pub(crate) send_timeout: Cell<i64>,
-    /// A Unix socket's name as the program gave it: getsockname returns it so.
-    pub(crate) bound: Cell<Option<Address>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +117,6 @@ impl Description {
             nonblocking: Cell::new(false),
             recv_timeout: Cell::new(host::FOREVER),
             send_timeout: Cell::new(host::FOREVER),
-            bound: Cell::new(None),
         }
     }
 }

@@ -44,6 +44,7 @@ mod option;
 mod poll;
 mod socket;
 pub mod sys;
+mod unix;
 
 pub use address::{Address, SOCKADDR_MAX};
 pub use descriptors::{Family, RawFd, Type, is_cloexec, set_cloexec};

@@ -7,6 +7,7 @@ use wasisocket_abi::v1;
 use crate::address::Address;
 use crate::descriptors::{self, Kind, RawFd, Type};
 use crate::host::{self, FOREVER};
+use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
 /// Flags of sending. MSG_NOSIGNAL is always on: there are no signals.
@@ -151,7 +152,7 @@ pub fn recvmsg(
     }
     Ok(Message {
         bytes: received.bytes,
-        from: received.from,
+        from: as_spelled(received.from),
         truncated: received.flags & v1::MSG_TRUNC != 0,
         out_of_band: received.flags & v1::MSG_OOB != 0,
     })

@@ -47,10 +47,22 @@ fn to_milliseconds(timeout: i64) -> i32 {
     }
 }
 
+/// Whose descriptor an entry has.
+#[derive(Clone, Copy)]
+enum Watched {
+    /// Nobody's: a negative one is left out.
+    Nothing,
+    /// A file's, which is always ready, or none at all.
+    Known,
+    /// A socket's, or standard input: the host watches it.
+    Host,
+}
+
 /// `int poll(struct pollfd fds[], nfds_t nfds, int timeout)`: poll(2), with the timeout in nanoseconds.
 ///
-/// `files` is wasi-libc's own poll, for what is no socket: milliseconds, and how many are ready.
-/// Standard input beside sockets is the host's to watch: two waits cannot be one.
+/// A file is always ready, as POSIX has it. Standard input is the host's to watch.
+///
+/// `files` is wasi-libc's own poll, for a host that can watch nothing: milliseconds, and how many are ready.
 ///
 /// # Errors
 /// EINVAL for more entries than the host takes; those of `files`.
@@ -59,71 +71,62 @@ pub fn poll(
     timeout: i64,
     files: impl FnOnce(&mut [pollfd], i32) -> Result<usize>,
 ) -> Result<usize> {
-    let mut sockets = Vec::new();
-    let mut others = Vec::new();
-    let mut invalid: usize = 0;
+    let ours = |fd: &pollfd| descriptors::is_ours(fd.fd);
+    if !host::CAN_WAIT && !fds.iter().any(ours) {
+        return files(fds, to_milliseconds(timeout));
+    }
+    let mut entries = Vec::with_capacity(fds.len());
+    let mut watched = Vec::with_capacity(fds.len());
+    let mut known: usize = 0;
     for fd in &mut *fds {
-        fd.revents = 0;
-        if fd.fd < 0 {
-            continue;
-        }
-        match descriptors::get(fd.fd) {
-            Ok(descriptor) => sockets.push(PollEntry {
-                handle: descriptor.handle,
-                events: to_abi(fd.events),
-                revents: 0,
-            }),
-            Err(Errno(libc::ENOTSOCK)) => others.push(*fd),
+        let whose = match descriptors::get(fd.fd) {
+            _ if fd.fd < 0 => Watched::Nothing,
+            Ok(descriptor) => {
+                entries.push(entry(descriptor.handle, fd));
+                Watched::Host
+            }
+            Err(Errno(libc::ENOTSOCK)) if fd.fd == STDIN => {
+                entries.push(entry(v1::STDIN, fd));
+                Watched::Host
+            }
+            Err(Errno(libc::ENOTSOCK)) => {
+                fd.revents = fd.events & (POLLIN | POLLOUT) as i16;
+                Watched::Known
+            }
             Err(_) => {
                 fd.revents = POLLNVAL as i16;
-                invalid = invalid.saturating_add(1);
+                Watched::Known
             }
+        };
+        if matches!(whose, Watched::Known) && fd.revents != 0 {
+            known = known.saturating_add(1);
+        }
+        watched.push(whose);
+    }
+    let timeout = if known > 0 { 0 } else { timeout };
+    let ready = match entries.is_empty() && timeout == 0 {
+        true => 0,
+        false => host::poll(&mut entries, timeout)?,
+    };
+    let mut answers = entries.iter();
+    for (fd, whose) in fds.iter_mut().zip(watched) {
+        match whose {
+            Watched::Nothing => fd.revents = 0,
+            Watched::Known => {}
+            Watched::Host => fd.revents = answers.next().map_or(0, |entry| to_c(entry.revents)),
         }
     }
-    let mut timeout = if invalid > 0 { 0 } else { timeout };
-
-    if sockets.is_empty() && !(others.is_empty() && host::CAN_WAIT) {
-        let ready = files(&mut others, to_milliseconds(timeout))?;
-        give_back(fds, &[], &others);
-        return Ok(ready.saturating_add(invalid));
-    }
-    let (input, mut others): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|fd| fd.fd == v1::STDIN as i32);
-    sockets.extend(input.iter().map(|fd| PollEntry {
-        handle: v1::STDIN,
-        events: to_abi(fd.events),
-        revents: 0,
-    }));
-    let mut ready = invalid;
-    if !others.is_empty() {
-        let files_ready = files(&mut others, 0)?;
-        if files_ready > 0 {
-            timeout = 0;
-        }
-        ready = ready.saturating_add(files_ready);
-    }
-    let sockets_ready = host::poll(&mut sockets, timeout)?;
-    give_back(fds, &sockets, &others);
-    Ok(ready.saturating_add(sockets_ready))
+    Ok(ready.saturating_add(known))
 }
 
-/// Copies what is there into `fds`, whose order both lists keep, but for standard input: it comes last.
-fn give_back(fds: &mut [pollfd], sockets: &[PollEntry], files: &[pollfd]) {
-    let is_socket = |entry: &&PollEntry| entry.handle != v1::STDIN;
-    let mut inputs = sockets.iter().filter(|entry| !is_socket(entry));
-    let mut sockets = sockets.iter().filter(is_socket);
-    let mut files = files.iter().peekable();
-    for fd in fds {
-        if fd.fd < 0 || fd.revents != 0 {
-            continue;
-        }
-        if descriptors::is_ours(fd.fd) {
-            fd.revents = sockets.next().map_or(0, |entry| to_c(entry.revents));
-        } else if let Some(file) = files.next_if(|file| file.fd == fd.fd) {
-            fd.revents = file.revents;
-        } else {
-            fd.revents = inputs.next().map_or(0, |entry| to_c(entry.revents));
-        }
+/// Standard input's descriptor.
+const STDIN: RawFd = v1::STDIN as RawFd;
+
+fn entry(handle: u32, fd: &pollfd) -> PollEntry {
+    PollEntry {
+        handle,
+        events: to_abi(fd.events),
+        revents: 0,
     }
 }
 
@@ -206,10 +209,7 @@ mod tests {
             events: POLLIN as i16,
             revents: 7,
         });
-        let ready = poll(&mut fds, -1, |files, timeout| {
-            assert_eq!((files.len(), timeout), (0, 0));
-            Ok(0)
-        });
+        let ready = poll(&mut fds, -1, |_, _| unreachable!());
         assert_eq!(ready, Ok(1));
         assert_eq!(fds[0].revents, 0);
         assert_eq!(i32::from(fds[1].revents), POLLNVAL);

@@ -7,6 +7,7 @@ use wasisocket_abi::v1;
 
 use crate::address::Address;
 use crate::descriptors::{self, Description, Descriptor, Family, Kind, RawFd, Type};
+use crate::unix::{absolute, as_spelled};
 use crate::{Errno, Result, host};
 
 /// What `socket`, `socketpair` and `accept4` take with a type: SOCK_NONBLOCK and SOCK_CLOEXEC.
@@ -78,23 +79,6 @@ pub fn close(fd: RawFd) -> Result<()> {
     Ok(host::close(descriptors::remove(fd)?.handle)?)
 }
 
-/// The address as the host takes it: a Unix socket's path made absolute.
-fn absolute(address: &Address) -> Result<Address> {
-    let Address::Unix(unix) = address else {
-        return Ok(*address);
-    };
-    let path = unix.path()?;
-    if path.first() == Some(&b'/') {
-        return Ok(*address);
-    }
-    let mut whole = host::working_folder().ok_or(Errno(libc::ENOENT))?;
-    if whole.last() != Some(&b'/') {
-        whole.push(b'/');
-    }
-    whole.extend_from_slice(path);
-    Ok(Address::Unix(v1::UnixAddr::new(&whole)?))
-}
-
 /// Is the address one of the socket's family? IPv4 for an IPv6 socket is not (ipv6(7)).
 fn check_family(descriptor: &Descriptor, address: &Address) -> Result<()> {
     match (descriptor.socket()?.0, address) {
@@ -118,11 +102,7 @@ pub(crate) fn destination(fd: RawFd, address: &Address) -> Result<Address> {
 pub fn bind(fd: RawFd, address: &Address) -> Result<()> {
     let descriptor = descriptors::get(fd)?;
     check_family(&descriptor, address)?;
-    host::bind(descriptor.handle, &absolute(address)?)?;
-    if let Address::Unix(_) = address {
-        descriptor.description.bound.set(Some(*address));
-    }
-    Ok(())
+    Ok(host::bind(descriptor.handle, &absolute(address)?)?)
 }
 
 /// `int listen(int fd, int backlog)`: listen(2). A negative backlog is 0, as on Linux.
@@ -196,9 +176,6 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> Result<()> {
 pub fn getsockname(fd: RawFd) -> Result<Address> {
     let descriptor = descriptors::get(fd)?;
     let (family, _) = descriptor.socket()?;
-    if let Some(bound) = descriptor.description.bound.get() {
-        return Ok(bound);
-    }
     Ok(named(family, host::getsockname(descriptor.handle)?))
 }
 
@@ -216,7 +193,7 @@ pub fn getpeername(fd: RawFd) -> Result<Address> {
 fn named(family: Family, address: Address) -> Address {
     match (family, address) {
         (Family::Unix, Address::Unspecified) => Address::Unix(v1::UnixAddr::UNNAMED),
-        _ => address,
+        _ => as_spelled(address),
     }
 }
 

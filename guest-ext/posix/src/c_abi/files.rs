@@ -28,6 +28,7 @@ const BLOCK_SIZE: libc::blksize_t = 4096;
 
 unsafe extern "C" {
     safe fn __real_close(fd: c_int) -> c_int;
+    safe fn __real___wasilibc_tell(fd: c_int) -> libc::off_t;
     safe fn __real_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> libc::off_t;
     fn __real_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
     fn __real_write(fd: c_int, data: *const c_void, length: usize) -> isize;
@@ -63,6 +64,15 @@ extern "C" fn __wrap_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> lib
     match is_ours(fd) {
         true => c_unit(Err(Errno(libc::ESPIPE))).into(),
         false => __real_lseek(fd, offset, whence),
+    }
+}
+
+/// What unistd.h makes of an lseek that only asks for the place.
+#[unsafe(no_mangle)]
+extern "C" fn __wrap___wasilibc_tell(fd: c_int) -> libc::off_t {
+    match is_ours(fd) {
+        true => c_unit(Err(Errno(libc::ESPIPE))).into(),
+        false => __real___wasilibc_tell(fd),
     }
 }
 

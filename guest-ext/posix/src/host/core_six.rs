@@ -148,6 +148,15 @@ pub(crate) fn recv(
     })
 }
 
+/// There are no options. This very errno is what programs forgive: http.client sets TCP_NODELAY.
+pub(crate) fn getsockopt(_handle: u32, _option: SocketOption) -> Result<i64, Errno> {
+    Err(Errno::ENOPROTOOPT)
+}
+
+pub(crate) fn setsockopt(_handle: u32, _option: SocketOption, _value: i64) -> Result<(), Errno> {
+    Err(Errno::ENOPROTOOPT)
+}
+
 /// Calls that these hosts do not have, each with what it would return.
 macro_rules! unsupported {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
@@ -167,8 +176,6 @@ unsupported! {
     shutdown(handle: u32, how: u32) -> ();
     getsockname(handle: u32) -> Address;
     getpeername(handle: u32) -> Address;
-    getsockopt(handle: u32, option: SocketOption) -> i64;
-    setsockopt(handle: u32, option: SocketOption, value: i64) -> ();
     membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
     poll(entries: &mut [PollEntry], timeout: i64) -> usize;
     interest_create() -> u32;

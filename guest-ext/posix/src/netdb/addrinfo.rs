@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use crate::Family;
 use crate::netdb::{Failure, if_nametoindex, lookup, services};
 use crate::sys::{
     AF_INET, AF_INET6, AF_UNSPEC, AI_ADDRCONFIG, AI_ALL, AI_CANONNAME, AI_NUMERICHOST,
     AI_NUMERICSERV, AI_PASSIVE, AI_V4MAPPED, EAI_ADDRFAMILY, EAI_BADFLAGS, EAI_FAMILY, EAI_SERVICE,
     EAI_SOCKTYPE, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM,
 };
-use crate::Family;
 
 /// What is wanted: the first four fields of `struct addrinfo`, as C's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

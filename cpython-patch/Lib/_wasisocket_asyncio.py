@@ -1,0 +1,180 @@
+"""asyncio without threads: look-ups that do not block the loop, and a default executor.
+
+Stock asyncio gives getaddrinfo, getnameinfo and whatever else blocks to an executor of threads, and
+there are none here. install() replaces four methods of BaseEventLoop:
+
+- getaddrinfo and getnameinfo start a look-up of the host and wait for its file descriptor, so that the
+  loop goes on turning.
+- run_in_executor(None, ...), and with it asyncio.to_thread, runs the call at once, in line, while the
+  loop waits. With WASISOCKET_INLINE_EXECUTOR=0 in the environment it raises RuntimeError instead, as a
+  thread that cannot be started does.
+- shutdown_default_executor has nothing to wait for then.
+
+An executor that a program sets itself stays its own. threading.Thread.start raises as ever.
+"""
+
+import _socket
+import errno
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import _wasisocket
+
+# The EAI_ codes of the errors that a look-up can have (see wasisocket_abi).
+_EAI = {
+    errno.ENOENT: (_socket.EAI_NONAME, "Name or service not known"),
+    errno.EBUSY: (_socket.EAI_AGAIN, "Temporary failure in name resolution"),
+    errno.EIO: (_socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
+}
+
+_FAMILIES = {
+    0: 0,
+    _socket.AF_INET: _wasisocket.AF_INET,
+    _socket.AF_INET6: _wasisocket.AF_INET6,
+}
+
+
+class InlineExecutor(ThreadPoolExecutor):
+    """Runs each call when it is submitted, and returns a future that is done."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        if self._shutdown:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        future = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+        return future
+
+
+async def _readable(loop, fd):
+    """Wait until fd is readable."""
+    ready = loop.create_future()
+
+    def set_ready():
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, set_ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+def _failure(exc):
+    """The exception that the socket module raises where the look-up has this OSError."""
+    if exc.errno in _EAI:
+        return _socket.gaierror(*_EAI[exc.errno])
+    return exc
+
+
+def _is_localhost(host):
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")
+
+
+async def _look_up(loop, host, family, flags):
+    """The addresses of a host name as text, and its canonical name if flags ask for it."""
+    fd = _wasisocket.lookup_name(host, _FAMILIES[family])
+    try:
+        await _readable(loop, fd)
+        found = _wasisocket.lookup_addrs(fd)
+        canonical = ""
+        if flags & _socket.AI_CANONNAME:
+            canonical = _wasisocket.lookup_host(fd).decode("utf-8", "replace")
+    except OSError as exc:
+        raise _failure(exc) from None
+    finally:
+        os.close(fd)
+    texts = [_socket.inet_ntop(_socket.AF_INET if len(packed) == 4 else _socket.AF_INET6, packed)
+             for _, _, packed in found]
+    return texts, canonical
+
+
+def install(base_events):
+    """Replace the methods of base_events.BaseEventLoop that stock asyncio needs threads for."""
+    loop_class = base_events.BaseEventLoop
+    # Looked up at each call: programs and tests replace functions of this module.
+    socket = base_events.socket
+
+    async def getaddrinfo(self, host, port, *, family=0, type=0, proto=0, flags=0):
+        def numeric(host, flags):
+            return socket.getaddrinfo(host, port, family, type, proto, flags)
+
+        if isinstance(host, (bytes, bytearray)):
+            host = host.decode("ascii")
+        if not host or flags & _socket.AI_NUMERICHOST or _is_localhost(host):
+            return numeric(host, flags)
+        try:
+            # Nobody is asked for an address; and what is wrong with the rest is said before a look-up.
+            return numeric(host, flags | _socket.AI_NUMERICHOST)
+        except _socket.gaierror as exc:
+            if exc.errno != _socket.EAI_NONAME:
+                raise
+        if flags & _socket.AI_V4MAPPED or family not in _FAMILIES:
+            return numeric(host, flags)
+        try:
+            texts, canonical = await _look_up(self, host, family, flags)
+        except OSError as exc:
+            if exc.errno != errno.ENOTSUP:
+                raise
+            # A host whose every call blocks.
+            return numeric(host, flags)
+        flags &= ~(_socket.AI_CANONNAME | _socket.AI_ADDRCONFIG)
+        found = [info for text in texts for info in numeric(text, flags | _socket.AI_NUMERICHOST)]
+        if canonical and found:
+            found[0] = (*found[0][:3], canonical, found[0][4])
+        return found
+
+    async def getnameinfo(self, sockaddr, flags=0):
+        host, service = socket.getnameinfo(sockaddr, flags | _socket.NI_NUMERICHOST)
+        if flags & _socket.NI_NUMERICHOST:
+            return host, service
+        family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
+        packed = _socket.inet_pton(family, host.partition("%")[0])
+        if packed[0] == 127 and len(packed) == 4 or packed == bytes(15) + b"\1":
+            return socket.getnameinfo(sockaddr, flags)
+        try:
+            fd = _wasisocket.lookup_addr(packed)
+            try:
+                await _readable(self, fd)
+                name = _wasisocket.lookup_host(fd).decode("utf-8", "replace")
+            finally:
+                os.close(fd)
+        except OSError as exc:
+            if exc.errno == errno.ENOTSUP:
+                return socket.getnameinfo(sockaddr, flags)
+            if flags & _socket.NI_NAMEREQD:
+                raise _socket.gaierror(*_EAI[errno.ENOENT]) from None
+            return host, service
+        return name.partition(".")[0] if flags & _socket.NI_NOFQDN else name, service
+
+    stock_run_in_executor = loop_class.run_in_executor
+    stock_shutdown = loop_class.shutdown_default_executor
+
+    def run_in_executor(self, executor, func, *args):
+        if executor is None and self._default_executor is None:
+            if os.environ.get("WASISOCKET_INLINE_EXECUTOR") != "0":
+                self._default_executor = InlineExecutor(thread_name_prefix="asyncio")
+        return stock_run_in_executor(self, executor, func, *args)
+
+    async def shutdown_default_executor(self, timeout=None):
+        if not isinstance(self._default_executor, InlineExecutor):
+            return await stock_shutdown(self, timeout)
+        self._executor_shutdown_called = True
+        self._default_executor.shutdown(wait=False)
+
+    for function, stock in [
+        (getaddrinfo, loop_class.getaddrinfo),
+        (getnameinfo, loop_class.getnameinfo),
+        (run_in_executor, stock_run_in_executor),
+        (shutdown_default_executor, stock_shutdown),
+    ]:
+        function.__qualname__ = stock.__qualname__
+        function.__doc__ = stock.__doc__
+        setattr(loop_class, function.__name__, function)

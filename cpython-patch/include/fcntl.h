@@ -1,0 +1,16 @@
+#ifndef _WASISOCKET_FCNTL_H
+#define _WASISOCKET_FCNTL_H
+
+#include_next <fcntl.h>
+
+/* fcntl(2), advisory record locks: CPython's module fcntl does not compile without these. There are
+ * no locks: fcntl() answers an error. */
+#define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
+
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+
+#endif

@@ -1,0 +1,20 @@
+#ifndef _WASISOCKET_UNISTD_H
+#define _WASISOCKET_UNISTD_H
+
+#include_next <unistd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* dup(2): of sockets. */
+int dup(int);
+
+/* gethostname(2) */
+int gethostname(char *, size_t);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

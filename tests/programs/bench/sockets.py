@@ -1,0 +1,88 @@
+"""One round of the benchmark. Usage: sockets.py SOURCE SINK ECHO (ports). Prints a JSON object: name to rate.
+
+Runs unchanged under native CPython and in the guest.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+
+source, sink, echo = map(int, sys.argv[1:4])
+rates = {}
+
+
+def connected(port):
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def measure(name, count, function):
+    start = time.perf_counter()
+    function(count)
+    rates[name] = count / (time.perf_counter() - start)
+
+
+for size in 1 << 16, 1 << 20:
+    buffer = bytearray(size)
+
+    def receive(total):
+        with connected(source) as sock:
+            while total > 0:
+                total -= sock.recv_into(buffer)
+
+    def send(total):
+        with connected(sink) as sock:
+            for _ in range(total // size):
+                sock.sendall(buffer)
+            sock.shutdown(socket.SHUT_WR)
+            sock.recv(1)
+
+    measure(f"recv_into {size >> 10} KiB", 256 << 20, receive)
+    measure(f"sendall {size >> 10} KiB", 256 << 20, send)
+
+
+def ping_pong(count):
+    message = bytes(64)
+    with connected(echo) as sock:
+        for _ in range(count):
+            sock.send(message)
+            sock.recv(64)
+
+
+def connect(count):
+    for _ in range(count):
+        socket.create_connection(("127.0.0.1", echo)).close()
+
+
+measure("round trip of 64 bytes", 10_000, ping_pong)
+measure("connect and close", 1_000, connect)
+
+for idle in 10, 1_000, 10_000:
+    with select.epoll() as epoll:
+        socks = []
+        try:
+            while len(socks) < idle:
+                sock = socket.socket(type=socket.SOCK_DGRAM)
+                socks.append(sock)
+                epoll.register(sock, select.EPOLLIN)
+        except OSError:
+            # The limit of open files: said by the name that is missing.
+            idle = 0
+        if idle:
+            first, second = socket.socketpair()
+            epoll.register(first, select.EPOLLIN)
+            second.send(b"x")
+
+            def wait(count):
+                for _ in range(count):
+                    epoll.poll()
+
+            measure(f"epoll with {idle} idle", 20_000, wait)
+            first.close()
+            second.close()
+        for sock in socks:
+            sock.close()
+print(json.dumps(rates))

@@ -1,0 +1,60 @@
+//! Programs that behave in the guest as under native CPython on Linux: each is run by both.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use wasisocket_tests::guest::{built, program, run};
+
+/// Runs a program in an empty folder, under native CPython and then in the guest.
+fn behaves_as_on_linux(name: &str) {
+    let source = program("posix").join(name);
+    for native in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join(name);
+        fs::copy(&source, &script).unwrap();
+        let printed = if native {
+            let ended = Command::new(built("WASISOCKET_NATIVE_PYTHON"))
+                .arg(&script)
+                .current_dir(folder.path())
+                .stderr(Stdio::inherit())
+                .output()
+                .unwrap();
+            assert!(ended.status.success(), "{name} is not how Linux behaves");
+            String::from_utf8(ended.stdout).unwrap()
+        } else {
+            // What grants do is tested elsewhere.
+            run()
+                .args(["--allow-net", "--allow-listen", "--max-sockets=1000"])
+                .arg(format!("--dir={}::/", folder.path().display()))
+                .arg(&script)
+                .succeeds()
+        };
+        assert_eq!(printed, "ok\n");
+    }
+}
+
+macro_rules! programs {
+    ($($(#[$attribute:meta])* $name:ident)*) => {
+        $(
+            $(#[$attribute])*
+            #[test]
+            fn $name() {
+                behaves_as_on_linux(concat!(stringify!($name), ".py"));
+            }
+        )*
+
+        const NAMES: &[&str] = &[$(concat!(stringify!($name), ".py")),*];
+    };
+}
+
+programs! { datagrams descriptors event_loop local names options streams waiting }
+
+#[test]
+fn every_program_is_run() {
+    let mut found: Vec<_> = fs::read_dir(program("posix"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    assert_eq!(found, NAMES);
+}
