@@ -1,6 +1,7 @@
 //! What every step is given: the user's options, the checkout, the cache, the pins.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,9 +9,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use etcetera::BaseStrategy;
 
-use crate::cache::{Cache, KeyBuilder};
+use crate::cache::{Cache, KeyBuilder, Lock};
 use crate::pins::Pins;
+use crate::process;
 use crate::progress::{Detail, Progress, Stage};
+
+/// Where cargo keeps what it compiles: in the cache, so that a second checkout need not compile wasmtime
+/// again. See [`Build::claim`].
+pub(crate) const TARGET: &str = "target";
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]
@@ -108,10 +114,32 @@ impl Build {
         self.workspace.join(relative)
     }
 
-    /// Where cargo keeps what it compiles: in the cache, so that a second checkout need not compile
-    /// wasmtime again.
-    pub(crate) fn cargo_target(&self) -> Result<PathBuf> {
-        self.cache.folder("target")
+    /// Takes cargo's folder `name` for this checkout, for as long as the lock is held.
+    ///
+    /// Cargo tells the packages of two checkouts apart by the times of their files only, and would link
+    /// what the other left. What comes from the registry is the same for both, and stays.
+    pub(crate) fn claim(&self, name: &str, tell: impl FnOnce(&str)) -> Result<(PathBuf, Lock)> {
+        let lock = self.cache.lock_or_tell(&name.replace('/', "-"), tell)?;
+        let folder = self.cache.folder(name)?;
+        let owner = folder.join("checkout");
+        let own = self.workspace.as_os_str().as_encoded_bytes();
+        if fs::read(&owner).is_ok_and(|owner| owner == own) {
+            return Ok((folder, lock));
+        }
+        for target in [None, Some(&self.pins.rust.target)] {
+            let built = target.map_or(folder.clone(), |target| folder.join(target));
+            if !built.join("release").is_dir() {
+                continue;
+            }
+            let mut clean = self.cargo("clean");
+            clean.args(["--workspace", "--release"]);
+            if let Some(target) = target {
+                clean.args(["--target", target]);
+            }
+            process::output(clean.env("CARGO_TARGET_DIR", &folder))?;
+        }
+        fs::write(&owner, own).with_context(|| format!("cannot write {}", owner.display()))?;
+        Ok((folder, lock))
     }
 
     /// `cargo subcommand` in the checkout.
@@ -120,7 +148,7 @@ impl Build {
         cargo
             .arg(subcommand)
             .current_dir(&self.workspace)
-            .env("CARGO_TARGET_DIR", self.cache.root().join("target"))
+            .env("CARGO_TARGET_DIR", self.cache.root().join(TARGET))
             // --rustc is about the guest.
             .env_remove("RUSTC");
         cargo

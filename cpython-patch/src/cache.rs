@@ -176,10 +176,15 @@ impl Cache {
 
     /// Takes the lock `name`, and says so in `step` when another build has it.
     pub(crate) fn lock(&self, name: &str, step: &Step) -> Result<Lock> {
+        self.lock_or_tell(name, |waiting| step.note(waiting))
+    }
+
+    /// Takes the lock `name`, and tells when another build has it.
+    pub(crate) fn lock_or_tell(&self, name: &str, tell: impl FnOnce(&str)) -> Result<Lock> {
         let (path, file) = self.lock_file(name)?;
         match file.try_lock() {
             Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => step.note("waiting for another build"),
+            Err(TryLockError::WouldBlock) => tell("waiting for another build"),
             Err(TryLockError::Error(error)) => return Err(unlockable(&path, error)),
         }
         file.lock().map_err(|error| unlockable(&path, error))?;

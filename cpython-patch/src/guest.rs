@@ -105,10 +105,8 @@ pub(crate) fn ensure(build: &Build) -> Result<Guest> {
         let entry = build
             .cache
             .publish(NAME, &entry_key(profile, &key), &step, |folder| {
-                // Another checkout's build would put its library where this one's is read from.
-                let _lock = build.cache.lock("target-guest", &step)?;
                 // A folder of its own: cargo locks it, and the host is built at the same time.
-                let target = build.cache.folder("target/guest")?;
+                let (target, _lock) = build.claim("target/guest", |waiting| step.note(waiting))?;
                 let mut cargo = rust.cargo(build, "build");
                 cargo
                     .args(["--release", "--locked", "--package", PACKAGE])

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::build::Build;
+use crate::build::{Build, TARGET};
 use crate::cache::Key;
 use crate::licences;
 use crate::process;
@@ -13,8 +13,8 @@ use crate::progress::Stage;
 use crate::tree;
 
 const NAME: &str = "host";
-const PACKAGE: &str = "wasisocket-cli";
-const TESTS: &str = "wasisocket-tests";
+pub(crate) const PACKAGE: &str = "wasisocket-cli";
+pub(crate) const TESTS: &str = "wasisocket-tests";
 const COMMAND: &str = "wasisocket";
 
 pub(crate) fn key(build: &Build) -> Result<Key> {
@@ -44,15 +44,14 @@ pub(crate) fn ensure(build: &Build) -> Result<PathBuf> {
         .progress
         .begin(Stage::Host, NAME, &key, &build.cache)?;
     let entry = build.cache.publish(NAME, &key, &step, |folder| {
-        // Another checkout's build would put its command where this one's is read from.
-        let _lock = build.cache.lock("target", &step)?;
+        let (target, _lock) = build.claim(TARGET, |waiting| step.note(waiting))?;
         let mut cargo = build.cargo("build");
         cargo.args(["--release", "--locked", "--package", PACKAGE]);
         // Nothing of it is built: with it, wasmtime has the features that it has in the tests, and need
         // not be compiled again for them.
         cargo.args(["--package", TESTS, "--bin", COMMAND]);
         process::run(&step, &mut cargo)?;
-        let built = build.cargo_target()?.join("release").join(COMMAND);
+        let built = target.join("release").join(COMMAND);
         tree::copy_file(&built, &folder.join(COMMAND))?;
         if self::key(build)? != key {
             bail!(

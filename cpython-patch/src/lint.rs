@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::build::Build;
+use crate::build::{Build, TARGET};
 use crate::guest;
 use crate::process;
 use crate::rust_target;
@@ -18,6 +18,7 @@ const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn lint(build: &Build) -> Result<()> {
     process::visible(build.cargo("fmt").args(["--all", "--check"]))?;
 
+    let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     let mut native = build.cargo("clippy");
     native
         .args(["--release", "--locked", "--workspace", "--all-targets"])

@@ -58,6 +58,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Build what is missing and run the benchmarks, beside native CPython
+    Bench {
+        /// Arguments of `cargo bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Check formatting, lints, licences and advisories
     Lint,
     /// Show what a build would use, what is missing, and what to do about it
@@ -106,6 +112,7 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         }
         Task::Run { args } => return run::with_args(&build(Stage::ALL, Detail::Work)?, &args),
         Task::Test { args } => test::test(&build(Stage::ALL, Detail::Steps)?, &args)?,
+        Task::Bench { args } => test::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::Lint => lint::lint(&build(&[], Detail::Steps)?)?,
         Task::Doctor => {
             if !doctor::doctor(&build(&[], Detail::Steps)?)? {

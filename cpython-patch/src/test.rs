@@ -1,17 +1,21 @@
-//! `cargo xtask test`.
+//! `cargo xtask test` and `cargo xtask bench`: what runs against the finished product.
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::build::Build;
+use crate::build::{Build, TARGET};
 use crate::guest;
+use crate::host;
 use crate::pipeline;
 use crate::process;
 
-/// Builds what is missing and runs all tests, or those that `args` choose.
+/// Builds what is missing and runs `cargo test` with `args` for all packages but the guest's, which PyO3
+/// builds for the guest only.
 pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
-    let (python, host) = pipeline::everything(build)?;
+    let mut cargo = with_product(build, "test")?;
+    let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     // A run of its own: with this package's features chosen beside it, wasmtime would be compiled
     // a second time.
     if args.is_empty() {
@@ -19,17 +23,41 @@ pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
         own.args(["--release", "--locked", "--package", "xtask"]);
         process::visible(&mut own)?;
     }
-    let mut cargo = build.cargo("test");
     cargo
         .args(["--release", "--locked", "--workspace", "--exclude", "xtask"])
         // Linked into CPython only: what it does is tested by guest programs.
         .args(["--exclude", guest::PACKAGE])
-        .args(args)
+        .args(args);
+    process::visible(&mut cargo)
+}
+
+/// Builds what is missing and runs the benchmarks, beside native CPython.
+pub(crate) fn bench(build: &Build, args: &[OsString]) -> Result<()> {
+    let mut cargo = with_product(build, "bench")?;
+    let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
+    cargo
+        // Both, as in the command's own build: see there.
+        .args([
+            "--locked",
+            "--package",
+            host::PACKAGE,
+            "--package",
+            host::TESTS,
+        ])
+        .args(args);
+    process::visible(&mut cargo)
+}
+
+/// Everything is built; the command is told where it is.
+fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
+    let (python, host) = pipeline::everything(build)?;
+    let mut cargo = build.cargo(subcommand);
+    cargo
         .env("WASISOCKET_PYTHON", &python.folder)
         .env("WASISOCKET_BIN", &host)
         .env("WASISOCKET_SDK", &python.sdk.folder)
         .env("WASISOCKET_WASM_BUILD", &python.wasm.folder)
         .env("WASISOCKET_NATIVE_PYTHON", &python.native.python)
         .env("WASISOCKET_GUEST_LIB", &python.guest.default);
-    process::visible(&mut cargo)
+    Ok(cargo)
 }
