@@ -23,7 +23,7 @@ use std::ffi::{CStr, c_char, c_int};
 
 use crate::{Errno, Result};
 
-/// No slice may be longer. Some C callers pass SIZE_MAX for "as much as there is".
+/// No slice may be longer.
 const LENGTH_MAX: usize = isize::MAX as usize;
 
 fn set_errno(Errno(errno): Errno) {

@@ -225,10 +225,15 @@ pub(crate) fn getpeername(handle: u32) -> Result<Address, Errno> {
 }
 
 /// A pointer and a length as the host reads them. wasm32's pointers and lengths have 32 bits.
+///
+/// No longer than the memory goes on: some C callers pass SIZE_MAX for "as much as there is".
 fn iovec<T>(pointer: *const T, length: usize) -> Iovec {
+    const PAGE: usize = 1 << 16;
+    let pointer = pointer.addr();
+    let end = core::arch::wasm32::memory_size::<0>().saturating_mul(PAGE);
     Iovec {
-        pointer: pointer.addr() as u32,
-        length: length as u32,
+        pointer: pointer as u32,
+        length: length.min(end.saturating_sub(pointer)) as u32,
     }
 }
 
