@@ -27,24 +27,23 @@ impl GuestMemory<'_> {
         bytes.copied().ok_or(Errno::EFAULT)
     }
 
-    /// A place for a `u32`, or EFAULT. Asked for before the operation whose result it takes, so that
+    /// A place for `N` bytes, or EFAULT. Asked for before the operation whose result it takes, so that
     /// no data is lost to a bad pointer.
-    pub(crate) fn out(&self, pointer: u32) -> Result<Out, Errno> {
-        self.slice(pointer, 4)?;
+    pub(crate) fn out<const N: usize>(&self, pointer: u32) -> Result<Out<N>, Errno> {
+        self.slice(pointer, N as u32)?;
         Ok(Out(pointer))
     }
 
-    /// Writes a result to its place, little-endian, as wasm's memory is.
-    pub(crate) fn put(&mut self, out: Out, value: u32) -> Result<(), Errno> {
-        self.slice_mut(out.0, 4)?
-            .copy_from_slice(&value.to_le_bytes());
+    /// Writes a result to its place. Numbers are little-endian, as wasm's memory is.
+    pub(crate) fn put<const N: usize>(&mut self, out: Out<N>, bytes: [u8; N]) -> Result<(), Errno> {
+        self.slice_mut(out.0, N as u32)?.copy_from_slice(&bytes);
         Ok(())
     }
 }
 
-/// A place in guest memory that a `u32` fits in. It needs no alignment.
-#[derive(Clone, Copy)]
-pub(crate) struct Out(u32);
+/// A place in guest memory that `N` bytes fit in. It needs no alignment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out<const N: usize>(u32);
 
 #[cfg(test)]
 mod tests {
@@ -71,20 +70,20 @@ mod tests {
                 "{pointer} {length}"
             );
         }
-        assert!(memory.out(4).is_ok());
-        assert!(memory.out(5).is_err());
-        assert!(memory.out(u32::MAX).is_err());
+        assert!(memory.out::<4>(4).is_ok());
+        assert!(memory.out::<4>(5).is_err());
+        assert!(memory.out::<4>(u32::MAX).is_err());
         assert_eq!(memory.array::<2>(6), Ok([7, 7]));
         assert_eq!(memory.array::<2>(7), Err(Errno::EFAULT));
         assert_eq!(memory.array::<2>(u32::MAX), Err(Errno::EFAULT));
     }
 
     #[test]
-    fn results_are_little_endian() {
+    fn results_need_no_alignment() {
         let mut bytes = [0_u8; 6];
         let mut memory = GuestMemory(&mut bytes);
         let out = memory.out(1).unwrap();
-        memory.put(out, 0x0102_0304).unwrap();
+        memory.put(out, [4, 3, 2, 1]).unwrap();
         assert_eq!(bytes, [0, 4, 3, 2, 1, 0]);
     }
 }

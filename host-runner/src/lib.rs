@@ -2,14 +2,17 @@
 //!
 //! A [`SocketsCtx`] is all that one guest has: its [`Policy`], its open sockets, what it looked up.
 //! There are no globals; two stores in one process share nothing. [`add_to_linker`] supplies the
-//! imports, as [`wasisocket_abi`] describes them.
+//! imports, the core six and `wasisocket_v1`, as [`wasisocket_abi`] describes them.
 //!
 //! ```
 //! use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
 //! use wasmtime::{Engine, Linker, Store};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let policy = Policy::new().allow("example.com:443")?.allow("127.0.0.1:8000")?;
+//! let policy = Policy::new()
+//!     .allow("example.com:443")?
+//!     .allow("127.0.0.1:8000")?
+//!     .allow_listen("127.0.0.1:0")?;
 //!
 //! let engine = Engine::default();
 //! let mut linker = Linker::new(&engine);
@@ -24,8 +27,23 @@
 //! ```
 //!
 //! Where a `send()` goes: [`linker`](add_to_linker) reads the arguments, `guest_memory` turns pointer
-//! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and
-//! `sockets::socket` makes the system call on guest memory itself.
+//! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and `sockets`
+//! makes the system call on guest memory itself.
+//!
+//! Sockets never block in the kernel. What a guest asks to wait for is waited for in one place,
+//! `sockets::wait`, which blocks the calling thread. Look-ups that a guest does not wait for run on up to
+//! four threads of their own for each guest, which end with them.
+//!
+//! # What is granted, and what is not
+//!
+//! - Connecting and sending: what [`Policy::allow`] covers. A UDP socket that the guest did not bind
+//!   receives from those only.
+//! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers. Whoever reaches such
+//!   a socket is heard, except those that [`Policy::deny`] keeps away.
+//! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
+//! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
+//!
+//! Linux only: epoll(7), openat2(2) and /proc are used.
 
 #![forbid(unsafe_code)]
 

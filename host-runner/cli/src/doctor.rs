@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wasisocket_abi::{CORE_IMPORTS, CORE_MODULE};
+use wasisocket_abi::{CORE_IMPORTS, CORE_MODULE, v1};
 use wasisocket_host::{Policy, SocketsCtx};
 use wasmtime::{ExternType, FuncType, Linker, Module, Result, Store};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -99,13 +99,18 @@ fn check_imports(module: &Module, linker: &Linker<Guest>, findings: &mut Finding
                     describe(&wanted),
                     describe(&found)
                 );
-                findings.add(differs(import.name()));
+                findings.add(differs(import.module(), import.name()));
             }
             (_, None) => {
                 println!("  missing  {name}");
-                findings.add(format!(
-                    "build python.wasm without what needs `{name}`: no import of this host has that name"
-                ));
+                findings.add(match import.module() {
+                    v1::MODULE => format!(
+                        "update wasisocket: python.wasm was built for a newer one, which has `{name}`"
+                    ),
+                    _ => format!(
+                        "build python.wasm without what needs `{name}`: no import of this host has that name"
+                    ),
+                });
             }
         }
     }
@@ -122,7 +127,12 @@ fn check_imports(module: &Module, linker: &Linker<Guest>, findings: &mut Finding
     Ok(())
 }
 
-fn differs(import: &str) -> String {
+fn differs(module: &str, import: &str) -> String {
+    if module == v1::MODULE {
+        return format!(
+            "build python.wasm and wasisocket from the same source: {import} has another type here"
+        );
+    }
     if CORE_IMPORTS.iter().any(|(name, _)| *name == import) {
         format!(
             "wasi-libc's own {import} got into python.wasm: libwasisocket.a must come before -lc when linking"

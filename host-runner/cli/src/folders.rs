@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use wasisocket_host::SocketsCtxBuilder;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
@@ -37,6 +38,13 @@ impl Folder {
                 self.host.display()
             ),
         }
+    }
+
+    /// The same folder for Unix sockets.
+    pub(crate) fn open_for_sockets(&self, sockets: SocketsCtxBuilder) -> Result<SocketsCtxBuilder> {
+        sockets
+            .unix_folder(&self.host, &self.guest, self.read_only)
+            .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))
     }
 
     pub(crate) fn open(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {

@@ -3,6 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wasisocket_host::MAX_SOCKETS_DEFAULT;
+use wasmtime::error::Context as _;
+use wasmtime::{Result, bail};
+
 use crate::say;
 
 /// The exit status after `--timeout`, as timeout(1) has it.
@@ -27,8 +32,31 @@ pub(crate) fn end_process_after(limit: Duration) {
     });
 }
 
+/// Descriptors of this process beside the guest's sockets: standard streams, folders, files, threads.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// Raises this process's limit of open files, where it is lower than so many sockets need.
+pub(crate) fn allow_sockets(count: usize) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = u64::try_from(count)
+        .unwrap_or(u64::MAX)
+        .saturating_add(OTHER_DESCRIPTORS);
+    // The usual limit leaves enough for the usual number.
+    if count <= MAX_SOCKETS_DEFAULT || limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        bail!("--max-sockets {count}: needs {wanted} open files, and `ulimit -Hn` allows fewer");
+    }
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("--max-sockets: cannot raise the limit")
+}
+
 /// Seconds, or a number with the unit ms, s, m or h.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
     let (number, unit) = split_unit(text);
     let seconds = match unit {
         "ms" => 0.001,
@@ -44,7 +72,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Bytes, or a number with the unit K, M or G, in steps of 1024.
-pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_size(text: &str) -> std::result::Result<usize, String> {
     let (number, unit) = split_unit(text);
     let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
         "" => 0,

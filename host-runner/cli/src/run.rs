@@ -1,12 +1,13 @@
 //! `wasisocket run`.
 
 use std::ffi::OsString;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use tracing::debug;
-use wasisocket_host::{Policy, SocketsCtx};
+use wasisocket_host::{MAX_SOCKETS_DEFAULT, Policy, SocketsCtx};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
@@ -20,7 +21,13 @@ use crate::{engine, limits};
 pub(crate) const AFTER_HELP: &str = "\
 A rule is HOST[:PORT], where HOST is a name, *.name, an address, a network such as 10.0.0.0/8, or * for
 all, and IPv6 goes into brackets: [::1]:8000. A name covers the public addresses that it is looked up
-to; loopback and private addresses need a rule that names them. Deny beats allow.
+to; loopback and private addresses need a rule that names them. Deny beats allow, also for who connects
+or sends to the guest.
+
+A listen rule is ADDR[:PORT], where ADDR is an address, a network, localhost, or * for all, and port 0
+is one that the system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's.
+
+In a folder of --dir the guest may also have Unix sockets, and reach those of others, unless it is :ro.
 
 The guest sees the folder of its script as /, to read only. What comes after SCRIPT, CODE or MODULE is
 the guest's sys.argv.
@@ -28,6 +35,8 @@ the guest's sys.argv.
 Examples:
   wasisocket run --allow-net=example.com:443 fetch.py
   wasisocket run --allow-net=127.0.0.1:8000,[::1]:8000 --dir data --env TOKEN client.py --verbose
+  wasisocket run --allow-listen=127.0.0.1:8080 server.py
+  wasisocket run --allow-listen=localhost:0 --allow-net=localhost --max-sockets 5000 many.py
   wasisocket run --timeout 10 --max-memory 256M -c 'print(2 ** 100)'";
 
 #[derive(Debug, Args)]
@@ -38,6 +47,12 @@ pub(crate) struct RunArgs {
     /// Keep the guest from these hosts, whatever else is allowed; without rules, from every host
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
     deny_net: Vec<String>,
+    /// Let the guest listen at these addresses; without rules, at all
+    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
+    allow_listen: Vec<String>,
+    /// The most sockets that the guest may have open
+    #[arg(long, value_name = "N", default_value_t = MAX_SOCKETS_DEFAULT)]
+    max_sockets: usize,
     /// Let the guest read and write a folder, or only read it (:ro)
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<Folder>,
@@ -77,8 +92,17 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     ctrlc::set_handler(|| std::process::exit(130)).context("cannot handle Ctrl-C")?;
 
     let python = Python::find(args.python.as_deref())?;
-    let policy = policy(&args.allow_net, &args.deny_net)?;
+    let policy = policy(&args)?;
     debug!(?policy, ?python, "starting");
+
+    let denials = DenialLines::default();
+    let mut sockets = SocketsCtx::builder(policy)
+        .max_sockets(args.max_sockets)
+        .on_denial(move |denial| denials.print(denial));
+    limits::allow_sockets(args.max_sockets)?;
+    if let Ok(stdin) = std::io::stdin().as_fd().try_clone_to_owned() {
+        sockets = sockets.stdin(stdin);
+    }
 
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().allow_blocking_current_thread(true);
@@ -87,9 +111,13 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     if let Some(folder) = script_folder.filter(|_| root.is_none()) {
         wasi.preopened_dir(&folder, "/", FsPerms::ReadOnly)
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
+        sockets = sockets
+            .unix_folder(&folder, "/", true)
+            .with_context(|| format!("cannot open the folder {}", folder.display()))?;
     }
     for folder in &args.dir {
         folder.open(&mut wasi)?;
+        sockets = folder.open_for_sockets(sockets)?;
     }
     for variable in &args.env {
         let (name, value) = environment(variable)?;
@@ -98,27 +126,26 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     python.mount(&mut wasi)?;
     wasi.arg("python").args(&arguments);
 
-    let denials = DenialLines::default();
-    let sockets = SocketsCtx::builder(policy)
-        .on_denial(move |denial| denials.print(denial))
-        .build();
     let module = engine::load(python.wasm())?;
     if let Some(limit) = args.timeout {
         limits::end_process_after(limit);
     }
     guest::run(
         module,
-        Guest::new(wasi.build_p1(), sockets, args.max_memory),
+        Guest::new(wasi.build_p1(), sockets.build(), args.max_memory),
     )
 }
 
-fn policy(allow: &[String], deny: &[String]) -> Result<Policy> {
+fn policy(args: &RunArgs) -> Result<Policy> {
     let mut policy = Policy::new();
-    for rule in allow {
+    for rule in &args.allow_net {
         policy = policy.allow(rule).context("--allow-net")?;
     }
-    for rule in deny {
+    for rule in &args.deny_net {
         policy = policy.deny(rule).context("--deny-net")?;
+    }
+    for rule in &args.allow_listen {
+        policy = policy.allow_listen(rule).context("--allow-listen")?;
     }
     Ok(policy)
 }
@@ -185,4 +212,42 @@ fn environment(variable: &str) -> Result<(String, String)> {
     let value = std::env::var(variable)
         .with_context(|| format!("--env {variable}: not set here; write {variable}=VALUE"))?;
     Ok((variable.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunArgs, policy};
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn parse(options: &[&str]) -> RunArgs {
+        let words = ["run"].iter().chain(options).chain(&["-c", "pass"]);
+        Line::try_parse_from(words).unwrap().run
+    }
+
+    #[test]
+    fn flag_without_rules_is_for_all() {
+        let args = parse(&["--allow-listen", "--deny-net=10.0.0.0/8,[fd00::/8]"]);
+        assert_eq!(args.allow_listen, ["*"]);
+        assert_eq!(args.deny_net, ["10.0.0.0/8", "[fd00::/8]"]);
+        assert_eq!(args.allow_net, [""; 0]);
+        assert!(policy(&args).is_ok());
+    }
+
+    #[test]
+    fn wrong_rule_is_told_with_its_flag() {
+        for (option, text) in [
+            ("--allow-listen=example.com:80", "--allow-listen: rule"),
+            ("--allow-net=127.0.0.1:0", "--allow-net: rule"),
+            ("--deny-net=a b", "--deny-net: rule"),
+        ] {
+            let error = format!("{:#}", policy(&parse(&[option])).unwrap_err());
+            assert!(error.starts_with(text), "{error}");
+        }
+    }
 }

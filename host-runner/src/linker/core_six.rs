@@ -1,26 +1,19 @@
-//! The imports: read guest memory, call, write back.
+//! The core six: read guest memory, call, write back.
 
 use std::net::SocketAddr;
 
 use wasisocket_abi::{
     CORE_ADDR_LEN, CORE_MODULE, CoreSocketAddr, Errno, HOST_NAME_MAX, IO_MAX, RESOLVE_MAX,
 };
-use wasmtime::{Caller, Extern, Linker, Result, bail};
+use wasmtime::{Caller, Linker, Result};
 
+use super::call;
 use crate::SocketsCtx;
-use crate::guest_memory::GuestMemory;
+use crate::ctx::Address;
+use crate::sockets::Timeout;
 
-/// Defines the core six imports. They block the calling thread.
-///
-/// `get` finds the sockets in the store's data. Where wasmtime-wasi's preview1 is in the same linker,
-/// add it first and call `linker.allow_shadowing(true)` before this: preview1 has a `sock_send` and a
-/// `sock_recv` of its own.
-///
-/// A guest must export its memory as `memory`; one that does not is trapped at its first call.
-///
-/// # Errors
-/// A name is defined already, and shadowing is not allowed.
-pub fn add_to_linker<T: 'static>(
+/// Defines the core six. They block.
+pub(super) fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
@@ -30,7 +23,7 @@ pub fn add_to_linker<T: 'static>(
         move |caller: Caller<'_, T>, family: u32, kind: u32, handle_out: u32| {
             call(caller, get, |memory, sockets| {
                 let out = memory.out(handle_out)?;
-                memory.put(out, sockets.open(family, kind)?)
+                memory.put(out, sockets.open(family, kind)?.to_le_bytes())
             })
         },
     )?;
@@ -66,7 +59,7 @@ pub fn add_to_linker<T: 'static>(
                         &CoreSocketAddr::from(SocketAddr::new(ip, port)).to_bytes(),
                     );
                 }
-                memory.put(out, count as u32)
+                memory.put(out, (count as u32).to_le_bytes())
             })
         },
     )?;
@@ -76,7 +69,8 @@ pub fn add_to_linker<T: 'static>(
         move |caller: Caller<'_, T>, handle: u32, address: u32| {
             call(caller, get, |memory, sockets| {
                 let address = CoreSocketAddr::from_bytes(memory.array(address)?);
-                sockets.connect(handle, address.try_into()?)
+                let address = Address::Ip(address.try_into()?);
+                sockets.connect(handle, address, Timeout::FOREVER)
             })
         },
     )?;
@@ -88,7 +82,7 @@ pub fn add_to_linker<T: 'static>(
                 let out = memory.out(sent_out)?;
                 let data = memory.slice(data, length)?;
                 let sent = sockets.send(handle, data.get(..IO_MAX).unwrap_or(data))?;
-                memory.put(out, sent as u32)
+                memory.put(out, (sent as u32).to_le_bytes())
             })
         },
     )?;
@@ -101,7 +95,7 @@ pub fn add_to_linker<T: 'static>(
                 memory.slice(buffer, length)?;
                 let buffer = memory.slice_mut(buffer, length.min(IO_MAX as u32))?;
                 let received = sockets.recv(handle, buffer)?;
-                memory.put(out, received as u32)
+                memory.put(out, (received as u32).to_le_bytes())
             })
         },
     )?;
@@ -113,21 +107,4 @@ pub fn add_to_linker<T: 'static>(
         },
     )?;
     Ok(())
-}
-
-/// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
-/// memory is trapped.
-fn call<T>(
-    mut caller: Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx,
-    import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx) -> Result<(), Errno>,
-) -> Result<u32> {
-    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-        bail!("the guest exports no memory named \"memory\"");
-    };
-    let (bytes, data) = memory.data_and_store_mut(&mut caller);
-    match import(&mut GuestMemory(bytes), get(data)) {
-        Ok(()) => Ok(0),
-        Err(errno) => Ok(errno.0),
-    }
 }

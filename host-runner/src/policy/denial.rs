@@ -1,7 +1,7 @@
 //! Why something was refused, in words for whoever grants.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One refused operation. The guest sees EACCES; this is for the host.
 ///
@@ -23,11 +23,47 @@ pub enum Operation {
         /// The name, ASCII, in lower case and without a final dot.
         name: String,
     },
+    /// Look up the name that an address has.
+    #[non_exhaustive]
+    ReverseLookup {
+        /// The address as the guest gave it.
+        address: IpAddr,
+    },
     /// Connect a socket, TCP or UDP.
     #[non_exhaustive]
     Connect {
+        /// The address as the guest gave it; loopback for the unspecified one.
+        address: SocketAddr,
+    },
+    /// Send a datagram.
+    #[non_exhaustive]
+    Send {
+        /// As for `Connect`.
+        address: SocketAddr,
+    },
+    /// Bind a socket, TCP or UDP, or listen with one that was not bound.
+    #[non_exhaustive]
+    Bind {
         /// The address as the guest gave it.
         address: SocketAddr,
+    },
+    /// Join a multicast group.
+    #[non_exhaustive]
+    Join {
+        /// The group's address.
+        group: IpAddr,
+    },
+    /// Connect or send to a Unix socket.
+    #[non_exhaustive]
+    ConnectUnix {
+        /// Its path as the guest gave it, where it is not UTF-8 with replacement characters.
+        path: String,
+    },
+    /// Bind a Unix socket.
+    #[non_exhaustive]
+    BindUnix {
+        /// As for `ConnectUnix`.
+        path: String,
     },
 }
 
@@ -39,6 +75,14 @@ pub(crate) enum Reason {
     Forbidden { rule: String },
     /// A name rule covers it, but the address is not public.
     NotByName { rule: String, missing: String },
+    /// No listen rule covers it.
+    NotGrantedToListen { missing: String },
+    /// No folder that the guest has holds the path.
+    NoFolder { missing: String },
+    /// The folder that holds the path is granted to read only.
+    ReadOnly { folder: String, missing: String },
+    /// The path leads out of the folder that it begins in.
+    LeavesFolder { folder: String },
 }
 
 impl Denial {
@@ -48,12 +92,20 @@ impl Denial {
         &self.operation
     }
 
-    /// The narrowest rule that would allow it; `None` where a deny rule stands against it.
+    /// The narrowest grant that would allow it, as the command's flag with its value; HOST in
+    /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. `None` where no grant
+    /// would: a deny rule stands against it, or a path leads out of its folder.
     #[must_use]
-    pub fn missing_grant(&self) -> Option<&str> {
+    pub fn missing_grant(&self) -> Option<String> {
         match &self.reason {
-            Reason::NotGranted { missing } | Reason::NotByName { missing, .. } => Some(missing),
-            Reason::Forbidden { .. } => None,
+            Reason::NotGranted { missing } | Reason::NotByName { missing, .. } => {
+                Some(format!("--allow-net={missing}"))
+            }
+            Reason::NotGrantedToListen { missing } => Some(format!("--allow-listen={missing}")),
+            Reason::NoFolder { missing } | Reason::ReadOnly { missing, .. } => {
+                Some(format!("--dir=HOST::{missing}"))
+            }
+            Reason::Forbidden { .. } | Reason::LeavesFolder { .. } => None,
         }
     }
 }
@@ -62,15 +114,39 @@ impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.operation {
             Operation::Resolve { name } => write!(f, "look-up of {name}")?,
+            Operation::ReverseLookup { address } => write!(f, "look-up of address {address}")?,
             Operation::Connect { address } => write!(f, "connect to {address}")?,
+            Operation::Send { address } => write!(f, "send to {address}")?,
+            Operation::Bind { address } => write!(f, "bind to {address}")?,
+            Operation::Join { group } => write!(f, "joining group {group}")?,
+            Operation::ConnectUnix { path } => {
+                write!(f, "connect to Unix socket {}", path.escape_debug())?;
+            }
+            Operation::BindUnix { path } => {
+                write!(f, "bind to Unix socket {}", path.escape_debug())?;
+            }
         }
+        f.write_str(" denied: ")?;
         match &self.reason {
-            Reason::NotGranted { missing } => write!(f, " denied: needs --allow-net={missing}"),
-            Reason::Forbidden { rule } => write!(f, " denied: --deny-net={rule} forbids it"),
+            Reason::NotGranted { missing } => write!(f, "needs --allow-net={missing}"),
+            Reason::Forbidden { rule } => write!(f, "--deny-net={rule} forbids it"),
             Reason::NotByName { rule, missing } => write!(
                 f,
-                " denied: --allow-net={rule} covers public addresses only; needs --allow-net={missing}"
+                "--allow-net={rule} covers public addresses only; needs --allow-net={missing}"
             ),
+            Reason::NotGrantedToListen { missing } => write!(f, "needs --allow-listen={missing}"),
+            Reason::NoFolder { missing } => {
+                write!(f, "needs --dir HOST::{}", missing.escape_debug())
+            }
+            Reason::ReadOnly { folder, missing } => write!(
+                f,
+                "{} is granted to read only; needs --dir HOST::{}",
+                folder.escape_debug(),
+                missing.escape_debug()
+            ),
+            Reason::LeavesFolder { folder } => {
+                write!(f, "it leads out of the folder {}", folder.escape_debug())
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod denial;
+mod listen;
 mod name;
 mod rule;
 
@@ -13,8 +14,8 @@ pub(crate) use name::HostName;
 pub use rule::RuleError;
 
 pub(crate) use address::destination;
-use address::{embedded_ipv4, reachable_by_name};
-use denial::Reason;
+use address::reachable_by_name;
+pub(crate) use denial::Reason;
 use rule::Rule;
 
 /// Allow and deny rules. Without any, nothing is allowed. Deny beats allow.
@@ -39,11 +40,16 @@ use rule::Rule;
 /// list in its configuration applies, as for any program on the host.
 ///
 /// A deny rule for a name refuses its look-up, and the addresses that it was looked up to. It cannot
-/// know that address under another name: deny the address where it must not be reached.
+/// know that address under another name: deny the address where it must not be reached. A deny rule
+/// also keeps peers away: their connections are not accepted and their datagrams not received, with a
+/// port in the rule compared to the peer's.
+///
+/// What a guest may listen at is apart from all this: [`Policy::allow_listen`].
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
+    listen: Vec<Rule>,
 }
 
 impl Policy {
@@ -99,6 +105,65 @@ impl Policy {
         })
     }
 
+    /// May a datagram be sent there? As for [`Policy::check_connect`].
+    pub(crate) fn check_send(
+        &self,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+    ) -> Result<(), Denial> {
+        self.check_connect(address, looked_up)
+            .map_err(|denial| Denial {
+                operation: Operation::Send { address },
+                ..denial
+            })
+    }
+
+    /// May the name that an address has be looked up? Where a rule covers the address, with any port.
+    pub(crate) fn check_reverse_lookup(&self, address: IpAddr) -> Result<(), Denial> {
+        let ip = address.to_canonical();
+        let denied = |reason| {
+            Err(Denial {
+                operation: Operation::ReverseLookup { address },
+                reason,
+            })
+        };
+        let forbids = |rule: &&Rule| rule.port.is_none() && rule.leads_to(ip);
+        if let Some(rule) = self.deny.iter().find(forbids) {
+            return denied(Reason::Forbidden {
+                rule: rule.to_string(),
+            });
+        }
+        if self.allow.iter().any(|rule| rule.covers_ip(ip)) {
+            return Ok(());
+        }
+        denied(Reason::NotGranted {
+            missing: in_a_rule(ip),
+        })
+    }
+
+    /// Does a deny rule keep this peer from the guest, whoever began?
+    pub(crate) fn forbids_peer(&self, address: SocketAddr, looked_up: &LookedUp) -> bool {
+        self.forbidding(address, looked_up).is_some()
+    }
+
+    /// Is there a deny rule at all?
+    pub(crate) fn forbids_any(&self) -> bool {
+        !self.deny.is_empty()
+    }
+
+    /// Is there an allow rule at all, to connect or to listen?
+    pub(crate) fn grants_any(&self) -> bool {
+        !self.allow.is_empty() || !self.listen.is_empty()
+    }
+
+    fn forbidding(&self, address: SocketAddr, looked_up: &LookedUp) -> Option<&Rule> {
+        let ip = address.ip().to_canonical();
+        self.deny.iter().find(|rule| {
+            rule.covers_port(address.port())
+                && (rule.leads_to(ip) || looked_up.names_of(ip).any(|name| rule.covers_name(name)))
+        })
+    }
+
     /// May this address be connected to, by a guest that looked these names up? `address` is what
     /// [`destination`] returned.
     pub(crate) fn check_connect(
@@ -116,13 +181,7 @@ impl Policy {
             })
         };
 
-        let forbids = |rule: &&Rule| {
-            rule.covers_port(port)
-                && (rule.covers_ip(ip)
-                    || embedded_ipv4(ip).is_some_and(|ip| rule.covers_ip(ip.into()))
-                    || looked_up.names_of(ip).any(|name| rule.covers_name(name)))
-        };
-        if let Some(rule) = self.deny.iter().find(forbids) {
+        if let Some(rule) = self.forbidding(address, looked_up) {
             return denied(Reason::Forbidden {
                 rule: rule.to_string(),
             });
@@ -133,9 +192,8 @@ impl Policy {
             return Ok(());
         }
         // A rule cannot name port 0; without a port it is for every one.
-        let missing = match (ip, port) {
-            (IpAddr::V4(ip), 0) => ip.to_string(),
-            (IpAddr::V6(ip), 0) => format!("[{ip}]"),
+        let missing = match port {
+            0 => in_a_rule(ip),
             _ => SocketAddr::new(ip, port).to_string(),
         };
         let by_name =
@@ -151,12 +209,23 @@ impl Policy {
     }
 }
 
+/// An address as a rule without a port writes it.
+fn in_a_rule(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
 /// Most answers that are remembered for one guest; the oldest are forgotten first.
 const LOOKED_UP_MAX: usize = 4096;
 
 /// What one guest's own look-ups returned: pairs of address and name.
 #[derive(Debug, Default)]
-pub(crate) struct LookedUp(VecDeque<(IpAddr, String)>);
+pub(crate) struct LookedUp {
+    answers: VecDeque<(IpAddr, String)>,
+    changes: u64,
+}
 
 impl LookedUp {
     /// Remembers an answer, if a rule speaks of the name: only then can it matter.
@@ -170,16 +239,23 @@ impl LookedUp {
             return;
         }
         for ip in addresses.iter().map(IpAddr::to_canonical) {
-            self.0.retain(|(known, of)| *known != ip || of != name);
-            if self.0.len() == LOOKED_UP_MAX {
-                self.0.pop_front();
+            self.answers
+                .retain(|(known, of)| *known != ip || of != name);
+            if self.answers.len() == LOOKED_UP_MAX {
+                self.answers.pop_front();
             }
-            self.0.push_back((ip, name.to_owned()));
+            self.answers.push_back((ip, name.to_owned()));
+            self.changes += 1;
         }
     }
 
+    /// Grows with every change: a verdict holds as long as this stays the same.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     fn names_of(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
-        self.0
+        self.answers
             .iter()
             .filter(move |(known, _)| *known == ip)
             .map(|(_, name)| name.as_str())

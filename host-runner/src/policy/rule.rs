@@ -1,10 +1,11 @@
-//! One rule, `HOST[:PORT]`: its grammar and what it covers.
+//! One rule, `HOST[:PORT]` or `ADDR[:PORT]`: its grammar and what it covers.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::address::embedded_ipv4;
 use super::name::canonical;
 
 /// One rule. `Display` gives it back in its own grammar.
@@ -26,7 +27,28 @@ enum Target {
 }
 
 impl Rule {
+    /// A rule of `--allow-net` or `--deny-net`. Its port is one that can be connected to.
     pub(super) fn parse(text: &str) -> Result<Self, RuleError> {
+        Self::parse_with(text, 1)
+    }
+
+    /// A rule of `--allow-listen`. Port 0 is one that the system picks; what is bound is an address,
+    /// never a name.
+    pub(super) fn parse_listen(text: &str) -> Result<Self, RuleError> {
+        let rule = Self::parse_with(text, 0)?;
+        match rule.target {
+            Target::Name(_) | Target::Below(_) => Err(RuleError {
+                rule: text.to_owned(),
+                column: 1,
+                message:
+                    "a guest listens at an address: write one, a network, localhost, or * for all"
+                        .into(),
+            }),
+            _ => Ok(rule),
+        }
+    }
+
+    fn parse_with(text: &str, lowest_port: u16) -> Result<Self, RuleError> {
         let error = |column, message: String| RuleError {
             rule: text.to_owned(),
             column,
@@ -44,13 +66,15 @@ impl Rule {
             None => None,
             Some(port) => match port.parse() {
                 // Digits only: parse would also take a sign.
-                Ok(number) if number != 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(number)
+                    if number >= lowest_port && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+                {
                     Some(number)
                 }
                 _ => {
                     return Err(error(
                         port_column,
-                        format!("{port:?} is no port: write 1 to 65535"),
+                        format!("{port:?} is no port: write {lowest_port} to 65535"),
                     ));
                 }
             },
@@ -72,6 +96,11 @@ impl Rule {
             Target::Localhost => ip.is_loopback(),
             Target::Name(_) | Target::Below(_) => false,
         }
+    }
+
+    /// Is the address covered, or the IPv4 address that it leads to by translation or tunnel?
+    pub(super) fn leads_to(&self, ip: IpAddr) -> bool {
+        self.covers_ip(ip) || embedded_ipv4(ip).is_some_and(|ip| self.covers_ip(ip.into()))
     }
 
     /// Is the name covered? `name` is canonical.
@@ -262,6 +291,29 @@ mod tests {
             ("LOCALHOST:1", "localhost:1"),
         ] {
             assert_eq!(Rule::parse(text).unwrap().to_string(), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn listen_rules_are_addresses_and_may_name_port_0() {
+        for text in [
+            "*",
+            "*:0",
+            "127.0.0.1:0",
+            "[::]:80",
+            "localhost",
+            "10.0.0.0/8",
+        ] {
+            assert_eq!(Rule::parse_listen(text).unwrap().to_string(), text);
+        }
+        for (text, mend) in [
+            ("example.com:80", "a guest listens at an address"),
+            ("*.example.com", "a guest listens at an address"),
+            ("127.0.0.1:65536", "write 0 to 65535"),
+            ("127.0.0.1:-0", "write 0 to 65535"),
+        ] {
+            let message = Rule::parse_listen(text).unwrap_err().to_string();
+            assert!(message.contains(mend), "{message}");
         }
     }
 

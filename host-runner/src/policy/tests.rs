@@ -57,7 +57,8 @@ fn the_missing_grant_is_enough() {
         let denial = Policy::new()
             .check_connect(address, &LookedUp::default())
             .unwrap_err();
-        let policy = policy(&[denial.missing_grant().unwrap()], &[]);
+        let missing = denial.missing_grant().unwrap();
+        let policy = policy(&[missing.strip_prefix("--allow-net=").unwrap()], &[]);
         assert_eq!(policy.check_connect(address, &LookedUp::default()), Ok(()));
     }
 }
@@ -209,6 +210,132 @@ fn what_a_guest_can_make_us_remember_is_bounded() {
         );
     }
     known.record(&policy, "other.test", &["1.2.3.5".parse().unwrap()]);
-    assert_eq!(known.0.len(), super::LOOKED_UP_MAX);
+    assert_eq!(known.answers.len(), super::LOOKED_UP_MAX);
     assert_eq!(connect(&policy, &known, "1.2.3.4:80"), Ok(()));
+}
+
+fn listening(rules: &[&str]) -> Policy {
+    rules.iter().fold(Policy::new(), |policy, rule| {
+        policy.allow_listen(rule).unwrap()
+    })
+}
+
+fn listen(policy: &Policy, address: &str, both_families: bool) -> Result<(), String> {
+    policy
+        .check_listen(address.parse().unwrap(), both_families)
+        .map_err(|denial| denial.to_string())
+}
+
+#[test]
+fn listening_needs_a_grant_of_its_own() {
+    let connecting = policy(&["*"], &[]);
+    assert_eq!(
+        listen(&connecting, "127.0.0.1:0", false).unwrap_err(),
+        "bind to 127.0.0.1:0 denied: needs --allow-listen=127.0.0.1:0"
+    );
+    assert!(connect(&listening(&["*"]), &LookedUp::default(), "127.0.0.1:80").is_err());
+}
+
+#[test]
+fn listen_rule_covers_its_addresses_and_ports_only() {
+    let policy = listening(&["127.0.0.1:8000", "10.0.0.0/8", "[::1]:0"]);
+    for address in [
+        "127.0.0.1:8000",
+        "[::ffff:127.0.0.1]:8000",
+        "10.1.2.3:0",
+        "10.1.2.3:80",
+        "[::1]:0",
+    ] {
+        assert_eq!(listen(&policy, address, false), Ok(()), "{address}");
+    }
+    for address in [
+        "127.0.0.1:0",
+        "127.0.0.1:8001",
+        "127.0.0.2:8000",
+        "[::1]:80",
+        "0.0.0.0:8000",
+        "[::]:0",
+    ] {
+        assert!(listen(&policy, address, false).is_err(), "{address}");
+    }
+    assert_eq!(listen(&listening(&["localhost"]), "[::1]:0", false), Ok(()));
+}
+
+#[test]
+fn wildcard_address_is_covered_by_what_names_it() {
+    for rule in ["0.0.0.0", "0.0.0.0:80", "0.0.0.0/0", "*", "*:80"] {
+        assert_eq!(listen(&listening(&[rule]), "0.0.0.0:80", false), Ok(()));
+    }
+    for rule in ["127.0.0.1", "10.0.0.0/8", "localhost", "[::]", "[::/0]"] {
+        assert!(listen(&listening(&[rule]), "0.0.0.0:80", false).is_err());
+    }
+    for rule in ["[::]", "[::/0]", "*"] {
+        assert_eq!(listen(&listening(&[rule]), "[::]:80", false), Ok(()));
+    }
+}
+
+#[test]
+fn both_families_at_once_need_both_grants() {
+    assert_eq!(
+        listen(&listening(&["[::]"]), "[::]:80", true).unwrap_err(),
+        "bind to [::]:80 denied: needs --allow-listen=0.0.0.0:80"
+    );
+    assert_eq!(
+        listen(&Policy::new(), "[::]:80", true).unwrap_err(),
+        "bind to [::]:80 denied: needs --allow-listen=[::]:80,0.0.0.0:80"
+    );
+    assert_eq!(
+        listen(&listening(&["[::]", "0.0.0.0:80"]), "[::]:80", true),
+        Ok(())
+    );
+    // An address that is not the wildcard is of one family whatever the socket is.
+    assert_eq!(listen(&listening(&["[::1]"]), "[::1]:80", true), Ok(()));
+}
+
+#[test]
+fn group_needs_a_listen_rule_for_its_address() {
+    let group: std::net::IpAddr = "239.1.2.3".parse().unwrap();
+    assert_eq!(listening(&["239.0.0.0/8:5000"]).check_join(group), Ok(()));
+    assert_eq!(
+        listening(&["127.0.0.1"])
+            .check_join(group)
+            .unwrap_err()
+            .to_string(),
+        "joining group 239.1.2.3 denied: needs --allow-listen=239.1.2.3"
+    );
+}
+
+#[test]
+fn reverse_lookup_needs_a_rule_for_the_address_with_any_port() {
+    let policy = policy(&["192.0.2.0/24:80", "example.com"], &["192.0.2.9"]);
+    assert_eq!(
+        policy.check_reverse_lookup("192.0.2.1".parse().unwrap()),
+        Ok(())
+    );
+    for (address, text) in [
+        (
+            "2001:db8::1",
+            "look-up of address 2001:db8::1 denied: needs --allow-net=[2001:db8::1]",
+        ),
+        (
+            "192.0.2.9",
+            "look-up of address 192.0.2.9 denied: --deny-net=192.0.2.9 forbids it",
+        ),
+    ] {
+        let denial = policy
+            .check_reverse_lookup(address.parse().unwrap())
+            .unwrap_err();
+        assert_eq!(denial.to_string(), text);
+    }
+}
+
+#[test]
+fn deny_rule_forbids_a_peer_whatever_is_allowed() {
+    let policy = policy(&["*"], &["192.0.2.1", "evil.test"]);
+    let known = looked_up(&policy, "evil.test", &["1.2.3.4"]);
+    let forbids = |address: &str| policy.forbids_peer(address.parse().unwrap(), &known);
+    assert!(forbids("192.0.2.1:5"));
+    assert!(forbids("[::ffff:192.0.2.1]:5"));
+    assert!(forbids("1.2.3.4:5"));
+    assert!(!forbids("192.0.2.2:5"));
 }

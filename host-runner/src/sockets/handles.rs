@@ -1,13 +1,37 @@
 //! The handles of one guest.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::os::fd::{AsFd, BorrowedFd};
+
 use wasisocket_abi::{Errno, FIRST_HANDLE};
 
-use super::Socket;
+use super::{InterestSet, Lookup, Socket};
 
-/// Open sockets by handle. Like POSIX, the lowest free number is given out first.
+/// What a handle stands for. Each has a file descriptor that can be waited for.
+#[derive(Debug)]
+pub(crate) enum Open {
+    Socket(Socket),
+    InterestSet(InterestSet),
+    Lookup(Lookup),
+}
+
+impl AsFd for Open {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Socket(socket) => socket.as_fd(),
+            Self::InterestSet(set) => set.as_fd(),
+            Self::Lookup(lookup) => lookup.as_fd(),
+        }
+    }
+}
+
+/// What is open, by handle. Like POSIX, the lowest free number is given out first.
 #[derive(Debug)]
 pub(crate) struct Handles {
-    slots: Vec<Option<Socket>>,
+    slots: Vec<Option<Open>>,
+    /// The indices of the empty slots.
+    free: BinaryHeap<Reverse<u32>>,
     limit: usize,
 }
 
@@ -15,75 +39,122 @@ impl Handles {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             slots: Vec::new(),
-            limit,
+            free: BinaryHeap::new(),
+            // Every index has a handle.
+            limit: limit.min((u32::MAX - FIRST_HANDLE) as usize),
         }
     }
 
-    /// Opens a socket with `open` under the lowest free handle; EMFILE if there is none.
-    pub(crate) fn insert(
-        &mut self,
-        open: impl FnOnce() -> Result<Socket, Errno>,
-    ) -> Result<u32, Errno> {
-        let index = self
-            .slots
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.slots.len());
-        if index >= self.limit {
-            return Err(Errno::EMFILE);
-        }
-        let handle = u32::try_from(index)
-            .ok()
-            .and_then(|index| index.checked_add(FIRST_HANDLE))
-            .ok_or(Errno::EMFILE)?;
-        let socket = Some(open()?);
-        match self.slots.get_mut(index) {
-            Some(slot) => *slot = socket,
-            None => self.slots.push(socket),
-        }
-        Ok(handle)
+    /// Most that can be open at once.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
-    /// The socket of a handle, or EBADF.
-    pub(crate) fn get(&self, handle: u32) -> Result<&Socket, Errno> {
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// EMFILE unless so many more can be opened.
+    pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
+        match self.limit.checked_sub(self.count()) {
+            Some(room) if room >= count => Ok(()),
+            _ => Err(Errno::EMFILE),
+        }
+    }
+
+    /// Puts it under the lowest free handle; EMFILE, and it is closed, if there is none.
+    pub(crate) fn insert(&mut self, open: Open) -> Result<u32, Errno> {
+        self.room_for(1)?;
+        let index = match self.free.pop() {
+            Some(Reverse(index)) => index,
+            None => {
+                self.slots.push(None);
+                // It is below the limit, which fits.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            *slot = Some(open);
+        }
+        Ok(FIRST_HANDLE + index)
+    }
+
+    /// What a handle stands for, or EBADF.
+    pub(crate) fn get(&self, handle: u32) -> Result<&Open, Errno> {
         let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
         let slot = self.slots.get(index as usize).and_then(Option::as_ref);
         slot.ok_or(Errno::EBADF)
     }
 
-    /// The socket of a handle, to change its state, or EBADF.
-    pub(crate) fn get_mut(&mut self, handle: u32) -> Result<&mut Socket, Errno> {
-        let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
-        let slot = self.slots.get_mut(index as usize).and_then(Option::as_mut);
-        slot.ok_or(Errno::EBADF)
+    /// The socket of a handle, or EBADF.
+    pub(crate) fn socket(&self, handle: u32) -> Result<&Socket, Errno> {
+        match self.get(handle)? {
+            Open::Socket(socket) => Ok(socket),
+            _ => Err(Errno::EBADF),
+        }
     }
 
-    /// Takes the socket out; its handle is free again. EBADF if there is none.
-    pub(crate) fn remove(&mut self, handle: u32) -> Result<Socket, Errno> {
+    /// The interest set of a handle, or EBADF.
+    pub(crate) fn interest_set(&self, handle: u32) -> Result<&InterestSet, Errno> {
+        match self.get(handle)? {
+            Open::InterestSet(set) => Ok(set),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// The interest set of a handle, to change its state, or EBADF.
+    pub(crate) fn interest_set_mut(&mut self, handle: u32) -> Result<&mut InterestSet, Errno> {
+        let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
+        match self.slots.get_mut(index as usize) {
+            Some(Some(Open::InterestSet(set))) => Ok(set),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// The look-up of a handle, or EBADF.
+    pub(crate) fn lookup(&self, handle: u32) -> Result<&Lookup, Errno> {
+        match self.get(handle)? {
+            Open::Lookup(lookup) => Ok(lookup),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// Takes it out; its handle is free again. EBADF if there is none.
+    pub(crate) fn remove(&mut self, handle: u32) -> Result<Open, Errno> {
         let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
-        slot.ok_or(Errno::EBADF)
+        let open = slot.ok_or(Errno::EBADF)?;
+        self.free.push(Reverse(index));
+        Ok(open)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Handles;
-    use crate::sockets::Socket;
+    use super::{Handles, Open};
+    use crate::sockets::{InterestSet, Socket};
     use wasisocket_abi::{AF_INET, Errno, SOCK_STREAM};
 
-    fn open() -> Result<Socket, Errno> {
-        Socket::open(AF_INET, SOCK_STREAM)
+    fn socket() -> Open {
+        Open::Socket(Socket::open(AF_INET, SOCK_STREAM).unwrap())
     }
 
     #[test]
     fn lowest_free_handle_comes_first_and_the_limit_holds() {
-        let mut handles = Handles::new(2);
-        assert_eq!(handles.insert(open), Ok(1000));
-        assert_eq!(handles.insert(open), Ok(1001));
-        assert_eq!(handles.insert(open), Err(Errno::EMFILE));
-        assert!(handles.remove(1000).is_ok());
-        assert_eq!(handles.insert(open), Ok(1000));
+        let mut handles = Handles::new(3);
+        assert_eq!(handles.room_for(3), Ok(()));
+        for handle in [1000, 1001, 1002] {
+            assert_eq!(handles.insert(socket()), Ok(handle));
+        }
+        assert_eq!(handles.insert(socket()), Err(Errno::EMFILE));
+        for handle in [1002, 1000, 1001] {
+            assert!(handles.remove(handle).is_ok());
+        }
+        assert_eq!(handles.insert(socket()), Ok(1000));
+        assert_eq!(handles.room_for(2), Ok(()));
+        assert_eq!(handles.room_for(3), Err(Errno::EMFILE));
+        assert_eq!(handles.insert(socket()), Ok(1001));
     }
 
     #[test]
@@ -96,9 +167,22 @@ mod tests {
     }
 
     #[test]
-    fn socket_that_does_not_open_takes_no_handle() {
-        let mut handles = Handles::new(1);
-        assert_eq!(handles.insert(|| Err(Errno::ENOBUFS)), Err(Errno::ENOBUFS));
-        assert_eq!(handles.insert(open), Ok(1000));
+    fn handle_of_another_kind_is_a_bad_descriptor() {
+        let mut handles = Handles::new(2);
+        let set = Open::InterestSet(InterestSet::create().unwrap());
+        let (set, socket) = (
+            handles.insert(set).unwrap(),
+            handles.insert(socket()).unwrap(),
+        );
+        assert_eq!(handles.socket(set).err(), Some(Errno::EBADF));
+        assert_eq!(handles.interest_set(socket).err(), Some(Errno::EBADF));
+        assert_eq!(handles.interest_set_mut(socket).err(), Some(Errno::EBADF));
+        assert_eq!(handles.lookup(socket).err(), Some(Errno::EBADF));
+    }
+
+    #[test]
+    fn no_limit_is_no_overflow() {
+        let mut handles = Handles::new(usize::MAX);
+        assert_eq!(handles.insert(socket()), Ok(1000));
     }
 }

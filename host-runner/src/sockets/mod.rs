@@ -1,9 +1,24 @@
-//! Sockets and name look-up of the system. No wasmtime in here, and no policy.
+//! Sockets, interest sets and name look-up of the system. No wasmtime in here, and no policy.
 
+mod events;
 mod handles;
+mod interest;
+mod lookup;
+mod message;
+mod multicast;
+mod option;
 mod resolver;
 mod socket;
+mod unix;
+mod wait;
 
-pub(crate) use handles::Handles;
+pub(crate) use events::{interest_to_abi, poll_from_abi, poll_to_abi};
+pub(crate) use handles::{Handles, Open};
+pub(crate) use interest::InterestSet;
+pub(crate) use lookup::{Answer, Lookup, Lookups, Question};
+pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming};
+pub(crate) use multicast::interfaces;
 pub(crate) use resolver::resolve;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Family, Inbound, Kind, Socket};
+pub(crate) use unix::{PathError, UnixFolder, UnixPlace, path_of};
+pub(crate) use wait::{Deadline, Timeout, poll_now, poll_until};

@@ -1,85 +1,316 @@
-//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR.
+//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR, and none
+//! blocks: what cannot be done now is EAGAIN, and `wait` is where one waits.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::io::{Errno as SystemErrno, retry_on_intr};
-use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType};
+use wasisocket_abi::v1::AF_UNIX;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
+use super::message::{Admission, STRANGERS_MAX, source};
+use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
 
-/// A socket of the system, in blocking mode. Dropping it closes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Stream,
+    Datagram,
+}
+
+/// From whom may a socket receive? A UDP socket would take datagrams from anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inbound {
+    /// A stream or a Unix socket: from its peer, or whoever may reach its path, as the kernel sees to.
+    Kernel,
+    /// UDP before anything: it has no port that anyone could send to.
+    Nobody,
+    /// UDP connected while it was `Nobody`: from the peer. The kernel sees to that from the moment that
+    /// it is connected, but gives it a port a moment earlier.
+    Peer(SocketAddr),
+    /// UDP that the kernel gave a port for sending or connecting: from those that the guest may send to.
+    Reachable,
+    /// UDP bound under a grant to listen: from anyone whom no deny rule keeps away.
+    Anyone,
+}
+
+/// What the policy has said of a socket. Shared by its duplicates, as the kernel's state is.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) inbound: Inbound,
+    /// Bound by `bind` under a grant, not by the kernel's choice.
+    pub(crate) bound: bool,
+    /// The last destination that was allowed, and [`LookedUp::changes`](crate::policy::LookedUp) then.
+    pub(crate) sent_to: Option<(SocketAddr, u64)>,
+    /// The path that a Unix socket was bound to, as the guest sees it.
+    pub(crate) path: Option<Arc<[u8]>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    family: Family,
+    kind: Kind,
+    /// Was SO_LINGER set, here or at the listener that this came from?
+    lingers: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// A socket of the system, in non-blocking mode. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
-    inbound: Inbound,
+    shared: Arc<Shared>,
 }
 
-/// May data come in? A stream's state is the kernel's; a datagram socket would take data from anyone.
-#[derive(Debug, PartialEq, Eq)]
-enum Inbound {
-    /// A stream: from its peer only, as the kernel sees to.
-    Stream,
-    /// Datagrams, before the first `connect` that succeeds: from nobody.
-    NoPeer,
-    /// Datagrams, after it: the kernel lets those of the peer through.
-    Peer,
-}
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 impl Socket {
-    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that it does not have.
-    pub(crate) fn open(family: u32, kind: u32) -> Result<Self, Errno> {
-        let family = match family {
-            AF_INET => AddressFamily::INET,
-            AF_INET6 => AddressFamily::INET6,
-            _ => return Err(Errno::EAFNOSUPPORT),
+    fn new(fd: OwnedFd, family: Family, kind: Kind) -> Self {
+        let inbound = match (family, kind) {
+            (Family::V4 | Family::V6, Kind::Datagram) => Inbound::Nobody,
+            _ => Inbound::Kernel,
         };
-        let (kind, inbound) = match kind {
-            SOCK_STREAM => (SocketType::STREAM, Inbound::Stream),
-            SOCK_DGRAM => (SocketType::DGRAM, Inbound::NoPeer),
-            _ => return Err(Errno::EINVAL),
+        let state = State {
+            inbound,
+            bound: false,
+            sent_to: None,
+            path: None,
         };
-        let fd = net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(from_system)?;
-        Ok(Self { fd, inbound })
+        Self {
+            fd,
+            shared: Arc::new(Shared {
+                family,
+                kind,
+                lingers: AtomicBool::new(false),
+                state: Mutex::new(state),
+            }),
+        }
     }
 
-    /// connect(2), to the end.
-    pub(crate) fn connect(&mut self, address: SocketAddr) -> Result<(), Errno> {
-        let result = match net::connect(&self.fd, &address) {
-            // It goes on in the kernel, and a second call would answer EALREADY.
-            Err(SystemErrno::INTR) => self.connected(),
-            result => result,
+    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that it does not have.
+    pub(crate) fn open(family: u32, kind: u32) -> Result<Self, Errno> {
+        let (family, system) = match family {
+            AF_INET => (Family::V4, AddressFamily::INET),
+            AF_INET6 => (Family::V6, AddressFamily::INET6),
+            AF_UNIX => (Family::Unix, AddressFamily::UNIX),
+            _ => return Err(Errno::EAFNOSUPPORT),
         };
-        match (&result, &self.inbound) {
-            (Ok(()), Inbound::NoPeer) => self.inbound = Inbound::Peer,
-            // A failed connect leaves a datagram socket bound to a port, for anyone to send to.
-            (Err(_), Inbound::NoPeer) => drop(net::connect_unspec(&self.fd)),
-            _ => {}
+        let (kind, system_kind) = Kind::from_abi(kind)?;
+        let fd = net::socket_with(system, system_kind, FLAGS, None).map_err(from_system)?;
+        Ok(Self::new(fd, family, kind))
+    }
+
+    /// socketpair(2) of Unix sockets.
+    pub(crate) fn pair(kind: u32) -> Result<(Self, Self), Errno> {
+        let (kind, system_kind) = Kind::from_abi(kind)?;
+        let (one, other) =
+            net::socketpair(AddressFamily::UNIX, system_kind, FLAGS, None).map_err(from_system)?;
+        Ok((
+            Self::new(one, Family::Unix, kind),
+            Self::new(other, Family::Unix, kind),
+        ))
+    }
+
+    /// dup(2): another descriptor of the same socket.
+    pub(crate) fn duplicate(&self) -> Result<Self, Errno> {
+        Ok(Self {
+            fd: rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(from_system)?,
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        self.shared.family
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.shared.kind
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From whom may it receive?
+    pub(crate) fn inbound(&self) -> Inbound {
+        match (self.family(), self.kind()) {
+            (Family::V4 | Family::V6, Kind::Datagram) => self.state().inbound,
+            _ => Inbound::Kernel,
         }
+    }
+
+    /// SO_LINGER was set.
+    pub(crate) fn set_lingers(&self) {
+        self.shared.lingers.store(true, Ordering::Relaxed);
+    }
+
+    /// bind(2).
+    pub(crate) fn bind(&self, address: &impl SocketAddrArg) -> Result<(), Errno> {
+        net::bind(&self.fd, address).map_err(from_system)
+    }
+
+    /// listen(2). The kernel cuts the backlog to its own limit.
+    pub(crate) fn listen(&self, backlog: u32) -> Result<(), Errno> {
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        net::listen(&self.fd, backlog).map_err(from_system)
+    }
+
+    /// accept(2), and the peer's address. Who is not admitted is closed again.
+    pub(crate) fn accept(
+        &self,
+        admission: Admission<'_>,
+        timeout: Timeout,
+    ) -> Result<(Self, Option<SocketAddrAny>), Errno> {
+        attempt_until(self.fd.as_fd(), PollFlags::IN, timeout, || {
+            for _ in 0..STRANGERS_MAX {
+                let (accepted, peer) = self.try_accept()?;
+                let admitted = admission.is_none_or(|admits| source(&peer).is_some_and(admits));
+                if admitted {
+                    return Ok((accepted, peer));
+                }
+            }
+            Err(Errno::EAGAIN)
+        })
+    }
+
+    fn try_accept(&self) -> Result<(Self, Option<SocketAddrAny>), Errno> {
+        let (fd, peer) =
+            retry_on_intr(|| net::acceptfrom_with(&self.fd, FLAGS)).map_err(from_system)?;
+        let accepted = Self::new(fd, self.family(), self.kind());
+        // The kernel gives it the listener's.
+        if self.shared.lingers.load(Ordering::Relaxed) {
+            accepted.set_lingers();
+        }
+        accepted.state().path = self.state().path.clone();
+        Ok((accepted, peer))
+    }
+
+    /// connect(2) of a stream. What goes on in the kernel when the time is over is EINPROGRESS.
+    pub(crate) fn connect(
+        &self,
+        address: &impl SocketAddrArg,
+        timeout: Timeout,
+    ) -> Result<(), Errno> {
+        // Linux takes a second call for the end of the first, as a blocking connect waits for it:
+        // the answer is 0 or the connection's error (inet_stream_connect).
+        let goes_on = [SystemErrno::INPROGRESS, SystemErrno::ALREADY];
+        let mut before = None;
+        let result = attempt_until(
+            self.fd.as_fd(),
+            PollFlags::OUT,
+            timeout,
+            || match retry_on_intr(|| net::connect(&self.fd, address)) {
+                Err(errno) if goes_on.contains(&errno) => {
+                    before = Some(errno);
+                    Err(Errno::EAGAIN)
+                }
+                result => {
+                    before = None;
+                    result.map_err(from_system)
+                }
+            },
+        );
+        match (result, before) {
+            (Err(Errno::EAGAIN), Some(errno)) if timeout == Timeout::NONE => {
+                Err(from_system(errno))
+            }
+            (Err(Errno::EAGAIN), Some(_)) => Err(Errno::EINPROGRESS),
+            (result, _) => result,
+        }
+    }
+
+    /// connect(2) of a UDP socket, which only sets its peer.
+    pub(crate) fn connect_datagram(&self, address: SocketAddr) -> Result<(), Errno> {
+        let result = retry_on_intr(|| net::connect(&self.fd, &address));
+        let mut state = self.state();
+        state.inbound = match (state.inbound, &result) {
+            (Inbound::Nobody, Ok(())) => Inbound::Peer(address),
+            (Inbound::Nobody, Err(_)) => {
+                // A failed connect leaves the socket bound to a port, for anyone to send to.
+                let _ = net::connect_unspec(&self.fd);
+                Inbound::Nobody
+            }
+            // What the peer before sent may be in the queue.
+            (Inbound::Peer(_), _) => Inbound::Reachable,
+            (inbound, _) => inbound,
+        };
         result.map_err(from_system)
     }
 
-    /// Waits for a connect that a signal interrupted (connect(2), EINPROGRESS).
-    fn connected(&self) -> rustix::io::Result<()> {
-        let mut waiting = [PollFd::new(&self.fd, PollFlags::OUT)];
-        retry_on_intr(|| poll(&mut waiting, None))?;
-        net::sockopt::socket_error(&self.fd)?
-    }
-
-    /// send(2); how many bytes the kernel took.
-    pub(crate) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
-        retry_on_intr(|| net::send(&self.fd, data, SendFlags::NOSIGNAL)).map_err(from_system)
-    }
-
-    /// recv(2); how many bytes arrived at the start of `buffer`. ENOTCONN without a peer.
-    pub(crate) fn recv(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        if self.inbound == Inbound::NoPeer {
-            return Err(Errno::ENOTCONN);
+    /// connect(2) of a datagram socket to AF_UNSPEC: it has no peer any more.
+    pub(crate) fn disconnect(&self) -> Result<(), Errno> {
+        let result = retry_on_intr(|| net::connect_unspec(&self.fd)).map_err(from_system);
+        let mut state = self.state();
+        // What the peer sent is still in the queue, and the kernel filters no more.
+        if let Inbound::Peer(_) = state.inbound {
+            state.inbound = Inbound::Reachable;
         }
-        retry_on_intr(|| net::recv(&self.fd, &mut *buffer, RecvFlags::empty()))
-            .map(|(received, _)| received)
-            .map_err(from_system)
+        result
+    }
+
+    /// shutdown(2).
+    pub(crate) fn shutdown(&self, read: bool, write: bool) -> Result<(), Errno> {
+        let how = match (read, write) {
+            (true, true) => Shutdown::Both,
+            (true, false) => Shutdown::Read,
+            (false, true) => Shutdown::Write,
+            (false, false) => return Err(Errno::EINVAL),
+        };
+        net::shutdown(&self.fd, how).map_err(from_system)
+    }
+
+    /// getsockname(2).
+    pub(crate) fn name(&self) -> Result<SocketAddrAny, Errno> {
+        net::getsockname(&self.fd).map_err(from_system)
+    }
+
+    /// getpeername(2); `None` for a Unix socket's peer without a name.
+    pub(crate) fn peer_name(&self) -> Result<Option<SocketAddrAny>, Errno> {
+        net::getpeername(&self.fd).map_err(from_system)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // close(2) waits for as long as SO_LINGER says, also in non-blocking mode, and a guest says how
+        // long. Without it the kernel sends what is left on its own. A time of 0, which resets the
+        // connection, does not wait and stays.
+        let last = Arc::strong_count(&self.shared) == 1;
+        if last
+            && self.shared.lingers.load(Ordering::Relaxed)
+            && let Ok(Some(time)) = net::sockopt::socket_linger(&self.fd)
+            && !time.is_zero()
+        {
+            let _ = net::sockopt::set_socket_linger(&self.fd, None);
+        }
+    }
+}
+
+impl Kind {
+    fn from_abi(kind: u32) -> Result<(Self, SocketType), Errno> {
+        match kind {
+            SOCK_STREAM => Ok((Self::Stream, SocketType::STREAM)),
+            SOCK_DGRAM => Ok((Self::Datagram, SocketType::DGRAM)),
+            _ => Err(Errno::EINVAL),
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! A function with a `timeout` tries at once. If that would block, it waits until it need not, up to so
 //! many nanoseconds; negative is without end, 0 does not wait at all. What did not happen in time is
 //! [`Errno::EAGAIN`] (from `sock_connect_to` [`Errno::EINPROGRESS`], from the waits themselves a count of
-//! 0). So blocking code and code with a time limit pay one crossing a call, and an event loop never
+//! 0; a Unix socket's connect to a full backlog stays EAGAIN, as on Linux). So blocking code and code with a time limit pay one crossing a call, and an event loop never
 //! waits but in `sock_poll` or `interest_wait`. No other function waits.
 //!
 //! # Functions
@@ -36,13 +36,13 @@
 //! | `sock_membership` | `fd, join, group, interface` | Joins (1) or leaves (0) a multicast group. Both are addresses: for IPv4 `interface` is one of its addresses or 0.0.0.0, for IPv6 its scope is the interface's index or 0. Needs a grant to listen at the group's address. |
 //! | `sock_poll` | `entries, count, timeout, *ready: u32` | `poll(2)` of [`PollEntry`]s. |
 //! | `interest_create` | `*set: u32` | `epoll_create(2)`: an empty interest set. |
-//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. |
+//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. Sets go into sets one deep, beyond that is [`Errno::ELOOP`]. |
 //! | `interest_wait` | `set, events, max, timeout, *count: u32` | `epoll_wait(2)`: writes up to `max` [`Event`]s. Its cost does not grow with what is idle. |
 //! | `lookup_name` | `name, len, family, *lookup: u32` | Starts `getaddrinfo(3)` of a host name, for one family or 0. Needs a grant for the name. |
 //! | `lookup_addr` | `addr, *lookup: u32` | Starts `getnameinfo(3)` of an address. Needs a grant for the address, with any port. |
 //! | `lookup_addrs` | `lookup, addrs, max, timeout, *count: u32` | The answer to `lookup_name`: up to `max` [`SocketAddr`]s, their port 0. |
 //! | `lookup_host` | `lookup, name, max, timeout, *len: u32` | The name that an address has, or a name's canonical one: up to `max` bytes; [`Errno::ENAMETOOLONG`] if it is longer. |
-//! | `net_interfaces` | `entries, max, *count: u32` | `if_nameindex(3)`: up to `max` [`Interface`]s. |
+//! | `net_interfaces` | `entries, max, *count: u32` | `if_nameindex(3)`: up to `max` [`Interface`]s; none for a guest without a grant to connect or listen. |
 //!
 //! # Addresses
 //!
@@ -88,7 +88,7 @@ pub const MSG_TRUNC: u32 = 0x20;
 /// Flag of sending: more comes soon, a short segment need not go out yet.
 pub const MSG_MORE: u32 = 0x8000;
 
-/// Most [`Iovec`]s in one call: Linux's UIO_MAXIOV.
+/// Most [`Iovec`]s in one call: Linux's UIO_MAXIOV. More are EMSGSIZE, as sendmsg(2) has it.
 pub const IOVECS_MAX: usize = 1024;
 /// Most [`PollEntry`]s in one `sock_poll`.
 pub const POLL_MAX: usize = 65_536;

@@ -40,7 +40,8 @@ options! {
     KEEPALIVE = 6,
     /// bool: SO_BROADCAST.
     BROADCAST = 7,
-    /// linger: SO_LINGER.
+    /// linger: SO_LINGER. `sock_close` does not wait for it: with 0 it resets the connection, with more the
+    /// host sends on what is left by itself.
     LINGER = 8,
     /// int, bytes: SO_RCVBUF; Linux answers twice of what was set.
     RECV_BUFFER = 9,

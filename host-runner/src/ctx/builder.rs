@@ -1,0 +1,108 @@
+//! What a guest is given at the start.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{DenialSink, SocketsCtx};
+use crate::policy::{Denial, LookedUp, Policy};
+use crate::sockets::{Handles, Lookups, UnixFolder};
+
+/// Open handles that a guest may have unless the builder says otherwise. Each is a file descriptor of
+/// the host's process, whose own limit is often 1024 for all guests together.
+pub const MAX_SOCKETS_DEFAULT: usize = 256;
+
+/// Made by [`SocketsCtx::builder`].
+pub struct SocketsCtxBuilder {
+    policy: Arc<Policy>,
+    max_sockets: usize,
+    stdin: Option<OwnedFd>,
+    unix_folders: Vec<UnixFolder>,
+    on_denial: Option<Arc<DenialSink>>,
+}
+
+impl SocketsCtx {
+    /// Starts with the grants of `policy`, [`MAX_SOCKETS_DEFAULT`], and denials logged by `tracing`.
+    pub fn builder(policy: impl Into<Arc<Policy>>) -> SocketsCtxBuilder {
+        SocketsCtxBuilder {
+            policy: policy.into(),
+            max_sockets: MAX_SOCKETS_DEFAULT,
+            stdin: None,
+            unix_folders: Vec::new(),
+            on_denial: None,
+        }
+    }
+}
+
+impl SocketsCtxBuilder {
+    /// How many handles may be open at once, sockets, interest sets and look-ups together; one more is
+    /// EMFILE.
+    #[must_use]
+    pub fn max_sockets(mut self, count: usize) -> Self {
+        self.max_sockets = count;
+        self
+    }
+
+    /// What is behind the guest's standard input, so that `sock_poll` can wait for it together with
+    /// sockets. Nothing is read from it. Without it the guest is told that its standard input is always
+    /// ready, as a file is.
+    #[must_use]
+    pub fn stdin(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(fd.into());
+        self
+    }
+
+    /// A folder in which the guest may have Unix sockets, and reach those that others have there;
+    /// `guest` is its path as the guest sees it. Paths cannot lead out of it. In a `read_only` one there
+    /// are no sockets for the guest, as connecting needs the right to write (unix(7)); it is there so
+    /// that denials can say so.
+    ///
+    /// # Errors
+    /// The folder cannot be opened.
+    pub fn unix_folder(
+        mut self,
+        host: impl AsRef<Path>,
+        guest: &str,
+        read_only: bool,
+    ) -> io::Result<Self> {
+        let folder = UnixFolder::open(host.as_ref(), guest, read_only)?;
+        self.unix_folders.push(folder);
+        Ok(self)
+    }
+
+    /// Called for every denial, in place of the log. A guest decides how often: bound what you do.
+    #[must_use]
+    pub fn on_denial(mut self, sink: impl Fn(&Denial) + Send + Sync + 'static) -> Self {
+        self.on_denial = Some(Arc::new(sink));
+        self
+    }
+
+    /// The sockets of one guest, none of them open yet.
+    #[must_use]
+    pub fn build(self) -> SocketsCtx {
+        SocketsCtx {
+            policy: self.policy,
+            looked_up: LookedUp::default(),
+            handles: Handles::new(self.max_sockets),
+            lookups: Lookups::default(),
+            stdin: self.stdin,
+            unix_folders: self.unix_folders,
+            unix_names: HashMap::new(),
+            on_denial: self.on_denial,
+        }
+    }
+}
+
+impl fmt::Debug for SocketsCtxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketsCtxBuilder")
+            .field("policy", &self.policy)
+            .field("max_sockets", &self.max_sockets)
+            .field("stdin", &self.stdin)
+            .field("unix_folders", &self.unix_folders)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! Sending and receiving. What streams send and receive was allowed when they were connected or
+//! accepted; datagrams are asked about one by one.
+
+use std::net::SocketAddr;
+
+use rustix::net::{RecvFlags, SendFlags};
+use wasisocket_abi::Errno;
+
+use super::{Address, Name, SocketsCtx};
+use crate::policy::destination;
+use crate::sockets::{
+    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Socket, Timeout,
+};
+
+impl SocketsCtx {
+    /// The core six's `sock_send`: blocks until all is sent.
+    pub(crate) fn send(&mut self, handle: u32, data: &[u8]) -> Result<usize, Errno> {
+        let socket = self.handles.socket(handle)?;
+        if socket.inbound() == Inbound::Nobody {
+            return Err(Errno::EDESTADDRREQ);
+        }
+        socket.send_all(data)
+    }
+
+    /// The core six's `sock_recv`: blocks until something comes, and knows no datagram without a peer.
+    pub(crate) fn recv(&mut self, handle: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let socket = self.handles.socket(handle)?;
+        if socket.inbound() == Inbound::Nobody {
+            return Err(Errno::ENOTCONN);
+        }
+        let mut buffers = Buffers::One(buffer);
+        let incoming = self.admitted(socket, |admission| {
+            let flags = RecvFlags::empty();
+            socket.recv(&mut buffers, flags, false, admission, Timeout::FOREVER)
+        })?;
+        Ok(incoming.length.min(buffers.room()))
+    }
+
+    /// Is there a next call for what one does not take?
+    pub(crate) fn is_stream(&self, handle: u32) -> Result<bool, Errno> {
+        Ok(self.handles.socket(handle)?.kind() == Kind::Stream)
+    }
+
+    pub(crate) fn sendmsg(
+        &mut self,
+        handle: u32,
+        data: Data<'_>,
+        to: Option<Address>,
+        flags: SendFlags,
+        timeout: Timeout,
+    ) -> Result<usize, Errno> {
+        let socket = self.handles.socket(handle)?;
+        let to = match to {
+            None => Destination::Peer,
+            Some(to) => self.destination(socket, to)?,
+        };
+        if socket.inbound() == Inbound::Nobody {
+            if let Destination::Peer = to {
+                // The kernel would give it a port before it says so.
+                return Err(Errno::EDESTADDRREQ);
+            }
+            socket.state().inbound = Inbound::Reachable;
+        }
+        socket.send(data, &to, flags, timeout)
+    }
+
+    /// Where a message goes, if it may.
+    fn destination(&self, socket: &Socket, to: Address) -> Result<Destination, Errno> {
+        match (socket.family(), socket.kind(), to) {
+            // tcp(7) has no use for an address, and Linux does not look at it.
+            (Family::V4 | Family::V6, Kind::Stream, _) => Ok(Destination::Peer),
+            (Family::V4 | Family::V6, Kind::Datagram, Address::Ip(to)) => {
+                let to = destination(to);
+                self.may_send(socket, to)?;
+                Ok(Destination::Ip(to))
+            }
+            (Family::Unix, Kind::Stream, _) => Err(match socket.peer_name() {
+                Ok(_) => Errno::EISCONN,
+                Err(_) => Errno::EOPNOTSUPP,
+            }),
+            (Family::Unix, Kind::Datagram, Address::Unix(to)) => {
+                self.unix_place(socket, &to).map(Destination::Unix)
+            }
+            (Family::Unix, Kind::Datagram, _) => Err(Errno::EINVAL),
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    /// Asks the policy, unless it allowed this destination for this socket before. Policies never
+    /// change, and what was looked up is counted: the verdict is the same as long as the count is.
+    fn may_send(&self, socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
+        let known = Some((to, self.looked_up.changes()));
+        if socket.state().sent_to != known {
+            self.allowed(self.policy.check_send(to, &self.looked_up))?;
+            socket.state().sent_to = known;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn recvmsg(
+        &mut self,
+        handle: u32,
+        buffers: &mut Buffers<'_, '_>,
+        from: bool,
+        flags: RecvFlags,
+        timeout: Timeout,
+    ) -> Result<(Incoming, Name), Errno> {
+        let socket = self.handles.socket(handle)?;
+        // Of a TCP stream the kernel tells no sender.
+        let from = from && (socket.kind() == Kind::Datagram || socket.family() == Family::Unix);
+        let mut incoming = self.admitted(socket, |admission| {
+            socket.recv(buffers, flags, from, admission, timeout)
+        })?;
+        let name = match incoming.from.take() {
+            Some(name) if from => self.name_of(Some(name)),
+            _ => Name::None,
+        };
+        Ok((incoming, name))
+    }
+
+    /// Throws away what strangers sent, where it would be told of otherwise.
+    pub(super) fn discard_strangers(&self, socket: &Socket) {
+        self.admitted(socket, |admission| {
+            if let Some(admits) = admission {
+                socket.discard_strangers(admits);
+            }
+        });
+    }
+
+    /// Calls with whose datagrams a socket may receive. Who sends to a guest does not learn more than
+    /// from a closed port, and no denial is told: the guest did nothing.
+    fn admitted<T>(&self, socket: &Socket, receive: impl FnOnce(Admission<'_>) -> T) -> T {
+        let (policy, looked_up) = (&*self.policy, &self.looked_up);
+        match socket.inbound() {
+            Inbound::Kernel => receive(None),
+            Inbound::Anyone if !policy.forbids_any() => receive(None),
+            Inbound::Anyone => receive(Some(&|from| !policy.forbids_peer(from, looked_up))),
+            Inbound::Peer(peer) => receive(Some(&|from| {
+                // The kernel may put a scope and flow info to it, or map IPv4 into IPv6.
+                from.ip().to_canonical() == peer.ip().to_canonical() && from.port() == peer.port()
+            })),
+            Inbound::Nobody | Inbound::Reachable => {
+                receive(Some(&|from| policy.check_send(from, looked_up).is_ok()))
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! All that one guest has: policy, what is open, what it looked up.
+//!
+//! Each call asks the policy first and then one method of `sockets`.
+
+mod address;
+mod builder;
+mod lookup;
+mod message;
+mod network;
+mod readiness;
+mod unix;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+
+use wasisocket_abi::Errno;
+
+pub(crate) use address::{Address, Name};
+pub use builder::{MAX_SOCKETS_DEFAULT, SocketsCtxBuilder};
+
+use crate::policy::{Denial, LookedUp, Policy};
+use crate::sockets::{Handles, Lookups, Open, Socket, UnixFolder};
+
+type DenialSink = dyn Fn(&Denial) + Send + Sync;
+
+/// The sockets of one guest, and what it may do with them. Dropping it closes them all.
+pub struct SocketsCtx {
+    policy: Arc<Policy>,
+    looked_up: LookedUp,
+    handles: Handles,
+    lookups: Lookups,
+    stdin: Option<OwnedFd>,
+    unix_folders: Vec<UnixFolder>,
+    /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
+    unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
+    on_denial: Option<Arc<DenialSink>>,
+}
+
+impl SocketsCtx {
+    pub(crate) fn open(&mut self, family: u32, kind: u32) -> Result<u32, Errno> {
+        self.handles.room_for(1)?;
+        self.handles
+            .insert(Open::Socket(Socket::open(family, kind)?))
+    }
+
+    pub(crate) fn pair(&mut self, kind: u32) -> Result<(u32, u32), Errno> {
+        self.handles.room_for(2)?;
+        let (one, other) = Socket::pair(kind)?;
+        Ok((
+            self.handles.insert(Open::Socket(one))?,
+            self.handles.insert(Open::Socket(other))?,
+        ))
+    }
+
+    pub(crate) fn duplicate(&mut self, handle: u32) -> Result<u32, Errno> {
+        let socket = self.handles.socket(handle)?;
+        self.handles.room_for(1)?;
+        let socket = socket.duplicate()?;
+        self.handles.insert(Open::Socket(socket))
+    }
+
+    pub(crate) fn close(&mut self, handle: u32) -> Result<(), Errno> {
+        self.handles.remove(handle).map(drop)
+    }
+
+    /// EACCES for the guest; the reason goes to the host only.
+    fn allowed(&self, verdict: Result<(), Denial>) -> Result<(), Errno> {
+        verdict.map_err(|denial| {
+            match &self.on_denial {
+                Some(sink) => sink(&denial),
+                None => tracing::warn!(target: "wasisocket::denied", "{denial}"),
+            }
+            Errno::EACCES
+        })
+    }
+}
+
+impl fmt::Debug for SocketsCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketsCtx")
+            .field("policy", &self.policy)
+            .field("handles", &self.handles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stores move between threads.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<SocketsCtx>();
+};

@@ -1,0 +1,160 @@
+//! Connecting, binding, listening and accepting; names, options and groups.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::net::{AddressFamily, SocketAddrAny};
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
+
+use super::{Address, Name, SocketsCtx};
+use crate::policy::destination;
+use crate::sockets::{Family, Inbound, Kind, Open, Socket, Timeout, interfaces};
+
+impl SocketsCtx {
+    pub(crate) fn bind(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
+        let socket = self.handles.socket(handle)?;
+        match address {
+            Address::Unspecified => Err(Errno::EAFNOSUPPORT),
+            Address::Unix(address) => self.bind_unix(handle, &address),
+            Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
+            Address::Ip(address) => {
+                self.may_listen(socket, address)?;
+                socket.bind(&address)?;
+                let mut state = socket.state();
+                state.bound = true;
+                if state.inbound != Inbound::Kernel {
+                    state.inbound = Inbound::Anyone;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn listen(&mut self, handle: u32, backlog: u32) -> Result<(), Errno> {
+        let socket = self.handles.socket(handle)?;
+        let wildcard: IpAddr = match socket.family() {
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+            Family::Unix => return socket.listen(backlog),
+        };
+        // The kernel would bind it to any address and a port of its choice. What it chose before, for a
+        // connect that failed, is no grant either.
+        if socket.kind() == Kind::Stream && !socket.state().bound {
+            self.may_listen(socket, SocketAddr::new(wildcard, 0))?;
+        }
+        socket.listen(backlog)
+    }
+
+    fn may_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Errno> {
+        let both_families =
+            socket.family() == Family::V6 && socket.option(SocketOption::IPV6_V6ONLY) != Ok(1);
+        self.allowed(self.policy.check_listen(address, both_families))
+    }
+
+    /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
+    pub(crate) fn accept(&mut self, handle: u32, timeout: Timeout) -> Result<(u32, Name), Errno> {
+        let socket = self.handles.socket(handle)?;
+        self.handles.room_for(1)?;
+        let admits = |peer| !self.policy.forbids_peer(peer, &self.looked_up);
+        let is_asked = socket.family() != Family::Unix && self.policy.forbids_any();
+        let (accepted, peer) = socket.accept(is_asked.then_some(&admits), timeout)?;
+        let peer = self.name_of(peer);
+        let handle = self.handles.insert(Open::Socket(accepted))?;
+        Ok((handle, peer))
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        handle: u32,
+        address: Address,
+        timeout: Timeout,
+    ) -> Result<(), Errno> {
+        let socket = self.handles.socket(handle)?;
+        match address {
+            Address::Unspecified if socket.kind() == Kind::Datagram => socket.disconnect(),
+            Address::Unspecified => Err(Errno::EAFNOSUPPORT),
+            Address::Unix(address) => {
+                let place = self.unix_place(socket, &address)?;
+                socket.connect(&place.address, timeout)
+            }
+            Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
+            Address::Ip(address) => {
+                let address = destination(address);
+                self.allowed(self.policy.check_connect(address, &self.looked_up))?;
+                match socket.inbound() {
+                    Inbound::Kernel => socket.connect(&address, timeout),
+                    _ => socket.connect_datagram(address),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, handle: u32, how: u32) -> Result<(), Errno> {
+        let socket = self.handles.socket(handle)?;
+        if how & !(SHUT_READ | SHUT_WRITE) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        socket.shutdown(how & SHUT_READ != 0, how & SHUT_WRITE != 0)
+    }
+
+    pub(crate) fn sockname(&self, handle: u32) -> Result<Name, Errno> {
+        let socket = self.handles.socket(handle)?;
+        match socket.family() {
+            Family::Unix => Ok(Name::unix(socket.state().path.as_deref())),
+            _ => Ok(self.name_of(Some(socket.name()?))),
+        }
+    }
+
+    pub(crate) fn peername(&self, handle: u32) -> Result<Name, Errno> {
+        let socket = self.handles.socket(handle)?;
+        Ok(self.name_of(socket.peer_name()?))
+    }
+
+    /// A name of the kernel as the guest may know it.
+    pub(super) fn name_of(&self, name: Option<SocketAddrAny>) -> Name {
+        match name {
+            None => Name::None,
+            Some(name) if name.address_family() == AddressFamily::UNIX => self.unix_name_of(&name),
+            Some(name) => SocketAddr::try_from(name).map_or(Name::None, Name::Ip),
+        }
+    }
+
+    pub(crate) fn option(&self, handle: u32, option: SocketOption) -> Result<i64, Errno> {
+        let socket = self.handles.socket(handle)?;
+        if option == SocketOption::READABLE {
+            self.discard_strangers(socket);
+        }
+        socket.option(option)
+    }
+
+    pub(crate) fn set_option(
+        &mut self,
+        handle: u32,
+        option: SocketOption,
+        value: i64,
+    ) -> Result<(), Errno> {
+        self.handles.socket(handle)?.set_option(option, value)
+    }
+
+    pub(crate) fn membership(
+        &mut self,
+        handle: u32,
+        join: bool,
+        group: SocketAddr,
+        interface: SocketAddr,
+    ) -> Result<(), Errno> {
+        let socket = self.handles.socket(handle)?;
+        if join {
+            self.allowed(self.policy.check_join(group.ip()))?;
+        }
+        socket.membership(join, group, interface)
+    }
+
+    /// The host's network interfaces; none for a guest that has no grant to use one.
+    pub(crate) fn interfaces(&self) -> Result<Vec<Interface>, Errno> {
+        match self.policy.grants_any() {
+            true => interfaces(),
+            false => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Waiting for many: a plain list, and interest sets.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::PollFd;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use smallvec::SmallVec;
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{
+    CTL_ADD, CTL_DEL, CTL_MOD, EVENT_IN, EVENT_NVAL, EVENT_OUT, EVENTS_MAX, Event, PollEntry, STDIN,
+};
+
+use super::SocketsCtx;
+use crate::sockets::{
+    Deadline, InterestSet, Open, Timeout, interest_to_abi, poll_from_abi, poll_now, poll_to_abi,
+    poll_until,
+};
+
+/// What an entry of a poll stands for.
+enum Polled<'a> {
+    Descriptor(BorrowedFd<'a>),
+    /// Standard input of which nothing is known: ready as a file is.
+    File,
+    Nothing,
+}
+
+impl SocketsCtx {
+    fn polled(&self, handle: u32) -> Polled<'_> {
+        match (handle, &self.stdin) {
+            (STDIN, Some(stdin)) => Polled::Descriptor(stdin.as_fd()),
+            (STDIN, None) => Polled::File,
+            _ => match self.handles.get(handle) {
+                Ok(open) => Polled::Descriptor(open.as_fd()),
+                Err(_) => Polled::Nothing,
+            },
+        }
+    }
+
+    /// poll(2): writes `revents` of each entry; how many are not 0.
+    pub(crate) fn poll(&self, entries: &mut [PollEntry], timeout: Timeout) -> Result<u32, Errno> {
+        let mut fds: SmallVec<[PollFd<'_>; 64]> = SmallVec::new();
+        let mut ready = 0;
+        for entry in entries.iter_mut() {
+            entry.revents = match self.polled(entry.handle) {
+                Polled::Descriptor(fd) => {
+                    fds.push(PollFd::from_borrowed_fd(fd, poll_from_abi(entry.events)));
+                    0
+                }
+                Polled::File => entry.events & (EVENT_IN | EVENT_OUT) as u16,
+                Polled::Nothing => EVENT_NVAL as u16,
+            };
+            ready += u32::from(entry.revents != 0);
+        }
+        let found = match ready {
+            0 => poll_until(&mut fds, Deadline::begin(timeout))?,
+            _ => poll_now(&mut fds)?,
+        };
+        if found > 0 {
+            let mut answers = fds.iter();
+            for entry in entries {
+                if let Polled::Descriptor(_) = self.polled(entry.handle)
+                    && let Some(answer) = answers.next()
+                {
+                    entry.revents = poll_to_abi(answer.revents());
+                    ready += u32::from(entry.revents != 0);
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    pub(crate) fn interest_create(&mut self) -> Result<u32, Errno> {
+        self.handles.room_for(1)?;
+        self.handles
+            .insert(Open::InterestSet(InterestSet::create()?))
+    }
+
+    pub(crate) fn interest_ctl(
+        &mut self,
+        set: u32,
+        op: u32,
+        handle: u32,
+        events: u32,
+        data: u64,
+    ) -> Result<(), Errno> {
+        let outer = self.handles.interest_set(set)?;
+        let open = self.handles.get(handle)?;
+        match op {
+            CTL_MOD => outer.modify(open.as_fd(), events, data),
+            CTL_DEL => outer.delete(open.as_fd()),
+            CTL_ADD => {
+                let Open::InterestSet(inner) = open else {
+                    return outer.add(open.as_fd(), events, data);
+                };
+                if set == handle {
+                    return Err(Errno::EINVAL);
+                }
+                if !outer.can_be_outer() || !inner.can_be_inner() {
+                    return Err(Errno::ELOOP);
+                }
+                outer.add(inner.as_fd(), events, data)?;
+                self.handles.interest_set_mut(set)?.becomes_outer();
+                self.handles.interest_set_mut(handle)?.becomes_inner();
+                Ok(())
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// epoll_wait(2) of up to `max` events, not more than [`EVENTS_MAX`].
+    pub(crate) fn interest_wait(
+        &self,
+        set: u32,
+        max: usize,
+        timeout: Timeout,
+    ) -> Result<impl ExactSizeIterator<Item = Event> + use<>, Errno> {
+        const NOTHING: epoll::Event = epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(0),
+        };
+        let set = self.handles.interest_set(set)?;
+        if max == 0 {
+            return Err(Errno::EINVAL);
+        }
+        // Guests ask for more than they have. What finds no room is told of by the next wait.
+        let room = max.min(EVENTS_MAX).min(self.handles.count());
+        let mut ready: SmallVec<[epoll::Event; 64]> = SmallVec::from_elem(NOTHING, room);
+        let count = set.wait(&mut ready, timeout)?;
+        ready.truncate(count);
+        Ok(ready.into_iter().map(|event| {
+            // Fields of a packed struct: by value.
+            let (data, flags) = (event.data, event.flags);
+            Event {
+                data: data.u64(),
+                events: interest_to_abi(flags),
+                reserved: 0,
+            }
+        }))
+    }
+}

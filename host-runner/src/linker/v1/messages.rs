@@ -1,0 +1,115 @@
+//! Sending and receiving.
+
+use rustix::net::{RecvFlags, SendFlags};
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{ADDR_MAX, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use wasmtime::{Linker, Result};
+
+use super::import;
+use crate::SocketsCtx;
+use crate::linker::iovecs::{Excess, Iovecs};
+use crate::sockets::Timeout;
+
+pub(super) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    import!(
+        linker,
+        get,
+        "sock_sendmsg",
+        |memory,
+         sockets,
+         handle: u32,
+         iovecs: u32,
+         count: u32,
+         address: u32,
+         flags: u32,
+         timeout: i64,
+         sent: u32| {
+            let out = memory.out(sent)?;
+            let flags = send_flags(flags)?;
+            let to = match address {
+                0 => None,
+                address => Some(memory.address(address)?),
+            };
+            let excess = match sockets.is_stream(handle)? {
+                true => Excess::Stays,
+                false => Excess::IsAnError,
+            };
+            let iovecs = Iovecs::read(memory, iovecs, count, excess)?;
+            let sent = iovecs.with_data(memory, |data| {
+                sockets.sendmsg(handle, data, to, flags, Timeout(timeout))
+            })?;
+            memory.put(out, (sent as u32).to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_recvmsg",
+        |memory,
+         sockets,
+         handle: u32,
+         iovecs: u32,
+         count: u32,
+         address: u32,
+         flags: u32,
+         timeout: i64,
+         received: u32| {
+            let out = memory.out::<8>(received)?;
+            let from = match address {
+                0 => None,
+                address => Some(memory.out::<ADDR_MAX>(address)?),
+            };
+            let whole_length = flags & MSG_TRUNC != 0;
+            let flags = recv_flags(flags)?;
+            let iovecs = Iovecs::read(memory, iovecs, count, Excess::Stays)?;
+            let (bytes, told, name) = iovecs.with_buffers(memory, |buffers| {
+                let timeout = Timeout(timeout);
+                let (incoming, name) =
+                    sockets.recvmsg(handle, buffers, from.is_some(), flags, timeout)?;
+                let bytes = match whole_length {
+                    true => incoming.length,
+                    false => incoming.length.min(buffers.room()),
+                };
+                let mut told = 0;
+                if incoming.truncated {
+                    told |= MSG_TRUNC;
+                }
+                if incoming.out_of_band {
+                    told |= MSG_OOB;
+                }
+                Ok((bytes, told, name))
+            })?;
+            if let Some(from) = from {
+                memory.put(from, name.to_bytes())?;
+            }
+            let received = bytes as u64 | u64::from(told) << 32;
+            memory.put(out, received.to_le_bytes())
+        }
+    );
+    Ok(())
+}
+
+/// EINVAL for a flag that is not one of sending.
+fn send_flags(flags: u32) -> std::result::Result<SendFlags, Errno> {
+    let names = [(MSG_OOB, SendFlags::OOB), (MSG_MORE, SendFlags::MORE)];
+    let known = names.iter().fold(0, |known, (abi, _)| known | abi);
+    if flags & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let asked = names.into_iter().filter(|(abi, _)| flags & abi != 0);
+    Ok(asked.map(|(_, flag)| flag).collect())
+}
+
+/// EINVAL for a flag that is not one of receiving. MSG_TRUNC is about the answer alone.
+fn recv_flags(flags: u32) -> std::result::Result<RecvFlags, Errno> {
+    let names = [(MSG_OOB, RecvFlags::OOB), (MSG_PEEK, RecvFlags::PEEK)];
+    let known = names.iter().fold(MSG_TRUNC, |known, (abi, _)| known | abi);
+    if flags & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let asked = names.into_iter().filter(|(abi, _)| flags & abi != 0);
+    Ok(asked.map(|(_, flag)| flag).collect())
+}

@@ -1,0 +1,97 @@
+//! `wasisocket_v1`: read guest memory, call, write back.
+
+mod lookups;
+mod messages;
+mod sockets;
+mod waiting;
+
+use wasisocket_abi::v1::{ADDR_MAX, AF_UNIX, Interface, PollEntry, SocketAddr, UnixAddr};
+use wasisocket_abi::{Errno, v1};
+use wasmtime::{Linker, Result};
+
+use crate::SocketsCtx;
+use crate::ctx::Address;
+use crate::guest_memory::GuestMemory;
+
+/// Defines one import: its name, what it is called with, and what it does with the guest's memory and
+/// sockets.
+macro_rules! import {
+    ($linker:ident, $get:ident, $name:literal,
+     |$memory:ident, $sockets:ident, $($argument:ident: $type:ty),+| $body:expr) => {
+        $linker.func_wrap(
+            wasisocket_abi::v1::MODULE,
+            $name,
+            move |caller: wasmtime::Caller<'_, T>, $($argument: $type),+| {
+                crate::linker::call(caller, $get, |$memory, $sockets| $body)
+            },
+        )?;
+    };
+}
+use import;
+
+/// Defines all of it.
+pub(super) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    sockets::add_to_linker(linker, get)?;
+    messages::add_to_linker(linker, get)?;
+    waiting::add_to_linker(linker, get)?;
+    lookups::add_to_linker(linker, get)
+}
+
+impl GuestMemory<'_> {
+    /// The address at `pointer`, as long as its family says.
+    fn address(&self, pointer: u32) -> std::result::Result<Address, Errno> {
+        let family = u16::from_le_bytes(self.array(pointer)?);
+        Ok(match u32::from(family) {
+            0 => Address::Unspecified,
+            AF_UNIX => Address::Unix(UnixAddr::from_bytes(self.array::<ADDR_MAX>(pointer)?)),
+            _ => Address::Ip(self.ip_address(pointer)?),
+        })
+    }
+
+    /// The IP address at `pointer`. EAFNOSUPPORT for any other.
+    fn ip_address(&self, pointer: u32) -> std::result::Result<std::net::SocketAddr, Errno> {
+        SocketAddr::from_bytes(self.array(pointer)?).try_into()
+    }
+}
+
+/// Writes entries one after another; `room` is of whole entries.
+fn fill<const N: usize>(room: &mut [u8], entries: impl Iterator<Item = [u8; N]>) -> u32 {
+    let mut count = 0;
+    for (place, entry) in room.chunks_exact_mut(N).zip(entries) {
+        place.copy_from_slice(&entry);
+        count += 1;
+    }
+    count
+}
+
+fn poll_entry(bytes: &[u8]) -> PollEntry {
+    match *bytes {
+        [h0, h1, h2, h3, e0, e1, r0, r1] => PollEntry {
+            handle: u32::from_le_bytes([h0, h1, h2, h3]),
+            events: u16::from_le_bytes([e0, e1]),
+            revents: u16::from_le_bytes([r0, r1]),
+        },
+        _ => PollEntry::default(),
+    }
+}
+
+fn event_bytes(event: v1::Event) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let (data, rest) = bytes.split_at_mut(8);
+    data.copy_from_slice(&event.data.to_le_bytes());
+    rest.split_at_mut(4)
+        .0
+        .copy_from_slice(&event.events.to_le_bytes());
+    bytes
+}
+
+fn interface_bytes(interface: Interface) -> [u8; 20] {
+    let mut bytes = [0; 20];
+    let (index, name) = bytes.split_at_mut(4);
+    index.copy_from_slice(&interface.index.to_le_bytes());
+    name.copy_from_slice(&interface.name);
+    bytes
+}

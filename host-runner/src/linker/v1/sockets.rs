@@ -1,0 +1,139 @@
+//! Opening, connecting, listening; names and options.
+
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{ADDR_MAX, INTERFACES_MAX, Interface, SocketOption};
+use wasmtime::{Linker, Result};
+
+use super::{fill, import, interface_bytes};
+use crate::SocketsCtx;
+use crate::sockets::Timeout;
+
+pub(super) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    import!(
+        linker,
+        get,
+        "sock_pair",
+        |memory, sockets, kind: u32, pair: u32| {
+            let out = memory.out::<8>(pair)?;
+            let (one, other) = sockets.pair(kind)?;
+            let pair = u64::from(one) | u64::from(other) << 32;
+            memory.put(out, pair.to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_dup",
+        |memory, sockets, handle: u32, other: u32| {
+            let out = memory.out(other)?;
+            memory.put(out, sockets.duplicate(handle)?.to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_bind",
+        |memory, sockets, handle: u32, address: u32| {
+            sockets.bind(handle, memory.address(address)?)
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_listen",
+        |_memory, sockets, handle: u32, backlog: u32| { sockets.listen(handle, backlog) }
+    );
+    import!(
+        linker,
+        get,
+        "sock_accept",
+        |memory, sockets, handle: u32, timeout: i64, address: u32, accepted: u32| {
+            let address = memory.out::<ADDR_MAX>(address)?;
+            let out = memory.out(accepted)?;
+            let (accepted, peer) = sockets.accept(handle, Timeout(timeout))?;
+            memory.put(address, peer.to_bytes())?;
+            memory.put(out, accepted.to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_connect_to",
+        |memory, sockets, handle: u32, address: u32, timeout: i64| {
+            sockets.connect(handle, memory.address(address)?, Timeout(timeout))
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_shutdown",
+        |_memory, sockets, handle: u32, how: u32| { sockets.shutdown(handle, how) }
+    );
+    import!(
+        linker,
+        get,
+        "sock_getsockname",
+        |memory, sockets, handle: u32, address: u32| {
+            let out = memory.out(address)?;
+            memory.put(out, sockets.sockname(handle)?.to_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_getpeername",
+        |memory, sockets, handle: u32, address: u32| {
+            let out = memory.out(address)?;
+            memory.put(out, sockets.peername(handle)?.to_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_getsockopt",
+        |memory, sockets, handle: u32, option: u32, value: u32| {
+            let out = memory.out(value)?;
+            let value = sockets.option(handle, SocketOption(option))?;
+            memory.put(out, value.to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_setsockopt",
+        |_memory, sockets, handle: u32, option: u32, value: i64| {
+            sockets.set_option(handle, SocketOption(option), value)
+        }
+    );
+    import!(
+        linker,
+        get,
+        "sock_membership",
+        |memory, sockets, handle: u32, join: u32, group: u32, interface: u32| {
+            let join = match join {
+                0 => false,
+                1 => true,
+                _ => return Err(Errno::EINVAL),
+            };
+            let group = memory.ip_address(group)?;
+            sockets.membership(handle, join, group, memory.ip_address(interface)?)
+        }
+    );
+    import!(
+        linker,
+        get,
+        "net_interfaces",
+        |memory, sockets, entries: u32, max: u32, count: u32| {
+            let out = memory.out(count)?;
+            let room = max.min(INTERFACES_MAX as u32) * size_of::<Interface>() as u32;
+            memory.slice(entries, room)?;
+            let interfaces = sockets.interfaces()?.into_iter().map(interface_bytes);
+            let count = fill(memory.slice_mut(entries, room)?, interfaces);
+            memory.put(out, count.to_le_bytes())
+        }
+    );
+    Ok(())
+}

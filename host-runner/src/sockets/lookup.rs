@@ -1,0 +1,306 @@
+//! Look-ups that a guest starts and collects later, on a few threads of its own.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::io::{retry_on_intr, write};
+use wasisocket_abi::{Errno, RESOLVE_MAX};
+
+use super::resolver::{name_of, resolve_canonical};
+use super::socket::Family;
+use super::wait::{Timeout, attempt_until};
+use crate::errno::from_system;
+
+/// Most threads that one guest's look-ups run on at a time.
+const THREADS_MAX: usize = 4;
+
+/// What is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// The addresses of a name, of one family or both, and its canonical name.
+    Name {
+        name: String,
+        family: Option<Family>,
+    },
+    /// The name of an address.
+    Address(IpAddr),
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// At most [`RESOLVE_MAX`]; none for the name of an address.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// The canonical name, or that of the address.
+    pub(crate) host: String,
+}
+
+/// A look-up that was started. Its descriptor is readable once it is over. Dropping it ends it, unless
+/// a thread is at it: getaddrinfo(3) cannot be interrupted.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    job: Arc<Job>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Job {
+    question: Question,
+    answer: OnceLock<Result<Answer, Errno>>,
+    over: OwnedFd,
+}
+
+/// The look-ups of one guest that are not over. Dropping it forgets those that no thread is at.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups(Arc<Pool>);
+
+#[derive(Debug, Default)]
+struct Pool(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Not more than there are open look-ups: closing one takes it out.
+    waiting: VecDeque<Arc<Job>>,
+    threads: usize,
+}
+
+impl Lookups {
+    /// Starts a look-up.
+    ///
+    /// # Errors
+    /// EBUSY if no thread can be started; EMFILE or ENFILE for the descriptor.
+    pub(crate) fn start(&self, question: Question) -> Result<Lookup, Errno> {
+        self.start_with(question, ask)
+    }
+
+    fn start_with(&self, question: Question, ask: Ask) -> Result<Lookup, Errno> {
+        let job = Job::new(question, 0)?;
+        let mut queue = self.0.lock();
+        queue.waiting.push_back(Arc::clone(&job));
+        if queue.threads < THREADS_MAX {
+            let pool = Arc::clone(&self.0);
+            let started = thread::Builder::new()
+                .name("look-up".into())
+                .spawn(move || pool.work(ask));
+            match started {
+                Ok(_) => queue.threads += 1,
+                Err(_) if queue.threads == 0 => {
+                    queue.waiting.clear();
+                    return Err(Errno::EBUSY);
+                }
+                // Those that there are will come to it.
+                Err(_) => {}
+            }
+        }
+        drop(queue);
+        let pool = Arc::clone(&self.0);
+        Ok(Lookup { job, pool })
+    }
+
+    /// A look-up that is over at once.
+    pub(crate) fn known(
+        &self,
+        question: Question,
+        answer: Result<Answer, Errno>,
+    ) -> Result<Lookup, Errno> {
+        let job = Job::new(question, 1)?;
+        // It is new: nobody has answered.
+        let _ = job.answer.set(answer);
+        let pool = Arc::clone(&self.0);
+        Ok(Lookup { job, pool })
+    }
+}
+
+impl Drop for Lookups {
+    fn drop(&mut self) {
+        self.0.lock().waiting.clear();
+    }
+}
+
+/// How a question is answered: [`ask`], but for tests.
+type Ask = fn(&Question) -> Result<Answer, Errno>;
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, ask: Ask) {
+        loop {
+            let mut queue = self.lock();
+            let Some(job) = queue.waiting.pop_front() else {
+                queue.threads -= 1;
+                return;
+            };
+            drop(queue);
+            // dns-lookup panics at a canonical name that is not UTF-8, and whoever answers for a name
+            // chooses it.
+            let answer = catch_unwind(AssertUnwindSafe(|| ask(&job.question)));
+            let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
+            // It holds one number, and is written once.
+            let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
+        }
+    }
+}
+
+fn ask(question: &Question) -> Result<Answer, Errno> {
+    let answer = match question {
+        Question::Name { name, family } => {
+            resolve_canonical(name, *family).map(|(mut addresses, canonical)| {
+                addresses.truncate(RESOLVE_MAX);
+                Answer {
+                    addresses,
+                    host: canonical.unwrap_or_else(|| name.clone()),
+                }
+            })
+        }
+        Question::Address(address) => name_of(*address).map(|host| Answer {
+            addresses: Vec::new(),
+            host,
+        }),
+    };
+    // EAGAIN would say that the look-up is not over.
+    answer.map_err(|errno| match errno {
+        Errno::EAGAIN => Errno::EBUSY,
+        errno => errno,
+    })
+}
+
+impl Job {
+    fn new(question: Question, over: u32) -> Result<Arc<Self>, Errno> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Arc::new(Self {
+            question,
+            answer: OnceLock::new(),
+            over: eventfd(over, flags).map_err(from_system)?,
+        }))
+    }
+}
+
+impl Lookup {
+    pub(crate) fn question(&self) -> &Question {
+        &self.job.question
+    }
+
+    /// What was found; EAGAIN if it is not over in time. May be asked for more than once.
+    pub(crate) fn answer(&self, timeout: Timeout) -> Result<&Answer, Errno> {
+        let answer = attempt_until(self.as_fd(), PollFlags::IN, timeout, || {
+            self.job.answer.get().ok_or(Errno::EAGAIN)
+        })?;
+        answer.as_ref().map_err(|errno| *errno)
+    }
+}
+
+impl AsFd for Lookup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.job.over.as_fd()
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        let mut queue = self.pool.lock();
+        queue.waiting.retain(|job| !Arc::ptr_eq(job, &self.job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Errno, Lookups, Question, THREADS_MAX, Timeout};
+    use std::sync::{Condvar, Mutex, PoisonError};
+    use std::time::{Duration, Instant};
+
+    const SOON: Timeout = Timeout(10_000_000_000);
+
+    fn question(name: &str) -> Question {
+        Question::Name {
+            name: name.into(),
+            family: None,
+        }
+    }
+
+    fn threads(lookups: &Lookups) -> usize {
+        lookups.0.lock().threads
+    }
+
+    fn ends(lookups: &Lookups) -> bool {
+        let begun = Instant::now();
+        while threads(lookups) > 0 {
+            if begun.elapsed() > Duration::from_secs(10) {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    #[test]
+    fn answer_comes_and_can_be_had_again_and_threads_end() {
+        let lookups = Lookups::default();
+        let lookup = lookups
+            .start_with(question("a"), |_| {
+                Ok(Answer {
+                    addresses: vec![[127, 0, 0, 1].into()],
+                    host: "a".into(),
+                })
+            })
+            .unwrap();
+        for _ in 0..2 {
+            assert_eq!(lookup.answer(SOON).unwrap().host, "a");
+        }
+        assert_eq!(lookup.answer(Timeout::NONE).unwrap().addresses.len(), 1);
+        assert!(ends(&lookups));
+    }
+
+    #[test]
+    fn panic_of_a_resolver_is_an_input_output_error() {
+        let lookups = Lookups::default();
+        let lookup = lookups
+            .start_with(question("a"), |_| panic!("not UTF-8"))
+            .unwrap();
+        assert_eq!(lookup.answer(SOON), Err(Errno::EIO));
+        assert!(ends(&lookups));
+    }
+
+    #[test]
+    fn threads_are_few_and_closed_lookups_are_forgotten() {
+        static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+        let lookups = Lookups::default();
+        let open: Vec<_> = (0..THREADS_MAX + 3)
+            .map(|_| {
+                lookups
+                    .start_with(question("slow"), |_| {
+                        let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
+                        drop(OPEN.1.wait_while(open, |open| !*open));
+                        Ok(Answer::default())
+                    })
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(threads(&lookups), THREADS_MAX);
+        assert_eq!(open[0].answer(Timeout::NONE), Err(Errno::EAGAIN));
+        assert_eq!(open[0].answer(Timeout(1_000_000)), Err(Errno::EAGAIN));
+        let mut open = open;
+        let kept = open.split_off(open.len() - 1);
+        drop(open);
+        assert!(lookups.0.lock().waiting.len() <= THREADS_MAX + 1);
+        *OPEN.0.lock().unwrap() = true;
+        OPEN.1.notify_all();
+        assert_eq!(kept[0].answer(SOON), Ok(&Answer::default()));
+        assert!(ends(&lookups));
+        assert!(lookups.0.lock().waiting.is_empty());
+    }
+
+    #[test]
+    fn known_answer_is_there_at_once() {
+        let lookups = Lookups::default();
+        let lookup = lookups.known(question("x"), Err(Errno::ENOENT)).unwrap();
+        assert_eq!(lookup.answer(Timeout::NONE), Err(Errno::ENOENT));
+        assert_eq!(threads(&lookups), 0);
+    }
+}

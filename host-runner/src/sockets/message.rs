@@ -1,0 +1,254 @@
+//! Sending and receiving, straight from and to the memory that the caller has.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+
+use rustix::event::PollFlags;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    self, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags,
+    SocketAddrAny,
+};
+use wasisocket_abi::Errno;
+
+use super::socket::{Kind, Socket};
+use super::unix::UnixPlace;
+use super::wait::{Timeout, attempt_until};
+use crate::errno::from_system;
+
+/// Datagrams or connections of strangers that one attempt throws away before it answers EAGAIN: they
+/// must not hold a call that does not wait.
+pub(super) const STRANGERS_MAX: usize = 256;
+
+/// What to send. One piece takes no vector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Data<'a> {
+    One(&'a [u8]),
+    Many(&'a [IoSlice<'a>]),
+}
+
+/// Where to put what is received.
+#[derive(Debug)]
+pub(crate) enum Buffers<'v, 'm> {
+    One(&'m mut [u8]),
+    Many(&'v mut [IoSliceMut<'m>]),
+}
+
+/// Where to send it.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// To the peer.
+    Peer,
+    Ip(SocketAddr),
+    Unix(UnixPlace),
+}
+
+/// What was received.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// Bytes that came, a datagram's with those that found no room.
+    pub(crate) length: usize,
+    /// A datagram was longer than the room.
+    pub(crate) truncated: bool,
+    pub(crate) out_of_band: bool,
+    pub(crate) from: Option<SocketAddrAny>,
+}
+
+/// Whose datagrams or connections may come in: all, or those that this says yes to.
+pub(crate) type Admission<'a> = Option<&'a dyn Fn(SocketAddr) -> bool>;
+
+impl Socket {
+    /// sendmsg(2); how many bytes the kernel took.
+    pub(crate) fn send(
+        &self,
+        data: Data<'_>,
+        to: &Destination,
+        flags: SendFlags,
+        timeout: Timeout,
+    ) -> Result<usize, Errno> {
+        let flags = flags | SendFlags::NOSIGNAL;
+        attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
+            retry_on_intr(|| self.send_once(data, to, flags)).map_err(from_system)
+        })
+    }
+
+    /// Sends all of it, as a blocking send(2) does: less only if an error comes in between.
+    pub(crate) fn send_all(&self, data: &[u8]) -> Result<usize, Errno> {
+        let mut sent = 0;
+        loop {
+            let rest = Data::One(data.get(sent..).unwrap_or_default());
+            match self.send(
+                rest,
+                &Destination::Peer,
+                SendFlags::empty(),
+                Timeout::FOREVER,
+            ) {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(errno) => return Err(errno),
+            }
+            if sent >= data.len() {
+                return Ok(sent);
+            }
+        }
+    }
+
+    fn send_once(
+        &self,
+        data: Data<'_>,
+        to: &Destination,
+        flags: SendFlags,
+    ) -> rustix::io::Result<usize> {
+        let mut control = SendAncillaryBuffer::default();
+        match (data, to) {
+            (Data::One(data), Destination::Peer) => net::send(self, data, flags),
+            (Data::One(data), Destination::Ip(to)) => net::sendto(self, data, flags, to),
+            (Data::One(data), Destination::Unix(to)) => net::sendto(self, data, flags, &to.address),
+            (Data::Many(data), Destination::Peer) => net::sendmsg(self, data, &mut control, flags),
+            (Data::Many(data), Destination::Ip(to)) => {
+                net::sendmsg_addr(self, to, data, &mut control, flags)
+            }
+            (Data::Many(data), Destination::Unix(to)) => {
+                net::sendmsg_addr(self, &to.address, data, &mut control, flags)
+            }
+        }
+    }
+
+    /// recvmsg(2). The sender is asked for only where `from` says so or `admission` needs it.
+    pub(crate) fn recv(
+        &self,
+        buffers: &mut Buffers<'_, '_>,
+        flags: RecvFlags,
+        from: bool,
+        admission: Admission<'_>,
+        timeout: Timeout,
+    ) -> Result<Incoming, Errno> {
+        let events = match flags.contains(RecvFlags::OOB) {
+            true => PollFlags::PRI,
+            false => PollFlags::IN,
+        };
+        attempt_until(self.as_fd(), events, timeout, || {
+            self.try_recv(buffers, flags, from, admission)
+        })
+    }
+
+    fn try_recv(
+        &self,
+        buffers: &mut Buffers<'_, '_>,
+        flags: RecvFlags,
+        from: bool,
+        admission: Admission<'_>,
+    ) -> Result<Incoming, Errno> {
+        // A stream would take TRUNC for an order to throw the data away (tcp(7)).
+        let flags = match self.kind() {
+            Kind::Stream => flags - RecvFlags::TRUNC,
+            Kind::Datagram => flags | RecvFlags::TRUNC,
+        };
+        let from = from || admission.is_some();
+        for _ in 0..STRANGERS_MAX {
+            let incoming =
+                retry_on_intr(|| self.recv_once(buffers, flags, from)).map_err(from_system)?;
+            let Some(admits) = admission else {
+                return Ok(incoming);
+            };
+            if source(&incoming.from).is_some_and(admits) {
+                return Ok(incoming);
+            }
+            // It is in the guest's memory already: what the guest may not hear it must not find there.
+            buffers.wipe(incoming.length);
+            if flags.contains(RecvFlags::PEEK) {
+                self.discard()?;
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    fn recv_once(
+        &self,
+        buffers: &mut Buffers<'_, '_>,
+        flags: RecvFlags,
+        from: bool,
+    ) -> rustix::io::Result<Incoming> {
+        let room = buffers.room();
+        let datagram = self.kind() == Kind::Datagram;
+        let incoming = |length: usize, from| Incoming {
+            length,
+            truncated: datagram && length > room,
+            out_of_band: !datagram && length > 0 && flags.contains(RecvFlags::OOB),
+            from,
+        };
+        match buffers {
+            Buffers::One(buffer) if from => {
+                let (_, length, from) = net::recvfrom(self, &mut **buffer, flags)?;
+                Ok(incoming(length, from))
+            }
+            Buffers::One(buffer) => {
+                let (_, length) = net::recv(self, &mut **buffer, flags)?;
+                Ok(incoming(length, None))
+            }
+            Buffers::Many(buffers) => {
+                let mut control = RecvAncillaryBuffer::default();
+                let message = net::recvmsg(self, buffers, &mut control, flags)?;
+                Ok(Incoming {
+                    out_of_band: message.flags.contains(ReturnFlags::OOB),
+                    ..incoming(message.bytes, message.address)
+                })
+            }
+        }
+    }
+
+    /// Throws away the datagrams of strangers at the head of the queue, so that what is asked of the
+    /// queue next is about a datagram that the guest may have.
+    pub(crate) fn discard_strangers(&self, admits: &dyn Fn(SocketAddr) -> bool) {
+        for _ in 0..STRANGERS_MAX {
+            let flags = RecvFlags::PEEK;
+            let head = retry_on_intr(|| self.recv_once(&mut Buffers::One(&mut []), flags, true));
+            let Ok(head) = head else { return };
+            if source(&head.from).is_some_and(admits) || self.discard().is_err() {
+                return;
+            }
+        }
+    }
+
+    fn discard(&self) -> Result<(), Errno> {
+        let nothing = &mut Buffers::One(&mut []);
+        retry_on_intr(|| self.recv_once(nothing, RecvFlags::empty(), false))
+            .map(drop)
+            .map_err(from_system)
+    }
+}
+
+/// The IP address of a peer.
+pub(super) fn source(from: &Option<SocketAddrAny>) -> Option<SocketAddr> {
+    SocketAddr::try_from(from.clone()?).ok()
+}
+
+impl Buffers<'_, '_> {
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            Self::One(buffer) => buffer.len(),
+            Self::Many(buffers) => buffers.iter().map(|buffer| buffer.len()).sum(),
+        }
+    }
+
+    fn wipe(&mut self, length: usize) {
+        match self {
+            Self::One(buffer) => wipe(buffer, length),
+            Self::Many(buffers) => {
+                let mut left = length;
+                for buffer in buffers.iter_mut() {
+                    wipe(buffer, left);
+                    left = left.saturating_sub(buffer.len());
+                }
+            }
+        }
+    }
+}
+
+fn wipe(buffer: &mut [u8], length: usize) {
+    let end = length.min(buffer.len());
+    if let Some(written) = buffer.get_mut(..end) {
+        written.fill(0);
+    }
+}

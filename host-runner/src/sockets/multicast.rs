@@ -1,0 +1,60 @@
+//! Multicast groups, and the interfaces that they are joined on.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
+
+use nix::net::if_::if_nameindex;
+use rustix::net::sockopt;
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{INTERFACES_MAX, Interface};
+
+use super::socket::Socket;
+use crate::errno::from_system;
+
+impl Socket {
+    /// Joins or leaves a group: IP_ADD_MEMBERSHIP and its three siblings. An IPv4 interface is one of
+    /// its addresses, an IPv6 one is the scope, its index.
+    pub(crate) fn membership(
+        &self,
+        join: bool,
+        group: SocketAddr,
+        interface: SocketAddr,
+    ) -> Result<(), Errno> {
+        let fd = self.as_fd();
+        let done = match (group.ip(), interface) {
+            (IpAddr::V4(group), SocketAddr::V4(interface)) => match join {
+                true => sockopt::set_ip_add_membership(fd, &group, interface.ip()),
+                false => sockopt::set_ip_drop_membership(fd, &group, interface.ip()),
+            },
+            (IpAddr::V6(group), SocketAddr::V6(interface)) => match join {
+                true => sockopt::set_ipv6_add_membership(fd, &group, interface.scope_id()),
+                false => sockopt::set_ipv6_drop_membership(fd, &group, interface.scope_id()),
+            },
+            _ => return Err(Errno::EINVAL),
+        };
+        done.map_err(from_system)
+    }
+}
+
+/// The host's network interfaces, at most [`INTERFACES_MAX`]: if_nameindex(3), which asks the kernel.
+/// /sys need not be there, and lists only those of the mount's network namespace.
+pub(crate) fn interfaces() -> Result<Vec<Interface>, Errno> {
+    let interfaces = if_nameindex()
+        .map_err(|errno| from_system(rustix::io::Errno::from_raw_os_error(errno as i32)))?;
+    Ok(interfaces
+        .iter()
+        .take(INTERFACES_MAX)
+        .map(|interface| {
+            let mut name = [0; 16];
+            // IFNAMSIZ counts the final zero.
+            name.iter_mut()
+                .take(15)
+                .zip(interface.name().to_bytes())
+                .for_each(|(place, byte)| *place = *byte);
+            Interface {
+                index: interface.index(),
+                name,
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,281 @@
+//! The guest of these tests: it passes arguments on to the imports, whatever they are.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
+use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_host::{Policy, SocketsCtx, SocketsCtxBuilder, add_to_linker};
+use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
+
+pub(crate) const PAGE: u32 = 65536;
+
+/// Addresses that reach outside, at the edge, or wrap around.
+pub(crate) const OUTSIDE: [u32; 7] = [
+    PAGE,
+    PAGE - 1,
+    PAGE + 1,
+    u32::MAX,
+    u32::MAX - 3,
+    1 << 31,
+    PAGE * 2,
+];
+
+/// Places in the guest's memory, far enough from each other.
+pub(crate) const OUT: u32 = 8;
+pub(crate) const ADDRESS: u32 = 64;
+pub(crate) const PEER: u32 = 256;
+pub(crate) const IOVECS: u32 = 512;
+pub(crate) const DATA: u32 = 2048;
+
+/// Without end. As a `timeout`, a number is sign-extended.
+pub(crate) const FOREVER: u32 = u32::MAX;
+/// Long enough for loopback, and an end for a test that fails.
+pub(crate) const SOON: u32 = 2_000_000_000;
+
+pub(crate) struct Guest {
+    store: Store<SocketsCtx>,
+    instance: Instance,
+    memory: Memory,
+    denials: Arc<Mutex<Vec<String>>>,
+}
+
+pub(crate) fn allow_all() -> Policy {
+    Policy::new().allow("*").unwrap()
+}
+
+/// Everything on loopback.
+pub(crate) fn allow_loopback() -> Policy {
+    Policy::new()
+        .allow("localhost")
+        .unwrap()
+        .allow_listen("localhost")
+        .unwrap()
+}
+
+impl Guest {
+    /// With room for four handles.
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self::with(SocketsCtx::builder(policy).max_sockets(4))
+    }
+
+    pub(crate) fn with(sockets: SocketsCtxBuilder) -> Self {
+        let engine = Engine::default();
+        let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).unwrap();
+        let mut linker = Linker::new(&engine);
+        add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets).unwrap();
+        let denials: Arc<Mutex<Vec<String>>> = Arc::default();
+        let sink = Arc::clone(&denials);
+        let sockets = sockets
+            .on_denial(move |denial| sink.lock().unwrap().push(denial.to_string()))
+            .build();
+        let mut store = Store::new(&engine, sockets);
+        let instance = linker
+            .instantiate(&mut store, &Module::new(&engine, wasm).unwrap())
+            .unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        Self {
+            store,
+            instance,
+            memory,
+            denials,
+        }
+    }
+
+    pub(crate) fn call(&mut self, import: &str, arguments: &[u32]) -> Result<(), Errno> {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|number| i64::from(number.cast_signed()))
+            .collect();
+        self.call_wide(import, &arguments)
+    }
+
+    pub(crate) fn call_wide(&mut self, import: &str, arguments: &[i64]) -> Result<(), Errno> {
+        let function = self.instance.get_func(&mut self.store, import).unwrap();
+        let types = function.ty(&self.store);
+        let arguments: Vec<Val> = types
+            .params()
+            .zip(arguments)
+            .map(|(ty, number)| match ty {
+                ValType::I64 => Val::I64(*number),
+                _ => Val::I32(*number as i32),
+            })
+            .collect();
+        let mut result = [Val::I32(-1)];
+        function
+            .call(&mut self.store, &arguments, &mut result)
+            .expect("no trap");
+        match result[0].unwrap_i32().cast_unsigned() {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
+    }
+
+    /// Calls an import whose last argument is where it writes a number, and returns that.
+    pub(crate) fn get(&mut self, import: &str, arguments: &[u32]) -> Result<u32, Errno> {
+        self.call(import, &[arguments, &[OUT]].concat())?;
+        Ok(self.read_u32(OUT))
+    }
+
+    pub(crate) fn write(&mut self, at: u32, bytes: &[u8]) {
+        self.memory
+            .write(&mut self.store, at as usize, bytes)
+            .unwrap();
+    }
+
+    pub(crate) fn read(&self, at: u32, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.memory
+            .read(&self.store, at as usize, &mut bytes)
+            .unwrap();
+        bytes
+    }
+
+    pub(crate) fn read_u32(&self, at: u32) -> u32 {
+        let bytes = self.read(at, 4);
+        u32::from_le_bytes(bytes.try_into().unwrap())
+    }
+
+    pub(crate) fn read_i64(&self, at: u32) -> i64 {
+        let bytes = self.read(at, 8);
+        i64::from_le_bytes(bytes.try_into().unwrap())
+    }
+
+    /// The denials since the last call.
+    pub(crate) fn denials(&self) -> Vec<String> {
+        std::mem::take(&mut self.denials.lock().unwrap())
+    }
+
+    pub(crate) fn open(&mut self, kind: u32) -> u32 {
+        self.get("sock_open", &[AF_INET, kind]).unwrap()
+    }
+
+    pub(crate) fn open_v6(&mut self, kind: u32) -> u32 {
+        self.get("sock_open", &[AF_INET6, kind]).unwrap()
+    }
+
+    pub(crate) fn connected(&mut self, address: SocketAddr) -> u32 {
+        let handle = self.open(SOCK_STREAM);
+        self.write(64, &CoreSocketAddr::from(address).to_bytes());
+        self.call("sock_connect", &[handle, 64]).unwrap();
+        handle
+    }
+
+    pub(crate) fn write_address(&mut self, address: SocketAddr) {
+        self.write(ADDRESS, &v1::SocketAddr::from(address).to_bytes());
+    }
+
+    pub(crate) fn write_unix(&mut self, path: &str) {
+        let address = UnixAddr::new(path.as_bytes()).unwrap();
+        self.write(ADDRESS, &address.to_bytes());
+    }
+
+    pub(crate) fn bind(&mut self, handle: u32, address: SocketAddr) -> Result<(), Errno> {
+        self.write_address(address);
+        self.call("sock_bind", &[handle, ADDRESS])
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        handle: u32,
+        address: SocketAddr,
+        timeout: u32,
+    ) -> Result<(), Errno> {
+        self.write_address(address);
+        self.call("sock_connect_to", &[handle, ADDRESS, timeout])
+    }
+
+    /// A UDP socket bound to a port of the system's choice on loopback.
+    pub(crate) fn bound_datagram(&mut self) -> (u32, SocketAddr) {
+        let handle = self.open(SOCK_DGRAM);
+        self.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+        (handle, self.name(handle))
+    }
+
+    /// A TCP socket that listens at a port of the system's choice on loopback.
+    pub(crate) fn listener(&mut self) -> (u32, SocketAddr) {
+        let handle = self.open(SOCK_STREAM);
+        self.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+        self.call("sock_listen", &[handle, 16]).unwrap();
+        (handle, self.name(handle))
+    }
+
+    pub(crate) fn ip_at(&self, at: u32) -> SocketAddr {
+        let bytes = self.read(at, 28);
+        let address = v1::SocketAddr::from_bytes(bytes.try_into().unwrap());
+        address.try_into().unwrap()
+    }
+
+    /// The path at `at`: `None` if there is no address, empty for one without a name.
+    pub(crate) fn unix_at(&self, at: u32) -> Option<String> {
+        let bytes = self.read(at, ADDR_MAX);
+        let address = UnixAddr::from_bytes(bytes.try_into().unwrap());
+        (u32::from(address.family) == v1::AF_UNIX)
+            .then(|| String::from_utf8(address.path().unwrap().to_vec()).unwrap())
+    }
+
+    pub(crate) fn name(&mut self, handle: u32) -> SocketAddr {
+        self.call("sock_getsockname", &[handle, PEER]).unwrap();
+        self.ip_at(PEER)
+    }
+
+    pub(crate) fn write_iovecs(&mut self, iovecs: &[(u32, u32)]) {
+        let bytes: Vec<u8> = iovecs
+            .iter()
+            .map(|&(pointer, length)| Iovec { pointer, length })
+            .flat_map(|iovec| [iovec.pointer.to_le_bytes(), iovec.length.to_le_bytes()].concat())
+            .collect();
+        self.write(IOVECS, &bytes);
+    }
+
+    /// Sends to the peer, or to the address at `to` if that is not 0.
+    pub(crate) fn send(&mut self, handle: u32, data: &[u8], to: u32) -> Result<u32, Errno> {
+        self.write(DATA, data);
+        self.write_iovecs(&[(DATA, data.len() as u32)]);
+        self.get("sock_sendmsg", &[handle, IOVECS, 1, to, 0, SOON])
+    }
+
+    /// Receives up to 100 bytes, with the sender's address at [`PEER`].
+    pub(crate) fn recv(&mut self, handle: u32, flags: u32, timeout: u32) -> Result<Vec<u8>, Errno> {
+        self.write(DATA, &[0xaa; 100]);
+        self.write_iovecs(&[(DATA, 100)]);
+        let arguments = [handle, IOVECS, 1, PEER, flags, timeout, OUT];
+        self.call("sock_recvmsg", &arguments)?;
+        Ok(self.read(DATA, self.read_u32(OUT) as usize))
+    }
+
+    pub(crate) fn option(&mut self, handle: u32, option: v1::SocketOption) -> Result<i64, Errno> {
+        self.call("sock_getsockopt", &[handle, option.0, OUT])?;
+        Ok(self.read_i64(OUT))
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        entries: &[(u32, u32)],
+        timeout: u32,
+    ) -> Result<(u32, Vec<u32>), Errno> {
+        for (at, &(handle, events)) in (DATA..).step_by(8).zip(entries) {
+            let entry = PollEntry {
+                handle,
+                events: events as u16,
+                revents: 0xffff,
+            };
+            self.write(at, &entry.handle.to_le_bytes());
+            self.write(at + 4, &entry.events.to_le_bytes());
+            self.write(at + 6, &entry.revents.to_le_bytes());
+        }
+        let count = entries.len() as u32;
+        let ready = self.get("sock_poll", &[DATA, count, timeout])?;
+        let revents = (0..count).map(|at| self.read_u32(DATA + at * 8 + 4) >> 16);
+        Ok((ready, revents.collect()))
+    }
+
+    /// The data and events of an interest set.
+    pub(crate) fn wait(&mut self, set: u32, timeout: u32) -> Result<Vec<(i64, u32)>, Errno> {
+        let count = self.get("interest_wait", &[set, DATA, 16, timeout])?;
+        let events = (0..count).map(|at| DATA + at * 16);
+        Ok(events
+            .map(|at| (self.read_i64(at), self.read_u32(at + 8)))
+            .collect())
+    }
+}

@@ -1,0 +1,11 @@
+//! Every import with hostile arguments: an errno or a trap, never a panic, a hang, or a read or write
+//! outside the guest's memory; and what a guest can do with them under which grant.
+
+mod arguments;
+mod core_six;
+mod datagrams;
+mod guest;
+mod lookups;
+mod streams;
+mod unix;
+mod waiting;

@@ -1,0 +1,280 @@
+//! TCP: connecting, listening and accepting, under grants.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use wasisocket_abi::v1::{EVENT_OUT, SHUT_WRITE, SocketOption};
+use wasisocket_abi::{Errno, SOCK_STREAM};
+use wasisocket_host::{Policy, SocketsCtx};
+use wasisocket_tests::servers::{self, loopback};
+
+use crate::guest::{
+    ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all, allow_loopback,
+};
+
+fn set(guest: &mut Guest, handle: u32, option: SocketOption, value: u32) {
+    guest
+        .call("sock_setsockopt", &[handle, option.0, value])
+        .unwrap();
+}
+
+#[test]
+fn server_accepts_and_echoes() {
+    let mut guest = Guest::new(Policy::new().allow_listen("127.0.0.1:0").unwrap());
+    let (listener, address) = guest.listener();
+    assert_eq!(guest.option(listener, SocketOption::ACCEPTING), Ok(1));
+    assert_eq!(
+        guest.get("sock_accept", &[listener, 0, PEER]),
+        Err(Errno::EAGAIN)
+    );
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"hello").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut echoed = String::new();
+        stream.read_to_string(&mut echoed).unwrap();
+        (stream.local_addr().unwrap(), echoed)
+    });
+    let accepted = guest.get("sock_accept", &[listener, SOON, PEER]).unwrap();
+    let peer = guest.ip_at(PEER);
+    loop {
+        let data = guest.recv(accepted, 0, SOON).unwrap();
+        if data.is_empty() {
+            break;
+        }
+        guest.send(accepted, &data, 0).unwrap();
+    }
+    guest
+        .call("sock_shutdown", &[accepted, SHUT_WRITE])
+        .unwrap();
+    assert_eq!(guest.send(accepted, b"x", 0), Err(Errno::EPIPE));
+    let (client, echoed) = client.join().unwrap();
+    assert_eq!((peer, echoed.as_str()), (client, "hello"));
+    assert_eq!(guest.name(accepted), address);
+}
+
+#[test]
+fn connect_without_waiting_is_in_progress_and_then_done() {
+    let [v4, _] = loopback();
+    let mut guest = Guest::new(allow_loopback());
+    let handle = guest.open(SOCK_STREAM);
+    let server = servers::echo(v4);
+    assert_eq!(guest.connect(handle, server, 0), Err(Errno::EINPROGRESS));
+    let (ready, events) = guest.poll(&[(handle, EVENT_OUT)], SOON).unwrap();
+    assert_eq!((ready, events[0]), (1, EVENT_OUT));
+    assert_eq!(guest.option(handle, SocketOption::ERROR), Ok(0));
+    guest.call("sock_getpeername", &[handle, PEER]).unwrap();
+    assert_eq!(guest.ip_at(PEER), server);
+    // Linux says once that it is done.
+    assert_eq!(guest.connect(handle, server, 0), Ok(()));
+    assert_eq!(guest.connect(handle, server, 0), Err(Errno::EISCONN));
+    guest.send(handle, b"x", 0).unwrap();
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"x");
+}
+
+#[test]
+fn connect_that_waits_is_done_or_refused() {
+    let [v4, v6] = loopback();
+    let mut guest = Guest::new(allow_loopback());
+    let (v4_handle, v6_handle) = (guest.open(SOCK_STREAM), guest.open_v6(SOCK_STREAM));
+    for (handle, at) in [(v4_handle, v4), (v6_handle, v6)] {
+        let refused = guest.connect(handle, servers::closed(at), FOREVER);
+        assert_eq!(refused, Err(Errno::ECONNREFUSED));
+        // The same socket may try again.
+        assert_eq!(guest.connect(handle, servers::echo(at), FOREVER), Ok(()));
+    }
+}
+
+#[test]
+fn connect_to_a_full_backlog_ends_in_time() {
+    // A backlog of 0 takes one connection; the next ones get no answer.
+    let listener = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
+    rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address: SocketAddr = rustix::net::getsockname(&listener)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let _first = TcpStream::connect(address).unwrap();
+    let mut guest = Guest::new(allow_loopback());
+    let handle = guest.open(SOCK_STREAM);
+    let begun = Instant::now();
+    let in_time = guest.connect(handle, address, 50_000_000);
+    assert_eq!(in_time, Err(Errno::EINPROGRESS));
+    assert!(begun.elapsed() >= Duration::from_millis(50));
+    assert_eq!(guest.connect(handle, address, 0), Err(Errno::EALREADY));
+    let again = guest.connect(handle, address, 1_000_000);
+    assert_eq!(again, Err(Errno::EINPROGRESS));
+}
+
+#[test]
+fn pending_error_has_the_abis_number() {
+    let [v4, _] = loopback();
+    let mut guest = Guest::new(allow_loopback());
+    let handle = guest.open(SOCK_STREAM);
+    let closed = servers::closed(v4);
+    if guest.connect(handle, closed, 0) == Err(Errno::EINPROGRESS) {
+        guest.poll(&[(handle, EVENT_OUT)], SOON).unwrap();
+        let refused = i64::from(Errno::ECONNREFUSED.0);
+        assert_eq!(guest.option(handle, SocketOption::ERROR), Ok(refused));
+        assert_eq!(guest.option(handle, SocketOption::ERROR), Ok(0));
+    }
+}
+
+#[test]
+fn listening_unbound_needs_a_grant_for_the_wildcard() {
+    let mut guest = Guest::new(allow_loopback());
+    let (v4, v6) = (guest.open(SOCK_STREAM), guest.open_v6(SOCK_STREAM));
+    for (handle, address, missing) in [
+        (v4, "0.0.0.0:0", "0.0.0.0:0"),
+        (v6, "[::]:0", "[::]:0,0.0.0.0:0"),
+    ] {
+        let listening = guest.call("sock_listen", &[handle, 1]);
+        assert_eq!(listening, Err(Errno::EACCES));
+        assert_eq!(
+            guest.denials(),
+            [format!(
+                "bind to {address} denied: needs --allow-listen={missing}"
+            )]
+        );
+    }
+    let mut guest = Guest::new(Policy::new().allow_listen("0.0.0.0:0").unwrap());
+    let handle = guest.open(SOCK_STREAM);
+    assert_eq!(guest.call("sock_listen", &[handle, 1]), Ok(()));
+    assert_ne!(guest.name(handle).port(), 0);
+}
+
+#[test]
+fn peer_of_a_deny_rule_is_not_accepted() {
+    let policy = Policy::new()
+        .allow_listen("127.0.0.1:0")
+        .and_then(|policy| policy.deny("127.0.0.2"))
+        .unwrap();
+    let mut guest = Guest::new(policy);
+    let (listener, address) = guest.listener();
+    let from = |ip: [u8; 4]| {
+        let socket = rustix::net::socket(
+            rustix::net::AddressFamily::INET,
+            rustix::net::SocketType::STREAM,
+            None,
+        )
+        .unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from((ip, 0))).unwrap();
+        rustix::net::connect(&socket, &address).unwrap();
+        TcpStream::from(socket)
+    };
+    let mut denied = from([127, 0, 0, 2]);
+    let accept = [listener, 0, PEER];
+    assert_eq!(guest.get("sock_accept", &accept), Err(Errno::EAGAIN));
+    // Closed, not left to hang.
+    denied
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    assert_eq!(denied.read(&mut [0; 1]).unwrap(), 0);
+    let (_denied, other) = (from([127, 0, 0, 2]), from([127, 0, 0, 3]));
+    guest.get("sock_accept", &[listener, SOON, PEER]).unwrap();
+    assert_eq!(guest.ip_at(PEER), other.local_addr().unwrap());
+}
+
+#[test]
+fn duplicate_is_the_same_socket_until_both_are_closed() {
+    let [v4, _] = loopback();
+    let mut guest = Guest::new(allow_loopback());
+    let handle = guest.connected(servers::echo(v4));
+    let duplicate = guest.get("sock_dup", &[handle]).unwrap();
+    guest.send(handle, b"one", 0).unwrap();
+    guest.call("sock_close", &[handle]).unwrap();
+    assert_eq!(guest.send(handle, b"x", 0), Err(Errno::EBADF));
+    assert_eq!(guest.recv(duplicate, 0, SOON).unwrap(), b"one");
+    assert_eq!(guest.name(duplicate).ip(), v4.ip());
+}
+
+#[test]
+fn closing_never_waits_for_a_peer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut guest = Guest::new(allow_all());
+    let handle = guest.connected(listener.local_addr().unwrap());
+    let (_peer, _) = listener.accept().unwrap();
+    set(&mut guest, handle, SocketOption::LINGER, 60);
+    // More than the peer, which never reads, takes.
+    guest.write_iovecs(&[(0, 65536)]);
+    let fill = [handle, IOVECS, 1, 0, 0, 0, OUT];
+    while guest.call("sock_sendmsg", &fill).is_ok() {}
+    let begun = Instant::now();
+    guest.call("sock_close", &[handle]).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn core_send_is_whole_and_v1_send_is_what_fits() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut guest = Guest::new(allow_all());
+    let handle = guest.connected(listener.local_addr().unwrap());
+    let (mut peer, _) = listener.accept().unwrap();
+    set(&mut guest, handle, SocketOption::SEND_BUFFER, 4096);
+    let reader = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).unwrap();
+        all.len()
+    });
+    let mut sent = 0;
+    for _ in 0..64 {
+        guest.call("sock_send", &[handle, 0, 65536, OUT]).unwrap();
+        assert_eq!(guest.read_u32(OUT), 65536);
+        sent += 65536;
+    }
+    guest.write_iovecs(&[(0, 30000), (32768, 32768)]);
+    for _ in 0..8 {
+        let arguments = [handle, IOVECS, 2, 0, 0, SOON];
+        sent += guest.get("sock_sendmsg", &arguments).unwrap() as usize;
+    }
+    guest.call("sock_close", &[handle]).unwrap();
+    assert_eq!(reader.join().unwrap(), sent);
+}
+
+#[test]
+fn address_of_a_message_is_of_no_use_to_a_stream() {
+    // As on Linux, where tcp_sendmsg does not look at it.
+    let [v4, _] = loopback();
+    let mut guest = Guest::new(allow_loopback());
+    let handle = guest.connected(servers::echo(v4));
+    guest.write_address("192.0.2.1:9".parse().unwrap());
+    guest.send(handle, b"x", ADDRESS).unwrap();
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"x");
+    // And no sender is told.
+    assert_eq!(guest.read(PEER, 2), [0, 0]);
+    assert_eq!(guest.denials(), [""; 0]);
+}
+
+#[test]
+fn many_sockets_open_and_close() {
+    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(2000);
+    let mut guest = Guest::with(sockets);
+    let handles: Vec<_> = (0..500).map(|_| guest.open(SOCK_STREAM)).collect();
+    assert_eq!(handles.last(), Some(&1499));
+    for handle in [1400, 1003, 1200] {
+        guest.call("sock_close", &[handle]).unwrap();
+    }
+    for handle in [1003, 1200, 1400, 1500] {
+        assert_eq!(guest.open(SOCK_STREAM), handle);
+    }
+}
+
+#[test]
+fn interfaces_are_told_to_who_has_a_grant() {
+    let mut guest = Guest::new(allow_loopback());
+    let count = guest.get("net_interfaces", &[DATA, 16]).unwrap();
+    let names: Vec<_> = (0..count)
+        .map(|at| guest.read(DATA + at * 20, 20))
+        .collect();
+    let is_loopback = |entry: &Vec<u8>| entry[4..8] == *b"lo\0\0" && entry[0] != 0;
+    assert!(names.iter().any(is_loopback), "{names:?}");
+    assert_eq!(guest.get("net_interfaces", &[DATA, 0]), Ok(0));
+}
