@@ -10,12 +10,16 @@ there are none here. install() replaces four methods of BaseEventLoop:
   thread that cannot be started does.
 - shutdown_default_executor has nothing to wait for then.
 
+signal.valid_signals and signal.siginterrupt, which WASI lacks and loop.add_signal_handler needs, get
+stand-ins: a guest has the signals that it raises itself.
+
 An executor that a program sets itself stays its own. threading.Thread.start raises as ever.
 """
 
 import _socket
 import errno
 import os
+import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import _wasisocket
@@ -25,12 +29,6 @@ _EAI = {
     errno.ENOENT: (_socket.EAI_NONAME, "Name or service not known"),
     errno.EBUSY: (_socket.EAI_AGAIN, "Temporary failure in name resolution"),
     errno.EIO: (_socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
-}
-
-_FAMILIES = {
-    0: 0,
-    _socket.AF_INET: _wasisocket.AF_INET,
-    _socket.AF_INET6: _wasisocket.AF_INET6,
 }
 
 
@@ -80,7 +78,7 @@ def _is_localhost(host):
 
 async def _look_up(loop, host, family, flags):
     """The addresses of a host name as text, and its canonical name if flags ask for it."""
-    fd = _wasisocket.lookup_name(host, _FAMILIES[family])
+    fd = _wasisocket.lookup_name(host, family)
     try:
         await _readable(loop, fd)
         found = _wasisocket.lookup_addrs(fd)
@@ -99,12 +97,16 @@ async def _look_up(loop, host, family, flags):
 def install(base_events):
     """Replace the methods of base_events.BaseEventLoop that stock asyncio needs threads for."""
     loop_class = base_events.BaseEventLoop
-    # Looked up at each call: programs and tests replace functions of this module.
-    socket = base_events.socket
+    # Programs put functions of their own in the place of these, and mean asyncio to call them.
+    stock_getaddrinfo = base_events.socket.getaddrinfo
+    stock_getnameinfo = base_events.socket.getnameinfo
 
     async def getaddrinfo(self, host, port, *, family=0, type=0, proto=0, flags=0):
         def numeric(host, flags):
-            return socket.getaddrinfo(host, port, family, type, proto, flags)
+            return base_events.socket.getaddrinfo(host, port, family, type, proto, flags)
+
+        if base_events.socket.getaddrinfo is not stock_getaddrinfo:
+            return numeric(host, flags)
 
         if isinstance(host, (bytes, bytearray)):
             host = host.decode("ascii")
@@ -116,7 +118,7 @@ def install(base_events):
         except _socket.gaierror as exc:
             if exc.errno != _socket.EAI_NONAME:
                 raise
-        if flags & _socket.AI_V4MAPPED or family not in _FAMILIES:
+        if flags & _socket.AI_V4MAPPED or family not in (_socket.AF_UNSPEC, _socket.AF_INET, _socket.AF_INET6):
             return numeric(host, flags)
         try:
             texts, canonical = await _look_up(self, host, family, flags)
@@ -132,13 +134,14 @@ def install(base_events):
         return found
 
     async def getnameinfo(self, sockaddr, flags=0):
-        host, service = socket.getnameinfo(sockaddr, flags | _socket.NI_NUMERICHOST)
-        if flags & _socket.NI_NUMERICHOST:
-            return host, service
+        getnameinfo = base_events.socket.getnameinfo
+        if getnameinfo is not stock_getnameinfo or flags & _socket.NI_NUMERICHOST:
+            return getnameinfo(sockaddr, flags)
+        host, service = getnameinfo(sockaddr, flags | _socket.NI_NUMERICHOST)
         family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
         packed = _socket.inet_pton(family, host.partition("%")[0])
         if packed[0] == 127 and len(packed) == 4 or packed == bytes(15) + b"\1":
-            return socket.getnameinfo(sockaddr, flags)
+            return getnameinfo(sockaddr, flags)
         try:
             fd = _wasisocket.lookup_addr(packed)
             try:
@@ -148,7 +151,7 @@ def install(base_events):
                 os.close(fd)
         except OSError as exc:
             if exc.errno == errno.ENOTSUP:
-                return socket.getnameinfo(sockaddr, flags)
+                return getnameinfo(sockaddr, flags)
             if flags & _socket.NI_NAMEREQD:
                 raise _socket.gaierror(*_EAI[errno.ENOENT]) from None
             return host, service
@@ -168,6 +171,11 @@ def install(base_events):
             return await stock_shutdown(self, timeout)
         self._executor_shutdown_called = True
         self._default_executor.shutdown(wait=False)
+
+    if not hasattr(signal, "valid_signals"):
+        signal.valid_signals = lambda: set(signal.Signals)
+    if not hasattr(signal, "siginterrupt"):
+        signal.siginterrupt = lambda signalnum, flag: None
 
     for function, stock in [
         (getaddrinfo, loop_class.getaddrinfo),

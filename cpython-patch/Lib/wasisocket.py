@@ -10,8 +10,8 @@ The host decides what may be reached. What it does not grant raises PermissionEr
 which grant is missing. On a host that has the core six imports only, every call blocks: there a
 timeout, and whatever else such a host lacks, raises OSError ENOTSUP.
 
-Constants are the host's numbers, not those of the socket module: AF_INET6 is 10 here. The file
-descriptors are the same; the standard socket module has the rest.
+Constants are Linux's numbers, as those of the socket module. The file descriptors are the same; the
+standard socket module has the rest.
 """
 
 import errno
@@ -19,7 +19,10 @@ import os
 
 import _socket
 import _wasisocket
-from _socket import gaierror, getdefaulttimeout, herror, setdefaulttimeout
+from _socket import (
+    IPPROTO_TCP, SO_KEEPALIVE, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY, gaierror, getdefaulttimeout, herror,
+    setdefaulttimeout,
+)
 from _wasisocket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM
 
 __all__ = [
@@ -27,18 +30,6 @@ __all__ = [
     "SO_REUSEADDR", "Socket", "SocketError", "TCP_NODELAY", "create_connection", "error", "gaierror",
     "getaddrinfo", "getdefaulttimeout", "has_ipv6", "herror", "setdefaulttimeout", "socket", "timeout",
 ]
-
-_FAMILIES = {AF_INET: _socket.AF_INET, AF_INET6: _socket.AF_INET6}
-_TYPES = {SOCK_STREAM: _socket.SOCK_STREAM, SOCK_DGRAM: _socket.SOCK_DGRAM}
-_FAMILY_NUMBERS = {stock: number for number, stock in _FAMILIES.items()}
-_TYPE_NUMBERS = {stock: number for number, stock in _TYPES.items()}
-
-# Linux's numbers, as all of the host's.
-SOL_SOCKET = 1
-SO_REUSEADDR = 2
-SO_KEEPALIVE = 9
-IPPROTO_TCP = 6
-TCP_NODELAY = 1
 
 has_ipv6 = True
 
@@ -149,22 +140,7 @@ class Socket(_socket.socket):
     """
 
     def __init__(self, family=AF_INET, socktype=SOCK_STREAM, fileno=None):
-        try:
-            stock = _FAMILIES[family], _TYPES[socktype]
-        except KeyError as exc:
-            number = errno.EAFNOSUPPORT if exc.args[0] == family else errno.EINVAL
-            raise OSError(number, os.strerror(number)) from None
-        super().__init__(*stock, 0, fileno)
-
-    @property
-    def family(self):
-        """AF_INET or AF_INET6, as the constants of this module."""
-        return _FAMILY_NUMBERS[super().family]
-
-    @property
-    def type(self):
-        """SOCK_STREAM or SOCK_DGRAM, as the constants of this module."""
-        return _TYPE_NUMBERS[super().type]
+        super().__init__(family, socktype, 0, fileno)
 
     def connect(self, address):
         """Connect to (host, port). host is an address or a name; a name's addresses are tried in turn.
@@ -199,14 +175,6 @@ class Socket(_socket.socket):
             sock.setblocking(True)
         return sock, address
 
-    def setsockopt(self, level, option, *value):
-        """Set an option, as socket.socket.setsockopt; level may be this module's SOL_SOCKET."""
-        super().setsockopt(_level(level), option, *value)
-
-    def getsockopt(self, level, option, *size):
-        """Return an option's value, as socket.socket.getsockopt."""
-        return super().getsockopt(_level(level), option, *size)
-
     def __enter__(self):
         return self
 
@@ -221,10 +189,6 @@ class Socket(_socket.socket):
 
 # What says nothing about the address: the next one is not tried.
 _NOT_REFUSED = {errno.EBADF, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN}
-
-
-def _level(level):
-    return _socket.SOL_SOCKET if level == SOL_SOCKET else level
 
 
 socket = Socket

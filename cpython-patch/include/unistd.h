@@ -9,6 +9,11 @@ extern "C" {
 
 /* dup(2): of sockets. */
 int dup(int);
+int dup2(int, int);
+
+/* pipe(2): a pair of sockets, each for one direction. */
+int pipe(int[2]);
+int pipe2(int[2], int);
 
 /* gethostname(2) */
 int gethostname(char *, size_t);

@@ -21,7 +21,7 @@ use pyo3::pymodule;
 
 /// TCP and UDP over the host's sockets, one function a call, all of them blocking.
 ///
-/// Families, types and handles are the host's numbers, not those of the socket module.
+/// File descriptors, families and types are those of the socket module too.
 /// Errors are OSError, by errno: PermissionError where no grant of the host covers the call.
 #[pymodule]
 mod _wasisocket {

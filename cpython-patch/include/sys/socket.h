@@ -20,6 +20,34 @@
 extern "C" {
 #endif
 
+/* Linux's numbers in the place of wasi-libc's, which nothing in wasi-libc depends on but inet_pton() and
+ * inet_ntop(): the library has its own. Programs write shutdown(2), and test type & SOCK_STREAM. */
+#undef PF_UNSPEC
+#undef PF_INET
+#undef PF_INET6
+#undef AF_UNIX
+#undef SOCK_STREAM
+#undef SOCK_DGRAM
+#undef SHUT_RD
+#undef SHUT_WR
+#undef SHUT_RDWR
+#undef SOL_SOCKET
+#define PF_UNSPEC 0
+#define PF_INET 2
+#define PF_INET6 10
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SHUT_RD 0
+#define SHUT_WR 1
+#define SHUT_RDWR 2
+#define SOL_SOCKET 1
+
+/* socket(2): types that there are not. */
+#define SOCK_RAW 3
+#define SOCK_RDM 4
+#define SOCK_SEQPACKET 5
+
 /* socket(7): Linux's numbers, as wasi-libc's are. */
 #define SO_BROADCAST 6
 #define SO_OOBINLINE 10

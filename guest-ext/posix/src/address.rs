@@ -169,19 +169,19 @@ mod tests {
 
     #[test]
     fn unix_names_end_at_a_nul_and_are_never_abstract() {
-        let named = Address::from_sockaddr(b"\x03\0/a\0garbage").unwrap();
+        let named = Address::from_sockaddr(b"\x01\0/a\0garbage").unwrap();
         assert_eq!(named, Address::Unix(UnixAddr::new(b"/a").unwrap()));
         assert_eq!(
-            Address::from_sockaddr(b"\x03\0\0abstract"),
+            Address::from_sockaddr(b"\x01\0\0abstract"),
             Err(Errno(libc::EACCES))
         );
-        assert_eq!(Address::from_sockaddr(b"\x03\0"), Err(Errno(libc::EINVAL)));
+        assert_eq!(Address::from_sockaddr(b"\x01\0"), Err(Errno(libc::EINVAL)));
         assert_eq!(
             Address::from_sockaddr(&[3; 200]),
             Err(Errno(libc::EAFNOSUPPORT))
         );
         let mut long = [b'x'; 112];
-        long[..2].copy_from_slice(b"\x03\0");
+        long[..2].copy_from_slice(b"\x01\0");
         assert_eq!(
             Address::from_sockaddr(&long),
             Err(Errno(libc::ENAMETOOLONG))

@@ -21,6 +21,8 @@ const SELECTABLE: usize = 1024;
 /// The lowest number of a socket.
 const LOWEST: usize = 256;
 const LOW_COUNT: usize = SELECTABLE - LOWEST;
+/// dup2 may ask for any number: the table does not grow past this for it (Linux's default fs.nr_open).
+const PLACES_MAX: usize = 1 << 20;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub enum Type {
     Stream,
     /// SOCK_DGRAM.
     Datagram,
+    /// SOCK_DGRAM over UDP-Lite (RFC 3828): udplite(7).
+    DatagramLite,
 }
 
 impl Type {
@@ -78,7 +82,7 @@ impl Type {
     pub(crate) fn to_abi(self) -> u32 {
         match self {
             Self::Stream => wasisocket_abi::SOCK_STREAM,
-            Self::Datagram => wasisocket_abi::SOCK_DGRAM,
+            Self::Datagram | Self::DatagramLite => wasisocket_abi::SOCK_DGRAM,
         }
     }
 
@@ -87,7 +91,7 @@ impl Type {
     pub fn to_c(self) -> i32 {
         match self {
             Self::Stream => SOCK_STREAM,
-            Self::Datagram => SOCK_DGRAM,
+            Self::Datagram | Self::DatagramLite => SOCK_DGRAM,
         }
     }
 }
@@ -106,6 +110,10 @@ pub(crate) struct Description {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Socket(Family, Type),
+    /// One end of a pipe: it is read from, or written to.
+    Pipe {
+        readable: bool,
+    },
     InterestSet,
     Lookup,
 }
@@ -258,6 +266,34 @@ pub(crate) fn insert(handle: u32, description: Rc<Description>, cloexec: bool) -
             cloexec,
         });
         fd_of(index)
+    });
+    if inserted.is_err() {
+        // The first error is the one to tell.
+        let _ = host::close(handle);
+    }
+    inserted
+}
+
+/// Gives a handle this very descriptor, whose number is free; EBADF, and the handle is closed, if it is
+/// not one that a socket can have.
+pub(crate) fn insert_at(fd: RawFd, handle: u32, description: Rc<Description>) -> Result<RawFd> {
+    let inserted = with(|table| {
+        let index = index_of(fd).ok_or(Errno(libc::EBADF))?;
+        if index >= PLACES_MAX || is_file(fd) {
+            return Err(Errno(libc::EBADF));
+        }
+        while table.slots.len() <= index {
+            table.free.push(Reverse(table.slots.len()));
+            table.slots.push(None);
+        }
+        let slot = table.slots.get_mut(index).ok_or(Errno::EIO)?;
+        *slot = Some(Descriptor {
+            handle,
+            description,
+            cloexec: false,
+        });
+        table.free.retain(|Reverse(free)| *free != index);
+        Ok(fd)
     });
     if inserted.is_err() {
         // The first error is the one to tell.

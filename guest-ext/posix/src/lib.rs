@@ -32,6 +32,7 @@
 compile_error!("choose a host: feature host-wasisocket or host-core");
 
 mod address;
+mod ancillary;
 #[cfg(target_os = "wasi")]
 mod c_abi;
 mod descriptors;
@@ -51,11 +52,12 @@ pub use descriptors::{Family, RawFd, Type, is_cloexec, set_cloexec};
 pub use epoll::{epoll_create, epoll_ctl, epoll_wait};
 pub use errno::{Errno, Result};
 pub use message::{
-    Message, RecvFlags, SendFlags, is_nonblocking, recv, recvmsg, send, sendmsg, set_nonblocking,
+    Message, RecvFlags, SendFlags, Want, is_nonblocking, pipe_end, recv, recvmsg, send, sendmsg,
+    set_nonblocking,
 };
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{Sets, poll, select};
 pub use socket::{
-    Flags, Shutdown, accept, bind, close, connect, dup, getpeername, getsockname, listen, resolve,
-    shutdown, socket, socketpair,
+    Flags, Shutdown, accept, bind, close, connect, dup, dup2, getpeername, getsockname, listen,
+    pipe, resolve, shutdown, socket, socketpair,
 };

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use wasisocket_abi::v1;
+use wasisocket_abi::v1::{self, Ancillary};
 
 use crate::address::Address;
 use crate::descriptors::{self, Kind, RawFd, Type};
@@ -42,9 +42,20 @@ fn bits(pairs: [(bool, u32); 3]) -> u32 {
         .fold(0, |all, (set, bit)| if *set { all | bit } else { all })
 }
 
-fn is_socket(kind: Kind) -> Result<Type> {
+/// The direction of a call: a pipe has one only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Send,
+    Receive,
+}
+
+fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
     match kind {
         Kind::Socket(_, ty) => Ok(ty),
+        Kind::Pipe { readable } if readable == (direction == Direction::Receive) => {
+            Ok(Type::Stream)
+        }
+        Kind::Pipe { .. } => Err(Errno(libc::EBADF)),
         _ => Err(Errno(libc::ENOTSOCK)),
     }
 }
@@ -56,17 +67,23 @@ fn is_socket(kind: Kind) -> Result<Type> {
 /// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux; EAGAIN.
 #[inline]
 pub fn send(fd: RawFd, data: &[u8], flags: SendFlags) -> Result<usize> {
-    sendmsg(fd, &[data], None, flags)
+    sendmsg(fd, &[data], None, None, flags)
 }
 
 /// `ssize_t sendmsg(int fd, const struct msghdr *message, int flags)`: sendmsg(2); with one piece,
-/// sendto(2). There is no ancillary data.
+/// sendto(2). `ancillary` is for this datagram alone, over IPv6.
 ///
 /// # Errors
 /// As for [`send`]; EACCES without a grant for the address.
-pub fn sendmsg(fd: RawFd, data: &[&[u8]], to: Option<&Address>, flags: SendFlags) -> Result<usize> {
+pub fn sendmsg(
+    fd: RawFd,
+    data: &[&[u8]],
+    to: Option<&Address>,
+    ancillary: Option<&Ancillary>,
+    flags: SendFlags,
+) -> Result<usize> {
     let (handle, kind, timeout) = descriptors::to_send(fd)?;
-    is_socket(kind)?;
+    type_of(kind, Direction::Send)?;
     let bits = bits([
         (flags.out_of_band, v1::MSG_OOB),
         (flags.more, v1::MSG_MORE),
@@ -77,7 +94,7 @@ pub fn sendmsg(fd: RawFd, data: &[&[u8]], to: Option<&Address>, flags: SendFlags
         Some(address) => Some(crate::socket::destination(fd, address)?),
         None => None,
     };
-    let sent = host::send(handle, data, to.as_ref(), bits, timeout)?;
+    let sent = host::send(handle, data, to.as_ref(), ancillary, bits, timeout)?;
     let given = data
         .iter()
         .fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
@@ -96,7 +113,16 @@ pub fn sendmsg(fd: RawFd, data: &[&[u8]], to: Option<&Address>, flags: SendFlags
 /// ECONNRESET, ENOTCONN... as on Linux; EAGAIN.
 #[inline]
 pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> Result<usize> {
-    recvmsg(fd, &mut [buffer], false, flags).map(|message| message.bytes)
+    recvmsg(fd, &mut [buffer], Want::default(), flags).map(|message| message.bytes)
+}
+
+/// What `recvmsg` is asked for beside the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// The sender.
+    pub address: bool,
+    /// What IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS have switched on.
+    pub ancillary: bool,
 }
 
 /// What `recvmsg` returns beside the data.
@@ -106,6 +132,8 @@ pub struct Message {
     pub bytes: usize,
     /// The sender, if it was asked for and has an address.
     pub from: Address,
+    /// What came with the datagram, if it was asked for.
+    pub ancillary: Ancillary,
     /// MSG_TRUNC: the datagram was longer than the buffers.
     pub truncated: bool,
     /// MSG_OOB.
@@ -113,18 +141,18 @@ pub struct Message {
 }
 
 /// `ssize_t recvmsg(int fd, struct msghdr *message, int flags)`: recvmsg(2); with one buffer,
-/// recvfrom(2). There is no ancillary data.
+/// recvfrom(2).
 ///
 /// # Errors
 /// As for [`recv`].
 pub fn recvmsg(
     fd: RawFd,
     buffers: &mut [&mut [MaybeUninit<u8>]],
-    want_address: bool,
+    want: Want,
     flags: RecvFlags,
 ) -> Result<Message> {
     let (handle, kind, timeout) = descriptors::to_receive(fd)?;
-    let ty = is_socket(kind)?;
+    let ty = type_of(kind, Direction::Receive)?;
     let room = buffers
         .iter()
         .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
@@ -133,6 +161,7 @@ pub fn recvmsg(
         return Ok(Message {
             bytes: 0,
             from: Address::Unspecified,
+            ancillary: Ancillary::default(),
             truncated: false,
             out_of_band: false,
         });
@@ -141,18 +170,19 @@ pub fn recvmsg(
     let bits = bits([
         (flags.out_of_band, v1::MSG_OOB),
         (flags.peek, v1::MSG_PEEK),
-        (flags.whole_length && ty == Type::Datagram, v1::MSG_TRUNC),
+        (flags.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
     ]);
     if flags.wait_all && ty == Type::Stream && timeout != 0 && !flags.peek {
         return recv_all(handle, buffers, bits, timeout);
     }
-    let received = host::recv(handle, buffers, want_address, bits, timeout)?;
+    let received = host::recv(handle, buffers, want, bits, timeout)?;
     if received.bytes > room && !flags.whole_length {
         return Err(Errno::EIO);
     }
     Ok(Message {
         bytes: received.bytes,
         from: as_spelled(received.from),
+        ancillary: received.ancillary,
         truncated: received.flags & v1::MSG_TRUNC != 0,
         out_of_band: received.flags & v1::MSG_OOB != 0,
     })
@@ -169,12 +199,13 @@ fn recv_all(
     'buffers: for buffer in buffers {
         let mut rest: &mut [MaybeUninit<u8>] = buffer;
         while !rest.is_empty() {
-            let received = match host::recv(handle, &mut [&mut *rest], false, bits, timeout) {
-                Ok(received) => received,
-                // What has arrived is not lost; the error comes back with the next call.
-                Err(_) if total > 0 => break 'buffers,
-                Err(error) => return Err(error.into()),
-            };
+            let received =
+                match host::recv(handle, &mut [&mut *rest], Want::default(), bits, timeout) {
+                    Ok(received) => received,
+                    // What has arrived is not lost; the error comes back with the next call.
+                    Err(_) if total > 0 => break 'buffers,
+                    Err(error) => return Err(error.into()),
+                };
             if received.bytes == 0 {
                 break 'buffers;
             }
@@ -185,9 +216,21 @@ fn recv_all(
     Ok(Message {
         bytes: total,
         from: Address::Unspecified,
+        ancillary: Ancillary::default(),
         truncated: false,
         out_of_band: false,
     })
+}
+
+/// Is the descriptor a pipe's, and the end to read from? `None` if it is none.
+///
+/// # Errors
+/// EBADF.
+pub fn pipe_end(fd: RawFd) -> Result<Option<bool>> {
+    match descriptors::get(fd)?.description.kind {
+        Kind::Pipe { readable } => Ok(Some(readable)),
+        _ => Ok(None),
+    }
 }
 
 /// Sets O_NONBLOCK: fcntl(2), F_SETFL.

@@ -7,6 +7,7 @@ use wasisocket_abi::v1;
 
 use crate::address::Address;
 use crate::descriptors::{self, Description, Descriptor, Family, Kind, RawFd, Type};
+use crate::sys::IPPROTO_UDPLITE;
 use crate::unix::{absolute, as_spelled};
 use crate::{Errno, Result, host};
 
@@ -39,7 +40,12 @@ fn can_keep(flags: Flags) -> Result<()> {
 /// EAFNOSUPPORT; EMFILE past the host's limit of open sockets.
 pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
     can_keep(flags)?;
-    insert(host::open(family.to_abi(), ty.to_abi())?, family, ty, flags)
+    let protocol = match ty {
+        Type::DatagramLite => IPPROTO_UDPLITE as u32,
+        _ => 0,
+    };
+    let handle = host::open(family.to_abi(), ty.to_abi(), protocol)?;
+    insert(handle, family, ty, flags)
 }
 
 /// `int socketpair(int domain, int type, int protocol, int sv[2])`: socketpair(2). Needs no grant.
@@ -49,8 +55,33 @@ pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
 pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
     can_keep(flags)?;
     let [first, second] = host::pair(ty.to_abi())?;
-    let first = insert(first, Family::Unix, ty, flags);
-    let second = insert(second, Family::Unix, ty, flags);
+    both(
+        insert(first, Family::Unix, ty, flags),
+        insert(second, Family::Unix, ty, flags),
+    )
+}
+
+/// `int pipe2(int pipefd[2], int flags)`: pipe(2), the end to read from and the end to write to. They are
+/// two sockets, each of which has given up one direction.
+///
+/// # Errors
+/// EMFILE.
+pub fn pipe(flags: Flags) -> Result<[RawFd; 2]> {
+    can_keep(flags)?;
+    let [read, write] = host::pair(Type::Stream.to_abi())?;
+    let insert = |handle, readable| {
+        let description = Description::new(Kind::Pipe { readable });
+        description.nonblocking.set(flags.nonblocking);
+        descriptors::insert(handle, Rc::new(description), flags.cloexec)
+    };
+    let ends = both(insert(read, true), insert(write, false))?;
+    // The peer's other direction with it: what is written to the end for reading is refused.
+    host::shutdown(read, v1::SHUT_WRITE)?;
+    Ok(ends)
+}
+
+/// Two descriptors, or neither.
+fn both(first: Result<RawFd>, second: Result<RawFd>) -> Result<[RawFd; 2]> {
     match (first, second) {
         (Ok(first), Ok(second)) => Ok([first, second]),
         (Ok(fd), Err(error)) | (Err(error), Ok(fd)) => {
@@ -69,6 +100,22 @@ pub fn dup(fd: RawFd) -> Result<RawFd> {
     let descriptor = descriptors::get(fd)?;
     let handle = host::dup(descriptor.handle)?;
     descriptors::insert(handle, descriptor.description, false)
+}
+
+/// `int dup2(int fd, int target)`: dup2(2), of a socket, to a number that sockets have.
+///
+/// # Errors
+/// EMFILE; EBADF, also for a number that a file has, for preview1 cannot give it to a socket.
+pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
+    let descriptor = descriptors::get(fd)?;
+    if fd == target {
+        return Ok(fd);
+    }
+    let handle = host::dup(descriptor.handle)?;
+    if descriptors::is_ours(target) {
+        close(target)?;
+    }
+    descriptors::insert_at(target, handle, descriptor.description)
 }
 
 /// `int close(int fd)` of a socket: close(2).

@@ -1,7 +1,8 @@
 //! What C calls things: wasi-libc's constants and structs, and those of our headers beside them.
 //!
-//! Names are C's. `cpython-patch/include/` has the same numbers for C; a test compares the two. What
-//! wasi-libc has no number for has Linux's.
+//! Names are C's. `cpython-patch/include/` has the same numbers for C; a test compares the two. Families,
+//! types, levels and what wasi-libc has no number for are Linux's: programs write `shutdown(2)` and test
+//! `type & SOCK_STREAM`, which with wasi-libc's numbers is true of datagrams.
 
 #![allow(missing_docs, non_camel_case_types)]
 
@@ -11,16 +12,17 @@ pub type socklen_t = u32;
 
 // sys/socket.h
 pub const AF_UNSPEC: i32 = 0;
-pub const AF_INET: i32 = 1;
-pub const AF_INET6: i32 = 2;
-pub const AF_UNIX: i32 = 3;
-pub const SOCK_DGRAM: i32 = 5;
-pub const SOCK_STREAM: i32 = 6;
+pub const AF_UNIX: i32 = 1;
+pub const AF_INET: i32 = 2;
+pub const AF_INET6: i32 = 10;
+pub const SOCK_STREAM: i32 = 1;
+pub const SOCK_DGRAM: i32 = 2;
+pub const SOCK_RAW: i32 = 3;
 pub const SOCK_CLOEXEC: i32 = 0x2000;
 pub const SOCK_NONBLOCK: i32 = 0x4000;
-pub const SHUT_RD: i32 = 1;
-pub const SHUT_WR: i32 = 2;
-pub const SHUT_RDWR: i32 = 3;
+pub const SHUT_RD: i32 = 0;
+pub const SHUT_WR: i32 = 1;
+pub const SHUT_RDWR: i32 = 2;
 pub const MSG_OOB: i32 = 0x1;
 pub const MSG_PEEK: i32 = 0x2;
 pub const MSG_CTRUNC: i32 = 0x8;
@@ -29,7 +31,7 @@ pub const MSG_DONTWAIT: i32 = 0x40;
 pub const MSG_WAITALL: i32 = 0x100;
 pub const MSG_NOSIGNAL: i32 = 0x4000;
 pub const MSG_MORE: i32 = 0x8000;
-pub const SOL_SOCKET: i32 = 0x7fff_ffff;
+pub const SOL_SOCKET: i32 = 1;
 pub const SO_REUSEADDR: i32 = 2;
 pub const SO_TYPE: i32 = 3;
 pub const SO_ERROR: i32 = 4;
@@ -51,6 +53,7 @@ pub const IPPROTO_IP: i32 = 0;
 pub const IPPROTO_TCP: i32 = 6;
 pub const IPPROTO_UDP: i32 = 17;
 pub const IPPROTO_IPV6: i32 = 41;
+pub const IPPROTO_UDPLITE: i32 = 136;
 pub const IP_TOS: i32 = 1;
 pub const IP_TTL: i32 = 2;
 pub const IP_MULTICAST_IF: i32 = 32;
@@ -65,6 +68,9 @@ pub const IPV6_MULTICAST_LOOP: i32 = 19;
 pub const IPV6_JOIN_GROUP: i32 = 20;
 pub const IPV6_LEAVE_GROUP: i32 = 21;
 pub const IPV6_V6ONLY: i32 = 26;
+pub const IPV6_RECVHOPLIMIT: i32 = 51;
+pub const IPV6_HOPLIMIT: i32 = 52;
+pub const IPV6_RECVTCLASS: i32 = 66;
 pub const IPV6_TCLASS: i32 = 67;
 pub const TCP_NODELAY: i32 = 1;
 pub const TCP_CORK: i32 = 3;
@@ -86,6 +92,8 @@ pub const F_SETLK: i32 = 6;
 pub const F_SETLKW: i32 = 7;
 pub const FD_CLOEXEC: i32 = 1;
 pub const O_NONBLOCK: i32 = 4;
+pub const O_RDONLY: i32 = 0x0400_0000;
+pub const O_WRONLY: i32 = 0x1000_0000;
 pub const O_RDWR: i32 = 0x1400_0000;
 
 // poll.h, sys/select.h, sys/epoll.h
@@ -196,6 +204,15 @@ pub struct msghdr {
     pub msg_control: *mut c_void,
     pub msg_controllen: socklen_t,
     pub msg_flags: c_int,
+}
+
+/// sys/socket.h
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct cmsghdr {
+    pub cmsg_len: socklen_t,
+    pub cmsg_level: c_int,
+    pub cmsg_type: c_int,
 }
 
 /// poll.h

@@ -20,6 +20,7 @@
 //!
 //! | import | parameters | does |
 //! |---|---|---|
+//! | `sock_open_protocol` | `af, type, protocol, *fd: u32` | `socket(2)` with a protocol: 0, or IANA's number where it fits the type. The only way to UDP-Lite, 136 (RFC 3828), which needs the grants of UDP. |
 //! | `sock_pair` | `type, *pair: [u32; 2]` | `socketpair(2)`: two connected [`AF_UNIX`] sockets. Needs no grant. |
 //! | `sock_dup` | `fd, *fd: u32` | `dup(2)`: a second handle for the same socket. |
 //! | `sock_bind` | `fd, addr` | `bind(2)`. Needs a grant to listen there. |
@@ -29,8 +30,8 @@
 //! | `sock_shutdown` | `fd, how` | `shutdown(2)`: [`SHUT_READ`], [`SHUT_WRITE`] or both. |
 //! | `sock_getsockname` | `fd, *addr` | `getsockname(2)`. |
 //! | `sock_getpeername` | `fd, *addr` | `getpeername(2)`. |
-//! | `sock_sendmsg` | `fd, iovecs, count, addr, flags, timeout, *sent: u32` | `sendmsg(2)` of [`Iovec`]s. `addr` 0: to the peer; else needs a grant for the address. |
-//! | `sock_recvmsg` | `fd, iovecs, count, *addr, flags, timeout, *received: `[`Received`] | `recvmsg(2)` into [`Iovec`]s, which must not overlap. `addr` 0: the sender is not asked for. |
+//! | `sock_sendmsg` | `fd, iovecs, count, addr, ancillary, flags, timeout, *sent: u32` | `sendmsg(2)` of [`Iovec`]s. `addr` 0: to the peer; else needs a grant for the address. |
+//! | `sock_recvmsg` | `fd, iovecs, count, *addr, *ancillary, flags, timeout, *received: `[`Received`] | `recvmsg(2)` into [`Iovec`]s, which must not overlap. `addr` 0: the sender is not asked for. |
 //! | `sock_getsockopt` | `fd, option, *value: i64` | `getsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_setsockopt` | `fd, option, value: i64` | `setsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_membership` | `fd, join, group, interface` | Joins (1) or leaves (0) a multicast group. Both are addresses: for IPv4 `interface` is one of its addresses or 0.0.0.0, for IPv6 its scope is the interface's index or 0. Needs a grant to listen at the group's address. |
@@ -49,6 +50,11 @@
 //! An `addr` that is read is a [`SocketAddr`], 28 bytes, or a [`UnixAddr`], 112 bytes, as its family says.
 //! An `addr` that is written needs room for [`ADDR_MAX`] bytes; a family of 0 says that there is no
 //! address (an unnamed peer). A Unix socket's path is absolute, and a grant of a folder covers it.
+//!
+//! # Ancillary data
+//!
+//! `ancillary` is 0, or points to an [`Ancillary`]. Sent with a datagram over IPv6, it is for that datagram
+//! alone. Received, it has what [`SocketOption::IPV6_RECV_HOP_LIMIT`] and its like asked for.
 //!
 //! # Errors
 //!
@@ -147,6 +153,23 @@ pub struct Received {
     pub flags: u32,
 }
 
+/// In [`Ancillary::present`]: there is a hop limit.
+pub const ANCILLARY_HOP_LIMIT: u32 = 1;
+/// In [`Ancillary::present`]: there is a traffic class.
+pub const ANCILLARY_TRAFFIC_CLASS: u32 = 2;
+
+/// What goes with a datagram over IPv6 (RFC 3542): 12 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ancillary {
+    /// `ANCILLARY_` bits: which of the others say something.
+    pub present: u32,
+    /// Hop limit, 0 to 255; -1 sends the system's default.
+    pub hop_limit: i32,
+    /// Traffic class, 0 to 255; -1 sends the system's default.
+    pub traffic_class: i32,
+}
+
 /// One handle in `sock_poll`: `struct pollfd`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -184,6 +207,7 @@ pub struct Interface {
 const _: () = {
     assert!(size_of::<Iovec>() == 8);
     assert!(size_of::<Received>() == 8);
+    assert!(size_of::<Ancillary>() == 12);
     assert!(size_of::<PollEntry>() == 8);
     assert!(size_of::<Event>() == 16);
     assert!(size_of::<Interface>() == 20);

@@ -88,6 +88,10 @@ options! {
     IPV6_MULTICAST_IF = 100,
     /// int: IPV6_TCLASS.
     IPV6_TCLASS = 101,
+    /// bool: RFC 3542, 6.3, IPV6_RECVHOPLIMIT: datagrams come with their hop limit.
+    IPV6_RECV_HOP_LIMIT = 102,
+    /// bool: RFC 3542, 6.5, IPV6_RECVTCLASS: datagrams come with their traffic class.
+    IPV6_RECV_TRAFFIC_CLASS = 103,
 }
 
 #[cfg(test)]

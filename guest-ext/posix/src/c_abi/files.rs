@@ -12,17 +12,19 @@ use std::ffi::{c_char, c_int, c_void};
 use super::sockets::{iovecs, recv_iovecs, send_iovecs};
 use super::{bytes, c_length, c_number, c_unit};
 use crate::descriptors::{self, is_ours};
-use crate::message::{self, RecvFlags, SendFlags};
+use crate::message::{self, RecvFlags, SendFlags, Want};
 use crate::option;
 use crate::socket;
 use crate::sys::{
     F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, FD_CLOEXEC, FIONBIO, FIONREAD,
-    O_NONBLOCK, O_RDWR, iovec,
+    O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, iovec,
 };
 use crate::{Errno, Result};
 
 /// S_IFSOCK, and all permissions: what Linux says of a socket.
 const SOCKET_MODE: libc::mode_t = libc::S_IFSOCK | 0o777;
+/// And of a pipe.
+const PIPE_MODE: libc::mode_t = libc::S_IFIFO | 0o600;
 /// Page size of wasm's hosts; Linux says the same of a socket.
 const BLOCK_SIZE: libc::blksize_t = 4096;
 
@@ -37,6 +39,12 @@ unsafe extern "C" {
     fn __real_fstat(fd: c_int, stat: *mut libc::stat) -> c_int;
     fn __real_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int;
     fn __real_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int;
+    fn __real___wasilibc_nocwd_fstatat(
+        folder: c_int,
+        path: *const c_char,
+        stat: *mut libc::stat,
+        flags: c_int,
+    ) -> c_int;
     fn __real___wasi_path_open(
         folder: c_int,
         lookup: u32,
@@ -99,7 +107,7 @@ unsafe extern "C" fn __wrap_read(fd: c_int, buffer: *mut c_void, length: usize) 
         iov_len: length,
     };
     // SAFETY: passed on.
-    let message = unsafe { recv_iovecs(fd, &[iovec], false, RecvFlags::default()) };
+    let message = unsafe { recv_iovecs(fd, &[iovec], Want::default(), RecvFlags::default()) };
     c_length(message.map(|message| message.bytes).map_err(no_data))
 }
 
@@ -132,7 +140,7 @@ unsafe extern "C" fn __wrap_readv(fd: c_int, first: *const iovec, count: c_int) 
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
         // SAFETY: passed on.
-        let message = unsafe { recv_iovecs(fd, iovecs, false, RecvFlags::default()) };
+        let message = unsafe { recv_iovecs(fd, iovecs, Want::default(), RecvFlags::default()) };
         message.map(|message| message.bytes).map_err(no_data)
     }))
 }
@@ -150,7 +158,7 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
         // SAFETY: passed on.
-        unsafe { send_iovecs(fd, iovecs, None, SendFlags::default()) }.map_err(no_data)
+        unsafe { send_iovecs(fd, iovecs, None, None, SendFlags::default()) }.map_err(no_data)
     }))
 }
 
@@ -169,7 +177,10 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     }
     // SAFETY: all of a stat's fields are numbers, for which zeros are a value.
     let mut answer: libc::stat = unsafe { core::mem::zeroed() };
-    answer.st_mode = SOCKET_MODE;
+    answer.st_mode = match message::pipe_end(fd) {
+        Ok(Some(_)) => PIPE_MODE,
+        _ => SOCKET_MODE,
+    };
     answer.st_nlink = 1;
     answer.st_blksize = BLOCK_SIZE;
     // Of every open socket another: os.path.samestat compares it.
@@ -177,6 +188,43 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     // SAFETY: not null; the caller answers for the rest.
     unsafe { stat.write(answer) };
     0
+}
+
+/// wasi-libc's stat(2), lstat(2) and fstatat(2) end here. Of preview1's file types none is a socket's path:
+/// what the host has no name for is one. (Or a FIFO, which a guest can do as little with.)
+///
+/// # Safety
+/// As wasi-libc declares it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap___wasilibc_nocwd_fstatat(
+    folder: c_int,
+    path: *const c_char,
+    stat: *mut libc::stat,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: passed on.
+    let result = unsafe { __real___wasilibc_nocwd_fstatat(folder, path, stat, flags) };
+    if result == 0 {
+        // SAFETY: it was written to.
+        let stat = unsafe { &mut *stat };
+        if stat.st_mode & libc::S_IFMT == 0 {
+            stat.st_mode |= libc::S_IFSOCK;
+        }
+    }
+    result
+}
+
+/// What F_GETFL answers: open(2).
+fn status_flags(fd: c_int) -> Result<c_int> {
+    let mode = match message::pipe_end(fd)? {
+        None => O_RDWR,
+        Some(true) => O_RDONLY,
+        Some(false) => O_WRONLY,
+    };
+    Ok(match message::is_nonblocking(fd)? {
+        true => mode | O_NONBLOCK,
+        false => mode,
+    })
 }
 
 /// fcntl(2): F_GETFL, F_SETFL, F_GETFD and F_SETFD.
@@ -201,12 +249,7 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
         false => unsafe { arguments.read() },
     };
     match command {
-        F_GETFL => c_number(
-            message::is_nonblocking(fd).map(|nonblocking| match nonblocking {
-                true => O_RDWR | O_NONBLOCK,
-                false => O_RDWR,
-            }),
-        ),
+        F_GETFL => c_number(status_flags(fd)),
         F_SETFL => c_unit(message::set_nonblocking(fd, argument() & O_NONBLOCK != 0)),
         F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
             true => FD_CLOEXEC,
@@ -252,6 +295,50 @@ unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mu
         }),
         _ => Err(Errno(libc::ENOTTY)),
     })
+}
+
+/// Most bytes that one sendfile moves; it may always move fewer than it was asked for.
+const SENDFILE_MAX: usize = 256 << 10;
+
+/// sendfile(2), from a file to whatever can be written to.
+///
+/// # Safety
+/// `offset` is null or points to an offset.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendfile(
+    to: c_int,
+    from: c_int,
+    offset: *mut libc::off_t,
+    count: usize,
+) -> isize {
+    let mut buffer = vec![0_u8; count.min(SENDFILE_MAX)];
+    // SAFETY: null or an offset.
+    let place = unsafe { offset.as_mut() };
+    let read = match &place {
+        // SAFETY: the buffer's own start and length.
+        Some(place) => unsafe {
+            libc::pread(from, buffer.as_mut_ptr().cast(), buffer.len(), **place)
+        },
+        // SAFETY: as above.
+        None => unsafe { __real_read(from, buffer.as_mut_ptr().cast(), buffer.len()) },
+    };
+    let Ok(read) = usize::try_from(read) else {
+        return -1;
+    };
+    // SAFETY: so much of the buffer was read.
+    let written = unsafe { __wrap_write(to, buffer.as_ptr().cast(), read) };
+    let moved = written.max(0) as libc::off_t;
+    match place {
+        Some(place) => *place = place.saturating_add(moved),
+        // What was read and not written is there to be read again. This cannot fail where reading did not.
+        None => {
+            let back = moved.saturating_sub(read as libc::off_t);
+            if back < 0 {
+                __real_lseek(from, back, libc::SEEK_CUR);
+            }
+        }
+    }
+    written
 }
 
 /// wasi-libc's own call of preview1's path_open: a file must not get the number of a socket.

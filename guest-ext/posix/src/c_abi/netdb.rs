@@ -500,6 +500,69 @@ unsafe extern "C" fn if_indextoname(index: u32, room: *mut c_char) -> *mut c_cha
     }
 }
 
+/// inet_pton(3). wasi-libc's own has other numbers for the families.
+///
+/// # Safety
+/// `text` is NUL-terminated; `address` has room for an address of the family.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn inet_pton(family: c_int, text: *const c_char, address: *mut u8) -> c_int {
+    // SAFETY: passed on.
+    let text = unsafe { string(text) }.and_then(|text| core::str::from_utf8(text).ok());
+    let octets = match family {
+        AF_INET => text.and_then(|text| text.parse().ok()).map(IpAddr::V4),
+        AF_INET6 => text.and_then(|text| text.parse().ok()).map(IpAddr::V6),
+        _ => {
+            set_errno(Errno(libc::EAFNOSUPPORT));
+            return -1;
+        }
+    };
+    match octets {
+        Some(IpAddr::V4(ip)) => {
+            // SAFETY: the caller answers for the room.
+            unsafe { address.cast::<[u8; 4]>().write_unaligned(ip.octets()) };
+            1
+        }
+        Some(IpAddr::V6(ip)) => {
+            // SAFETY: as above.
+            unsafe { address.cast::<[u8; 16]>().write_unaligned(ip.octets()) };
+            1
+        }
+        None => 0,
+    }
+}
+
+/// inet_ntop(3).
+///
+/// # Safety
+/// `address` points to an address of the family; `room` has `length` writable bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn inet_ntop(
+    family: c_int,
+    address: *const u8,
+    room: *mut c_char,
+    length: socklen_t,
+) -> *const c_char {
+    let ip = match family {
+        // SAFETY: the caller answers for it.
+        AF_INET => IpAddr::from(unsafe { address.cast::<[u8; 4]>().read_unaligned() }),
+        // SAFETY: as above.
+        AF_INET6 => IpAddr::from(unsafe { address.cast::<[u8; 16]>().read_unaligned() }),
+        _ => {
+            set_errno(Errno(libc::EAFNOSUPPORT));
+            return ptr::null();
+        }
+    };
+    let text = ip.to_string();
+    // SAFETY: passed on.
+    match unsafe { put_text(text.as_bytes(), room, length as usize) } {
+        Ok(()) if length > 0 => room,
+        _ => {
+            set_errno(Errno(libc::ENOSPC));
+            ptr::null()
+        }
+    }
+}
+
 /// inet_ntoa(3).
 #[unsafe(no_mangle)]
 extern "C" fn inet_ntoa(address: u32) -> *mut c_char {

@@ -9,13 +9,16 @@ use core::{ptr, slice};
 use std::ffi::{c_int, c_void};
 
 use super::{LENGTH_MAX, bytes, c_length, c_number, c_unit};
-use crate::message::{self, RecvFlags, SendFlags};
+use wasisocket_abi::v1::Ancillary;
+
+use crate::ancillary;
+use crate::message::{self, RecvFlags, SendFlags, Want};
 use crate::option::{self, VALUE_MAX};
 use crate::socket::{self, Flags, Shutdown};
 use crate::sys::{
-    MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, iovec, msghdr,
-    socklen_t,
+    IPPROTO_UDPLITE, MSG_CTRUNC, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL, O_NONBLOCK, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_DGRAM,
+    SOCK_NONBLOCK, SOCK_RAW, SOCK_STREAM, iovec, msghdr, socklen_t,
 };
 use crate::{Address, Errno, Family, RawFd, Result, Type};
 
@@ -59,14 +62,17 @@ unsafe fn put_address(address: &Address, room: *mut u8, length: *mut socklen_t) 
 }
 
 /// The type without its flags, and the flags.
-fn type_of(ty: c_int) -> Result<(Type, Flags)> {
+fn type_of(ty: c_int, protocol: c_int) -> Result<(Type, Flags)> {
     let flags = Flags {
         nonblocking: ty & SOCK_NONBLOCK != 0,
         cloexec: ty & SOCK_CLOEXEC != 0,
     };
     match ty & !(SOCK_NONBLOCK | SOCK_CLOEXEC) {
         SOCK_STREAM => Ok((Type::Stream, flags)),
+        SOCK_DGRAM if protocol == IPPROTO_UDPLITE => Ok((Type::DatagramLite, flags)),
         SOCK_DGRAM => Ok((Type::Datagram, flags)),
+        // As to any program without privileges on Linux: raw(7).
+        SOCK_RAW => Err(Errno(libc::EPERM)),
         _ => Err(Errno(libc::EPROTONOSUPPORT)),
     }
 }
@@ -83,7 +89,7 @@ fn check_protocol(family: Family, ty: Type, protocol: c_int) -> Result<()> {
 #[unsafe(no_mangle)]
 extern "C" fn socket(domain: c_int, ty: c_int, protocol: c_int) -> c_int {
     c_number(Family::from_c(domain).and_then(|family| {
-        let (ty, flags) = type_of(ty)?;
+        let (ty, flags) = type_of(ty, protocol)?;
         check_protocol(family, ty, protocol)?;
         socket::socket(family, ty, flags)
     }))
@@ -104,7 +110,7 @@ unsafe extern "C" fn socketpair(
         if pair.is_null() {
             return Err(Errno(libc::EFAULT));
         }
-        let (ty, flags) = type_of(ty)?;
+        let (ty, flags) = type_of(ty, protocol)?;
         if family != Family::Unix {
             return Err(Errno(libc::EOPNOTSUPP));
         }
@@ -122,6 +128,47 @@ extern "C" fn dup(fd: c_int) -> c_int {
     c_number(socket::dup(fd).map_err(|error| match error {
         Errno(libc::ENOTSOCK) => Errno(libc::ENOTSUP),
         error => error,
+    }))
+}
+
+/// dup2(2), of a socket. Files cannot be duplicated: ENOTSUP.
+#[unsafe(no_mangle)]
+extern "C" fn dup2(fd: c_int, target: c_int) -> c_int {
+    c_number(socket::dup2(fd, target).map_err(|error| match error {
+        Errno(libc::ENOTSOCK) => Errno(libc::ENOTSUP),
+        error => error,
+    }))
+}
+
+/// pipe(2).
+///
+/// # Safety
+/// `ends` has room for two ints.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pipe(ends: *mut c_int) -> c_int {
+    // SAFETY: passed on.
+    unsafe { pipe2(ends, 0) }
+}
+
+/// pipe2(2). O_CLOEXEC is 0 in wasi-libc: close-on-exec is always on.
+///
+/// # Safety
+/// `ends` has room for two ints.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
+    if ends.is_null() {
+        return c_unit(Err(Errno(libc::EFAULT)));
+    }
+    if flags & !O_NONBLOCK != 0 {
+        return c_unit(Err(Errno(libc::EINVAL)));
+    }
+    let flags = Flags {
+        nonblocking: flags & O_NONBLOCK != 0,
+        cloexec: true,
+    };
+    c_unit(socket::pipe(flags).map(|fds| {
+        // SAFETY: not null; the caller answers for the room.
+        unsafe { ends.cast::<[c_int; 2]>().write_unaligned(fds) };
     }))
 }
 
@@ -290,7 +337,7 @@ unsafe extern "C" fn sendto(
             // SAFETY: passed on.
             false => Some(unsafe { address_at(to, to_length) }?),
         };
-        message::sendmsg(fd, &[data], to.as_ref(), flags)
+        message::sendmsg(fd, &[data], to.as_ref(), None, flags)
     }))
 }
 
@@ -335,7 +382,11 @@ unsafe extern "C" fn recvfrom(
     c_length(recv_flags(flags).and_then(|flags| {
         // SAFETY: passed on.
         let buffer = unsafe { room(buffer, length) }?;
-        let message = message::recvmsg(fd, &mut [buffer], !from.is_null(), flags)?;
+        let want = Want {
+            address: !from.is_null(),
+            ancillary: false,
+        };
+        let message = message::recvmsg(fd, &mut [buffer], want, flags)?;
         // SAFETY: passed on.
         unsafe { put_address(&message.from, from, from_length) }?;
         Ok(message.bytes)
@@ -365,15 +416,16 @@ pub(super) unsafe fn send_iovecs(
     fd: RawFd,
     iovecs: &[iovec],
     to: Option<&Address>,
+    ancillary: Option<&Ancillary>,
     flags: SendFlags,
 ) -> Result<usize> {
     // SAFETY: passed on.
     let piece = |iovec: &iovec| unsafe { bytes(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
-        [only] => message::sendmsg(fd, &[piece(only)?], to, flags),
+        [only] => message::sendmsg(fd, &[piece(only)?], to, ancillary, flags),
         many => {
             let pieces: Result<Vec<&[u8]>> = many.iter().map(piece).collect();
-            message::sendmsg(fd, &pieces?, to, flags)
+            message::sendmsg(fd, &pieces?, to, ancillary, flags)
         }
     }
 }
@@ -385,21 +437,21 @@ pub(super) unsafe fn send_iovecs(
 pub(super) unsafe fn recv_iovecs(
     fd: RawFd,
     iovecs: &[iovec],
-    want_address: bool,
+    want: Want,
     flags: RecvFlags,
 ) -> Result<message::Message> {
     // SAFETY: passed on.
     let piece = |iovec: &iovec| unsafe { room(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
-        [only] => message::recvmsg(fd, &mut [piece(only)?], want_address, flags),
+        [only] => message::recvmsg(fd, &mut [piece(only)?], want, flags),
         many => {
             let pieces: Result<Vec<_>> = many.iter().map(piece).collect();
-            message::recvmsg(fd, &mut pieces?, want_address, flags)
+            message::recvmsg(fd, &mut pieces?, want, flags)
         }
     }
 }
 
-/// sendmsg(2). Ancillary data cannot be sent: EOPNOTSUPP.
+/// sendmsg(2). Ancillary data is a hop limit or a traffic class; descriptors cannot be sent.
 ///
 /// # Safety
 /// `message` and all that it points to are readable.
@@ -410,9 +462,10 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
         return c_length(Err(Errno(libc::EFAULT)));
     };
     c_length(send_flags(flags).and_then(|flags| {
-        if message.msg_controllen > 0 {
-            return Err(Errno(libc::EOPNOTSUPP));
-        }
+        // SAFETY: passed on.
+        let control =
+            unsafe { bytes(message.msg_control.cast(), message.msg_controllen as usize) }?;
+        let ancillary = ancillary::read(control)?;
         let to = match message.msg_name.is_null() {
             true => None,
             // SAFETY: passed on.
@@ -421,11 +474,11 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
         // SAFETY: passed on.
         let iovecs = unsafe { iovecs(message.msg_iov, message.msg_iovlen) }?;
         // SAFETY: passed on.
-        unsafe { send_iovecs(fd, iovecs, to.as_ref(), flags) }
+        unsafe { send_iovecs(fd, iovecs, to.as_ref(), ancillary.as_ref(), flags) }
     }))
 }
 
-/// recvmsg(2). There is never ancillary data.
+/// recvmsg(2).
 ///
 /// # Safety
 /// `message` and all that it points to are writable.
@@ -438,22 +491,40 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
     c_length(recv_flags(flags).and_then(|flags| {
         // SAFETY: passed on.
         let iovecs = unsafe { iovecs(header.msg_iov, header.msg_iovlen) }?;
-        let wanted = !header.msg_name.is_null();
+        let want = Want {
+            address: !header.msg_name.is_null(),
+            ancillary: !header.msg_control.is_null() && header.msg_controllen > 0,
+        };
         // SAFETY: passed on.
-        let received = unsafe { recv_iovecs(fd, iovecs, wanted, flags) }?;
+        let received = unsafe { recv_iovecs(fd, iovecs, want, flags) }?;
         let mut length = header.msg_namelen;
         // SAFETY: passed on; the length is a local's.
         unsafe { put_address(&received.from, header.msg_name.cast(), &mut length) }?;
-        if wanted {
+        if want.address {
             header.msg_namelen = length;
         }
-        header.msg_controllen = 0;
-        header.msg_flags = match (received.truncated, received.out_of_band) {
-            (false, false) => 0,
-            (true, false) => MSG_TRUNC,
-            (false, true) => MSG_OOB,
-            (true, true) => MSG_TRUNC | MSG_OOB,
-        };
+        let room = header.msg_controllen as usize;
+        let (control, cut) = ancillary::write(&received.ancillary, room);
+        if want.ancillary {
+            // SAFETY: no more than the caller has room for.
+            unsafe {
+                ptr::copy_nonoverlapping(
+                    control.as_ptr(),
+                    header.msg_control.cast(),
+                    control.len(),
+                );
+            }
+        }
+        header.msg_controllen = control.len() as socklen_t;
+        let told = [
+            (received.truncated, MSG_TRUNC),
+            (received.out_of_band, MSG_OOB),
+            (cut, MSG_CTRUNC),
+        ];
+        header.msg_flags = told.iter().fold(
+            0,
+            |flags, (set, flag)| if *set { flags | flag } else { flags },
+        );
         Ok(received.bytes)
     }))
 }

@@ -11,11 +11,11 @@ use core::mem::MaybeUninit;
 
 use std::net::{IpAddr, SocketAddr};
 
-use wasisocket_abi::v1::{Event, Interface, PollEntry, SocketOption};
+use wasisocket_abi::v1::{Ancillary, Event, Interface, PollEntry, SocketOption};
 use wasisocket_abi::{CoreSocketAddr, Errno, RESOLVE_MAX};
 
 use super::Received;
-use crate::Address;
+use crate::{Address, Want};
 
 mod import {
     use super::{CoreSocketAddr, MaybeUninit};
@@ -67,7 +67,10 @@ fn blocks(timeout: i64) -> Result<(), Errno> {
     }
 }
 
-pub(crate) fn open(af: u32, ty: u32) -> Result<u32, Errno> {
+pub(crate) fn open(af: u32, ty: u32, protocol: u32) -> Result<u32, Errno> {
+    if protocol != 0 {
+        return Err(Errno::EPROTONOSUPPORT);
+    }
     let mut fd = 0;
     check(import::sock_open(af, ty, &mut fd)).map(|()| fd)
 }
@@ -111,12 +114,13 @@ pub(crate) fn send(
     handle: u32,
     data: &[&[u8]],
     to: Option<&Address>,
+    ancillary: Option<&Ancillary>,
     flags: u32,
     timeout: i64,
 ) -> Result<usize, Errno> {
     blocks(timeout)?;
     // More than one piece, an address or a flag: not with these calls.
-    let ([data], None, 0) = (data, to, flags) else {
+    let ([data], None, None, 0) = (data, to, ancillary, flags) else {
         return Err(UNSUPPORTED);
     };
     let mut sent = 0;
@@ -128,7 +132,7 @@ pub(crate) fn send(
 pub(crate) fn recv(
     handle: u32,
     buffers: &mut [&mut [MaybeUninit<u8>]],
-    _want_address: bool,
+    _want: Want,
     flags: u32,
     timeout: i64,
 ) -> Result<Received, Errno> {
@@ -145,6 +149,7 @@ pub(crate) fn recv(
         bytes: received as usize,
         flags: 0,
         from: Address::Unspecified,
+        ancillary: Ancillary::default(),
     })
 }
 

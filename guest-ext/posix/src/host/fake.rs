@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use wasisocket_abi::v1::{
-    EVENT_IN, EVENT_NVAL, EVENT_OUT, Event, Interface, PollEntry, SocketOption,
+    Ancillary, EVENT_IN, EVENT_NVAL, EVENT_OUT, Event, Interface, PollEntry, SocketOption,
 };
 use wasisocket_abi::{AF_INET, Errno, FIRST_HANDLE, SOCK_DGRAM};
 
 use super::Received;
-use crate::Address;
+use crate::{Address, Want};
 
 pub(crate) const CAN_WAIT: bool = true;
 
@@ -38,7 +38,7 @@ pub(crate) fn working_folder() -> Option<Vec<u8>> {
     Some(b"/folder".to_vec())
 }
 
-pub(crate) fn open(_af: u32, ty: u32) -> Result<u32, Errno> {
+pub(crate) fn open(_af: u32, ty: u32, _protocol: u32) -> Result<u32, Errno> {
     if ty > SOCK_DGRAM {
         return Err(Errno::EINVAL);
     }
@@ -56,7 +56,7 @@ pub(crate) fn close(handle: u32) -> Result<(), Errno> {
 }
 
 pub(crate) fn pair(ty: u32) -> Result<[u32; 2], Errno> {
-    Ok([open(AF_INET, ty)?, open(AF_INET, ty)?])
+    Ok([open(AF_INET, ty, 0)?, open(AF_INET, ty, 0)?])
 }
 
 pub(crate) fn connect(handle: u32, address: &Address, _timeout: i64) -> Result<(), Errno> {
@@ -74,6 +74,7 @@ pub(crate) fn send(
     handle: u32,
     data: &[&[u8]],
     _to: Option<&Address>,
+    _ancillary: Option<&Ancillary>,
     _flags: u32,
     _timeout: i64,
 ) -> Result<usize, Errno> {
@@ -88,7 +89,7 @@ pub(crate) fn send(
 pub(crate) fn recv(
     handle: u32,
     buffers: &mut [&mut [MaybeUninit<u8>]],
-    _want_address: bool,
+    _want: Want,
     _flags: u32,
     timeout: i64,
 ) -> Result<Received, Errno> {
@@ -109,6 +110,7 @@ pub(crate) fn recv(
             bytes,
             flags: 0,
             from: Address::Unspecified,
+            ancillary: Ancillary::default(),
         })
     })
 }

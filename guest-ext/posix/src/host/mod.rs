@@ -42,4 +42,6 @@ pub(crate) struct Received {
     pub(crate) flags: u32,
     /// The sender's address, if it was asked for.
     pub(crate) from: crate::Address,
+    /// What came with it, if it was asked for.
+    pub(crate) ancillary: wasisocket_abi::v1::Ancillary,
 }

@@ -11,15 +11,15 @@ use core::mem::MaybeUninit;
 use std::net::IpAddr;
 
 use wasisocket_abi::v1::{
-    ADDR_MAX, Event, Interface, Iovec, PollEntry, SocketAddr, SocketOption, UnixAddr,
+    ADDR_MAX, Ancillary, Event, Interface, Iovec, PollEntry, SocketAddr, SocketOption, UnixAddr,
 };
 use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
 use super::{FOREVER, Received};
-use crate::Address;
+use crate::{Address, Want};
 
 mod import {
-    use super::{Event, Interface, Iovec, PollEntry, SocketAddr, v1};
+    use super::{Ancillary, Event, Interface, Iovec, PollEntry, SocketAddr, v1};
 
     // The name of this module is `wasisocket_abi::CORE_MODULE`: the attribute takes a literal only.
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -31,6 +31,12 @@ mod import {
     // And of this one `wasisocket_abi::v1::MODULE`.
     #[link(wasm_import_module = "wasisocket_v1")]
     unsafe extern "C" {
+        pub(super) safe fn sock_open_protocol(
+            af: u32,
+            ty: u32,
+            protocol: u32,
+            handle: &mut u32,
+        ) -> u32;
         pub(super) safe fn sock_pair(ty: u32, pair: &mut [u32; 2]) -> u32;
         pub(super) safe fn sock_dup(handle: u32, dup: &mut u32) -> u32;
         pub(super) unsafe fn sock_bind(handle: u32, address: *const u8) -> u32;
@@ -50,6 +56,7 @@ mod import {
             iovecs: *const Iovec,
             count: usize,
             address: *const u8,
+            ancillary: Option<&Ancillary>,
             flags: u32,
             timeout: i64,
             sent: &mut u32,
@@ -59,6 +66,7 @@ mod import {
             iovecs: *const Iovec,
             count: usize,
             address: *mut u8,
+            ancillary: Option<&mut Ancillary>,
             flags: u32,
             timeout: i64,
             received: &mut v1::Received,
@@ -161,9 +169,13 @@ fn from_abi(bytes: [u8; ADDR_MAX]) -> Result<Address, Errno> {
     }
 }
 
-pub(crate) fn open(af: u32, ty: u32) -> Result<u32, Errno> {
+pub(crate) fn open(af: u32, ty: u32, protocol: u32) -> Result<u32, Errno> {
     let mut handle = 0;
-    check(import::sock_open(af, ty, &mut handle)).map(|()| handle)
+    let errno = match protocol {
+        0 => import::sock_open(af, ty, &mut handle),
+        protocol => import::sock_open_protocol(af, ty, protocol, &mut handle),
+    };
+    check(errno).map(|()| handle)
 }
 
 pub(crate) fn close(handle: u32) -> Result<(), Errno> {
@@ -241,6 +253,7 @@ pub(crate) fn send(
     handle: u32,
     data: &[&[u8]],
     to: Option<&Address>,
+    ancillary: Option<&Ancillary>,
     flags: u32,
     timeout: i64,
 ) -> Result<usize, Errno> {
@@ -255,6 +268,7 @@ pub(crate) fn send(
                 iovecs.as_ptr(),
                 iovecs.len(),
                 address,
+                ancillary,
                 flags,
                 timeout,
                 &mut sent,
@@ -274,15 +288,16 @@ pub(crate) fn send(
 pub(crate) fn recv(
     handle: u32,
     buffers: &mut [&mut [MaybeUninit<u8>]],
-    want_address: bool,
+    want: Want,
     flags: u32,
     timeout: i64,
 ) -> Result<Received, Errno> {
     let mut address = [0; ADDR_MAX];
-    let address_out = match want_address {
+    let address_out = match want.address {
         true => address.as_mut_ptr(),
         false => core::ptr::null_mut(),
     };
+    let mut ancillary = Ancillary::default();
     let mut received = v1::Received::default();
     let mut call = |iovecs: &[Iovec]| {
         // SAFETY: each iovec is a slice's own, and the host only writes to it; the address is null or
@@ -293,6 +308,7 @@ pub(crate) fn recv(
                 iovecs.as_ptr(),
                 iovecs.len(),
                 address_out,
+                want.ancillary.then_some(&mut ancillary),
                 flags,
                 timeout,
                 &mut received,
@@ -312,6 +328,7 @@ pub(crate) fn recv(
         bytes: received.bytes as usize,
         flags: received.flags,
         from: from_abi(address)?,
+        ancillary,
     })
 }
 

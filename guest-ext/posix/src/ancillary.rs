@@ -1,0 +1,135 @@
+//! Ancillary data as C has it: a row of `struct cmsghdr`, each with its data behind it (cmsg(3)).
+
+// On other targets only the tests use it: the C ABI is the target's.
+#![cfg_attr(not(target_os = "wasi"), allow(dead_code))]
+
+use wasisocket_abi::v1::{ANCILLARY_HOP_LIMIT, ANCILLARY_TRAFFIC_CLASS, Ancillary};
+
+use crate::sys::{IPPROTO_IPV6, IPV6_HOPLIMIT, IPV6_TCLASS, cmsghdr};
+use crate::{Errno, Result};
+
+const HEADER: usize = size_of::<cmsghdr>();
+/// Header and data are aligned like `size_t`, which has the size of an `int` here: a header with an int
+/// needs no padding.
+const WITH_INT: usize = HEADER + size_of::<i32>();
+const ALIGN: usize = 4;
+
+/// Reads what is to be sent. `None` if there is nothing.
+///
+/// # Errors
+/// EINVAL for a header that cannot be, and for anything but a hop limit or a traffic class.
+pub(crate) fn read(mut control: &[u8]) -> Result<Option<Ancillary>> {
+    let invalid = Errno(libc::EINVAL);
+    let mut ancillary = Ancillary::default();
+    while let Some((header, _)) = control.split_first_chunk::<HEADER>() {
+        let [l0, l1, l2, l3, v0, v1, v2, v3, t0, t1, t2, t3] = *header;
+        let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+        let level = i32::from_ne_bytes([v0, v1, v2, v3]);
+        let kind = i32::from_ne_bytes([t0, t1, t2, t3]);
+        let data = control.get(HEADER..length).ok_or(invalid)?;
+        let value = i32::from_ne_bytes(<[u8; 4]>::try_from(data).map_err(|_| invalid)?);
+        match (level, kind) {
+            (IPPROTO_IPV6, IPV6_HOPLIMIT) => {
+                ancillary.present |= ANCILLARY_HOP_LIMIT;
+                ancillary.hop_limit = value;
+            }
+            (IPPROTO_IPV6, IPV6_TCLASS) => {
+                ancillary.present |= ANCILLARY_TRAFFIC_CLASS;
+                ancillary.traffic_class = value;
+            }
+            _ => return Err(invalid),
+        }
+        control = control
+            .get(length.next_multiple_of(ALIGN)..)
+            .unwrap_or_default();
+    }
+    Ok((ancillary.present != 0).then_some(ancillary))
+}
+
+/// Writes what was received into `room` bytes; true if something found no room, or not all of it. As
+/// Linux cuts it (net/core/scm.c, put_cmsg).
+pub(crate) fn write(ancillary: &Ancillary, room: usize) -> (Vec<u8>, bool) {
+    let mut control = Vec::new();
+    let mut cut = false;
+    for (present, kind, value) in [
+        (ANCILLARY_HOP_LIMIT, IPV6_HOPLIMIT, ancillary.hop_limit),
+        (
+            ANCILLARY_TRAFFIC_CLASS,
+            IPV6_TCLASS,
+            ancillary.traffic_class,
+        ),
+    ] {
+        if ancillary.present & present == 0 {
+            continue;
+        }
+        let left = room.saturating_sub(control.len());
+        if left < HEADER {
+            cut = true;
+            continue;
+        }
+        let length = WITH_INT.min(left);
+        cut |= length < WITH_INT;
+        let mut message = [0; WITH_INT];
+        for (place, number) in
+            message
+                .chunks_exact_mut(4)
+                .zip([length as i32, IPPROTO_IPV6, kind, value])
+        {
+            place.copy_from_slice(&number.to_ne_bytes());
+        }
+        control.extend(message.iter().take(length));
+    }
+    (control, cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ancillary, read, write};
+    use crate::Errno;
+
+    const BOTH: Ancillary = Ancillary {
+        present: 3,
+        hop_limit: 7,
+        traffic_class: 32,
+    };
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let (control, cut) = write(&BOTH, 1000);
+        assert_eq!((control.len(), cut), (32, false));
+        assert_eq!(read(&control), Ok(Some(BOTH)));
+        assert_eq!(read(&[]), Ok(None));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_cut() {
+        for (room, length, cut) in [
+            (0, 0, true),
+            (11, 0, true),
+            (12, 12, true),
+            (15, 15, true),
+            (16, 16, true),
+            (27, 16, true),
+            (28, 28, true),
+            (32, 32, false),
+        ] {
+            let (control, was_cut) = write(&BOTH, room);
+            assert_eq!((control.len(), was_cut), (length, cut), "{room}");
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_are_refused() {
+        let (control, _) = write(&BOTH, 1000);
+        for byte in 0..12 {
+            let mut wrong = control.clone();
+            wrong[byte] ^= 0x55;
+            assert_eq!(read(&wrong), Err(Errno(libc::EINVAL)), "{byte}");
+        }
+        assert_eq!(read(&control[..31]), Err(Errno(libc::EINVAL)));
+        // Less than a header is padding.
+        let mut padded = control.clone();
+        padded.extend([0xff; 11]);
+        assert_eq!(read(&padded), Ok(Some(BOTH)));
+    }
+}
