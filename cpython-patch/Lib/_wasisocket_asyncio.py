@@ -6,7 +6,7 @@ there are none here. install() replaces four methods of BaseEventLoop:
 - getaddrinfo and getnameinfo start a look-up of the host and wait for its file descriptor, so that the
   loop goes on turning.
 - run_in_executor(None, ...), and with it asyncio.to_thread, runs the call at once, in line, while the
-  loop waits. With WASISOCKET_INLINE_EXECUTOR=0 in the environment it raises RuntimeError instead, as a
+  loop waits. With WASISOCKET_INLINE=0 in the environment it raises RuntimeError instead, as a
   thread that cannot be started does.
 - shutdown_default_executor has nothing to wait for then.
 
@@ -162,7 +162,7 @@ def install(base_events):
 
     def run_in_executor(self, executor, func, *args):
         if executor is None and self._default_executor is None:
-            if os.environ.get("WASISOCKET_INLINE_EXECUTOR") != "0":
+            if os.environ.get("WASISOCKET_INLINE") != "0":
                 self._default_executor = InlineExecutor(thread_name_prefix="asyncio")
         return stock_run_in_executor(self, executor, func, *args)
 

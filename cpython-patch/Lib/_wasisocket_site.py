@@ -1,34 +1,45 @@
-"""Has asyncio changed when it is imported, and costs nothing before. wasisocket.pth loads it at start."""
+"""Has two modules of the standard library changed when they are imported, and costs nothing before.
+
+wasisocket.pth loads it at start. Both modules want threads, which there are none of: see
+_wasisocket_asyncio and _wasisocket_socketserver.
+"""
 
 import sys
 
-_MODULE = "asyncio.base_events"
+_CHANGES = {
+    "asyncio.base_events": "_wasisocket_asyncio",
+    "socketserver": "_wasisocket_socketserver",
+}
 
 
 class _Finder:
-    """Finds asyncio.base_events where everybody does, and changes it once it is executed."""
+    """Finds these modules where everybody does, and has them changed once they are executed."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name != _MODULE:
+        if name not in _CHANGES:
             return None
-        sys.meta_path.remove(_Finder)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                break
-        else:
+        change = _CHANGES.pop(name)
+        spec = _find(name, path, target)
+        if spec is None:
             return None
         execute = spec.loader.exec_module
 
         def exec_module(module):
             execute(module)
-            import _wasisocket_asyncio
-            _wasisocket_asyncio.install(module)
+            __import__(change)
+            sys.modules[change].install(module)
 
         spec.loader.exec_module = exec_module
         return spec
 
 
-if _MODULE not in sys.modules:
-    sys.meta_path.insert(0, _Finder)
+def _find(name, path, target):
+    for finder in sys.meta_path:
+        if finder is not _Finder:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+
+
+sys.meta_path.insert(0, _Finder)

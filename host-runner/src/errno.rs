@@ -32,6 +32,14 @@ pub(crate) fn from_system(errno: SystemErrno) -> Errno {
         .map_or(Errno::EIO, |(_, abi)| *abi)
 }
 
+/// nix's number as rustix has it; EIO for one that nix has no name for, and so did not keep.
+pub(crate) fn from_nix(errno: nix::errno::Errno) -> SystemErrno {
+    match errno {
+        nix::errno::Errno::UnknownErrno => SystemErrno::IO,
+        errno => SystemErrno::from_raw_os_error(errno as i32),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Errno, SystemErrno, TABLE, from_system};

@@ -39,7 +39,10 @@
 //! - Connecting and sending: what [`Policy::allow`] covers. A UDP socket that the guest did not bind
 //!   receives from those only.
 //! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers. Whoever reaches such
-//!   a socket is heard, except those that [`Policy::deny`] keeps away.
+//!   a socket is heard and may be answered, except those that [`Policy::deny`] keeps away: over an
+//!   accepted connection, or with datagrams to the last 256 senders of each socket. As with a stateful
+//!   firewall, a sender is who its datagrams say it is.
+//! - UDP-Lite is under the rules of UDP.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
 //!

@@ -134,6 +134,11 @@ fn guest_that_waits_for_ever_is_ended_by_its_time_limit() {
 }
 
 #[test]
+fn standard_input_is_waited_for_beside_sockets() {
+    run().arg(program("stdin.py")).input(b"ab").succeeds();
+}
+
+#[test]
 fn every_program_is_run_by_one_test() {
     let tests = include_str!("guests.rs");
     for entry in std::fs::read_dir(program("")).expect("the folder is there") {

@@ -172,6 +172,7 @@ impl Reader {
             cpython.join("Lib/wasisocket.py"),
             cpython.join("Lib/_wasisocket_asyncio.py"),
             cpython.join("Lib/_wasisocket_site.py"),
+            cpython.join("Lib/_wasisocket_socketserver.py"),
             cpython.join("Lib/site-packages/wasisocket.pth"),
             build.join("Makefile"),
             build.join("Makefile.pre"),

@@ -11,6 +11,7 @@ mod guest;
 mod limits;
 mod python;
 mod run;
+mod stdin;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
 //! `wasisocket run`.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::denials::DenialLines;
 use crate::folders::Folder;
 use crate::guest::{self, Guest};
 use crate::python::{PYTHON_VARIABLE, Python};
+use crate::stdin::Stdin;
 use crate::{engine, limits};
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -100,12 +100,13 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
         .max_sockets(args.max_sockets)
         .on_denial(move |denial| denials.print(denial));
     limits::allow_sockets(args.max_sockets)?;
-    if let Ok(stdin) = std::io::stdin().as_fd().try_clone_to_owned() {
-        sockets = sockets.stdin(stdin);
-    }
-
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().allow_blocking_current_thread(true);
+    // It fails if there is none: then the guest has none either.
+    if let Ok((stdin, fd)) = Stdin::open() {
+        wasi.stdin(stdin);
+        sockets = sockets.stdin(fd);
+    }
     let root = args.dir.iter().find(|folder| folder.is_root());
     let (script_folder, arguments) = guest_arguments(&args, root)?;
     if let Some(folder) = script_folder.filter(|_| root.is_none()) {

@@ -93,6 +93,7 @@ mod tests {
     use crate::sockets::Data;
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
+    use wasisocket_abi::v1::Ancillary;
     use wasisocket_abi::{AF_INET, SOCK_DGRAM};
 
     /// A look-up of a name that is over, without asking anybody.
@@ -142,11 +143,12 @@ mod tests {
             .deny(&format!("evil.test:{}", address.port()))
             .unwrap();
         let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
-        let handle = sockets.open(AF_INET, SOCK_DGRAM).unwrap();
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
         let send = |sockets: &mut SocketsCtx| {
             let to = Some(Address::Ip(address));
             let flags = SendFlags::empty();
-            sockets.sendmsg(handle, Data::One(b"x"), to, flags, Timeout::NONE)
+            let nothing = Ancillary::default();
+            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Timeout::NONE)
         };
         assert_eq!(send(&mut sockets), Ok(1));
         assert_eq!(send(&mut sockets), Ok(1));

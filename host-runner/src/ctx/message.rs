@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
+use wasisocket_abi::v1::Ancillary;
 
 use super::{Address, Name, SocketsCtx};
 use crate::policy::destination;
 use crate::sockets::{
-    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Socket, Timeout,
+    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Receiving, Socket,
+    Timeout,
 };
 
 impl SocketsCtx {
@@ -29,10 +31,13 @@ impl SocketsCtx {
             return Err(Errno::ENOTCONN);
         }
         let mut buffers = Buffers::One(buffer);
-        let incoming = self.admitted(socket, |admission| {
-            let flags = RecvFlags::empty();
-            socket.recv(&mut buffers, flags, false, admission, Timeout::FOREVER)
-        })?;
+        let receiving = Receiving {
+            flags: RecvFlags::empty(),
+            from: false,
+            ancillary: false,
+            timeout: Timeout::FOREVER,
+        };
+        let incoming = self.receive(socket, &mut buffers, receiving)?;
         Ok(incoming.length.min(buffers.room()))
     }
 
@@ -46,10 +51,12 @@ impl SocketsCtx {
         handle: u32,
         data: Data<'_>,
         to: Option<Address>,
+        ancillary: &Ancillary,
         flags: SendFlags,
         timeout: Timeout,
     ) -> Result<usize, Errno> {
         let socket = self.handles.socket(handle)?;
+        socket.check_ancillary(ancillary)?;
         let to = match to {
             None => Destination::Peer,
             Some(to) => self.destination(socket, to)?,
@@ -61,7 +68,7 @@ impl SocketsCtx {
             }
             socket.state().inbound = Inbound::Reachable;
         }
-        socket.send(data, &to, flags, timeout)
+        socket.send(data, &to, ancillary, flags, timeout)
     }
 
     /// Where a message goes, if it may.
@@ -88,12 +95,23 @@ impl SocketsCtx {
 
     /// Asks the policy, unless it allowed this destination for this socket before. Policies never
     /// change, and what was looked up is counted: the verdict is the same as long as the count is.
+    ///
+    /// A socket that was bound under a grant may answer whom it heard from, as an accepted connection
+    /// may be answered, unless a deny rule is against it.
     fn may_send(&self, socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
         let known = Some((to, self.looked_up.changes()));
-        if socket.state().sent_to != known {
-            self.allowed(self.policy.check_send(to, &self.looked_up))?;
-            socket.state().sent_to = known;
+        let state = socket.state();
+        if state.sent_to == known {
+            return Ok(());
         }
+        let answers = state.heard.contains(to);
+        drop(state);
+        // Not written down as known: who was heard is forgotten again.
+        if answers && !self.policy.forbids_peer(to, &self.looked_up) {
+            return Ok(());
+        }
+        self.allowed(self.policy.check_send(to, &self.looked_up))?;
+        socket.state().sent_to = known;
         Ok(())
     }
 
@@ -101,21 +119,36 @@ impl SocketsCtx {
         &mut self,
         handle: u32,
         buffers: &mut Buffers<'_, '_>,
-        from: bool,
-        flags: RecvFlags,
-        timeout: Timeout,
+        mut receiving: Receiving,
     ) -> Result<(Incoming, Name), Errno> {
         let socket = self.handles.socket(handle)?;
         // Of a TCP stream the kernel tells no sender.
-        let from = from && (socket.kind() == Kind::Datagram || socket.family() == Family::Unix);
-        let mut incoming = self.admitted(socket, |admission| {
-            socket.recv(buffers, flags, from, admission, timeout)
-        })?;
+        receiving.from &= socket.kind() == Kind::Datagram || socket.family() == Family::Unix;
+        let from = receiving.from;
+        let mut incoming = self.receive(socket, buffers, receiving)?;
         let name = match incoming.from.take() {
             Some(name) if from => self.name_of(Some(name)),
             _ => Name::None,
         };
         Ok((incoming, name))
+    }
+
+    /// Receives what a socket may, and remembers the sender if it can be answered only for that.
+    fn receive(
+        &self,
+        socket: &Socket,
+        buffers: &mut Buffers<'_, '_>,
+        mut receiving: Receiving,
+    ) -> Result<Incoming, Errno> {
+        let remembers = socket.inbound() == Inbound::Anyone && !self.policy.allows_all();
+        receiving.from |= remembers;
+        let incoming = self.admitted(socket, |admission| {
+            socket.recv(buffers, receiving, admission)
+        })?;
+        if remembers && let Some(from) = incoming.source() {
+            socket.state().heard.record(from);
+        }
+        Ok(incoming)
     }
 
     /// Throws away what strangers sent, where it would be told of otherwise.

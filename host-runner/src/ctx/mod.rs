@@ -39,10 +39,10 @@ pub struct SocketsCtx {
 }
 
 impl SocketsCtx {
-    pub(crate) fn open(&mut self, family: u32, kind: u32) -> Result<u32, Errno> {
+    pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {
         self.handles.room_for(1)?;
-        self.handles
-            .insert(Open::Socket(Socket::open(family, kind)?))
+        let socket = Socket::open(family, kind, protocol)?;
+        self.handles.insert(Open::Socket(socket))
     }
 
     pub(crate) fn pair(&mut self, kind: u32) -> Result<(u32, u32), Errno> {

@@ -23,7 +23,7 @@ pub(super) fn add_to_linker<T: 'static>(
         move |caller: Caller<'_, T>, family: u32, kind: u32, handle_out: u32| {
             call(caller, get, |memory, sockets| {
                 let out = memory.out(handle_out)?;
-                memory.put(out, sockets.open(family, kind)?.to_le_bytes())
+                memory.put(out, sockets.open(family, kind, 0)?.to_le_bytes())
             })
         },
     )?;

@@ -15,6 +15,9 @@ impl Policy {
     /// for one of those does not cover them, only one that names them, a network that they are in, or
     /// `*`.
     ///
+    /// A UDP socket bound under it may also answer: send to the last 256 whose datagrams it received,
+    /// without an allow rule for them. A deny rule still forbids it.
+    ///
     /// # Errors
     /// The rule does not follow the grammar; the error names the place and the mend.
     pub fn allow_listen(mut self, rule: &str) -> Result<Self, RuleError> {

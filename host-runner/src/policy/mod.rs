@@ -151,6 +151,11 @@ impl Policy {
         !self.deny.is_empty()
     }
 
+    /// May it connect and send to every address, but for deny rules?
+    pub(crate) fn allows_all(&self) -> bool {
+        self.allow.iter().any(Rule::covers_all)
+    }
+
     /// Is there an allow rule at all, to connect or to listen?
     pub(crate) fn grants_any(&self) -> bool {
         !self.allow.is_empty() || !self.listen.is_empty()

@@ -88,6 +88,11 @@ impl Rule {
         self.port.is_none_or(|only| only == port)
     }
 
+    /// Is every address covered, with every port?
+    pub(super) fn covers_all(&self) -> bool {
+        self.target == Target::Any && self.port.is_none()
+    }
+
     /// Is the address itself covered, whatever name it was found under?
     pub(super) fn covers_ip(&self, ip: IpAddr) -> bool {
         match &self.target {

@@ -339,3 +339,19 @@ fn deny_rule_forbids_a_peer_whatever_is_allowed() {
     assert!(forbids("1.2.3.4:5"));
     assert!(!forbids("192.0.2.2:5"));
 }
+
+#[test]
+fn all_is_allowed_by_a_rule_for_every_address_and_port_only() {
+    for (rule, all) in [
+        ("*", true),
+        ("*:80", false),
+        ("0.0.0.0/0", false),
+        ("[::/0]", false),
+        ("*.example.com", false),
+        ("localhost", false),
+    ] {
+        assert_eq!(policy(&[rule], &[]).allows_all(), all, "{rule}");
+    }
+    assert!(!policy(&[], &[]).allows_all());
+    assert!(policy(&["127.0.0.1", "*"], &["10.0.0.0/8"]).allows_all());
+}

@@ -137,7 +137,7 @@ mod tests {
     use wasisocket_abi::{AF_INET, Errno, SOCK_STREAM};
 
     fn socket() -> Open {
-        Open::Socket(Socket::open(AF_INET, SOCK_STREAM).unwrap())
+        Open::Socket(Socket::open(AF_INET, SOCK_STREAM, 0).unwrap())
     }
 
     #[test]

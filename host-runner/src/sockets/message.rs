@@ -11,6 +11,7 @@ use rustix::net::{
     SocketAddrAny,
 };
 use wasisocket_abi::Errno;
+use wasisocket_abi::v1::Ancillary;
 
 use super::socket::{Kind, Socket};
 use super::unix::UnixPlace;
@@ -44,6 +45,17 @@ pub(crate) enum Destination {
     Unix(UnixPlace),
 }
 
+/// How to receive, and what to tell besides the data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiving {
+    pub(crate) flags: RecvFlags,
+    /// Tell the sender.
+    pub(crate) from: bool,
+    /// Tell the ancillary data, where the socket has any.
+    pub(crate) ancillary: bool,
+    pub(crate) timeout: Timeout,
+}
+
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -53,23 +65,29 @@ pub(crate) struct Incoming {
     pub(crate) truncated: bool,
     pub(crate) out_of_band: bool,
     pub(crate) from: Option<SocketAddrAny>,
+    pub(crate) ancillary: Ancillary,
 }
 
 /// Whose datagrams or connections may come in: all, or those that this says yes to.
 pub(crate) type Admission<'a> = Option<&'a dyn Fn(SocketAddr) -> bool>;
 
 impl Socket {
-    /// sendmsg(2); how many bytes the kernel took.
+    /// sendmsg(2); how many bytes the kernel took. `ancillary` is what this socket can send.
     pub(crate) fn send(
         &self,
         data: Data<'_>,
         to: &Destination,
+        ancillary: &Ancillary,
         flags: SendFlags,
         timeout: Timeout,
     ) -> Result<usize, Errno> {
         let flags = flags | SendFlags::NOSIGNAL;
         attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
-            retry_on_intr(|| self.send_once(data, to, flags)).map_err(from_system)
+            retry_on_intr(|| match ancillary.present {
+                0 => self.send_once(data, to, flags),
+                _ => self.send_with_ancillary(data, to, ancillary, flags),
+            })
+            .map_err(from_system)
         })
     }
 
@@ -81,6 +99,7 @@ impl Socket {
             match self.send(
                 rest,
                 &Destination::Peer,
+                &Ancillary::default(),
                 SendFlags::empty(),
                 Timeout::FOREVER,
             ) {
@@ -115,40 +134,42 @@ impl Socket {
         }
     }
 
-    /// recvmsg(2). The sender is asked for only where `from` says so or `admission` needs it.
+    /// recvmsg(2). The sender is asked for only where `receiving` says so or `admission` needs it.
     pub(crate) fn recv(
         &self,
         buffers: &mut Buffers<'_, '_>,
-        flags: RecvFlags,
-        from: bool,
+        receiving: Receiving,
         admission: Admission<'_>,
-        timeout: Timeout,
     ) -> Result<Incoming, Errno> {
-        let events = match flags.contains(RecvFlags::OOB) {
+        let events = match receiving.flags.contains(RecvFlags::OOB) {
             true => PollFlags::PRI,
             false => PollFlags::IN,
         };
-        attempt_until(self.as_fd(), events, timeout, || {
-            self.try_recv(buffers, flags, from, admission)
+        attempt_until(self.as_fd(), events, receiving.timeout, || {
+            self.try_recv(buffers, receiving, admission)
         })
     }
 
     fn try_recv(
         &self,
         buffers: &mut Buffers<'_, '_>,
-        flags: RecvFlags,
-        from: bool,
+        receiving: Receiving,
         admission: Admission<'_>,
     ) -> Result<Incoming, Errno> {
+        let flags = receiving.flags;
         // A stream would take TRUNC for an order to throw the data away (tcp(7)).
         let flags = match self.kind() {
             Kind::Stream => flags - RecvFlags::TRUNC,
             Kind::Datagram => flags | RecvFlags::TRUNC,
         };
-        let from = from || admission.is_some();
+        let from = receiving.from || admission.is_some();
+        let ancillary = receiving.ancillary && self.has_ancillary();
         for _ in 0..STRANGERS_MAX {
-            let incoming =
-                retry_on_intr(|| self.recv_once(buffers, flags, from)).map_err(from_system)?;
+            let incoming = retry_on_intr(|| match ancillary {
+                false => self.recv_once(buffers, flags, from),
+                true => self.recv_with_ancillary(buffers, flags),
+            })
+            .map_err(from_system)?;
             let Some(admits) = admission else {
                 return Ok(incoming);
             };
@@ -177,6 +198,7 @@ impl Socket {
             truncated: datagram && length > room,
             out_of_band: !datagram && length > 0 && flags.contains(RecvFlags::OOB),
             from,
+            ancillary: Ancillary::default(),
         };
         match buffers {
             Buffers::One(buffer) if from => {
@@ -216,6 +238,13 @@ impl Socket {
         retry_on_intr(|| self.recv_once(nothing, RecvFlags::empty(), false))
             .map(drop)
             .map_err(from_system)
+    }
+}
+
+impl Incoming {
+    /// The IP address of the sender, if that was asked for.
+    pub(crate) fn source(&self) -> Option<SocketAddr> {
+        source(&self.from)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Sockets, interest sets and name look-up of the system. No wasmtime in here, and no policy.
 
+mod ancillary;
 mod events;
 mod handles;
+mod heard;
 mod interest;
 mod lookup;
 mod message;
@@ -16,7 +18,7 @@ pub(crate) use events::{interest_to_abi, poll_from_abi, poll_to_abi};
 pub(crate) use handles::{Handles, Open};
 pub(crate) use interest::InterestSet;
 pub(crate) use lookup::{Answer, Lookup, Lookups, Question};
-pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming};
+pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiving};
 pub(crate) use multicast::interfaces;
 pub(crate) use resolver::resolve;
 pub(crate) use socket::{Family, Inbound, Kind, Socket};

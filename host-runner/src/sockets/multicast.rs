@@ -9,7 +9,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{INTERFACES_MAX, Interface};
 
 use super::socket::Socket;
-use crate::errno::from_system;
+use crate::errno::{from_nix, from_system};
 
 impl Socket {
     /// Joins or leaves a group: IP_ADD_MEMBERSHIP and its three siblings. An IPv4 interface is one of
@@ -39,8 +39,7 @@ impl Socket {
 /// The host's network interfaces, at most [`INTERFACES_MAX`]: if_nameindex(3), which asks the kernel.
 /// /sys need not be there, and lists only those of the mount's network namespace.
 pub(crate) fn interfaces() -> Result<Vec<Interface>, Errno> {
-    let interfaces = if_nameindex()
-        .map_err(|errno| from_system(rustix::io::Errno::from_raw_os_error(errno as i32)))?;
+    let interfaces = if_nameindex().map_err(|errno| from_system(from_nix(errno)))?;
     Ok(interfaces
         .iter()
         .take(INTERFACES_MAX)

@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt as nix_get, setsockopt as nix_set, sockopt as nix_option};
 use rustix::io::{Result, ioctl_fionread};
 use rustix::net::sockopt;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::SocketOption;
 
 use super::socket::Socket;
-use crate::errno::from_system;
+use crate::errno::{from_nix, from_system};
 
 /// Why an option was not set or told.
 enum Failure {
@@ -89,6 +90,12 @@ impl Socket {
             SocketOption::IPV6_MULTICAST_LOOP => bool(sockopt::ipv6_multicast_loop(fd))?,
             SocketOption::IPV6_MULTICAST_IF => int(sockopt::ipv6_multicast_if(fd))?,
             SocketOption::IPV6_TCLASS => int(sockopt::ipv6_tclass(fd))?,
+            SocketOption::IPV6_RECV_HOP_LIMIT => {
+                bool(nix_get(&fd, nix_option::Ipv6RecvHopLimit).map_err(from_nix))?
+            }
+            SocketOption::IPV6_RECV_TRAFFIC_CLASS => {
+                bool(nix_get(&fd, nix_option::Ipv6RecvTClass).map_err(from_nix))?
+            }
             _ => return Err(Failure::Abi(Errno::ENOPROTOOPT)),
         })
     }
@@ -154,6 +161,12 @@ impl Socket {
                 sockopt::set_ipv6_multicast_if(fd, non_negative_int(value)?)?;
             }
             SocketOption::IPV6_TCLASS => sockopt::set_ipv6_tclass(fd, non_negative_int(value)?)?,
+            SocketOption::IPV6_RECV_HOP_LIMIT => {
+                nix_set(&fd, nix_option::Ipv6RecvHopLimit, &on).map_err(from_nix)?;
+            }
+            SocketOption::IPV6_RECV_TRAFFIC_CLASS => {
+                nix_set(&fd, nix_option::Ipv6RecvTClass, &on).map_err(from_nix)?;
+            }
             _ => return Err(Failure::Abi(Errno::ENOPROTOOPT)),
         }
         Ok(())
@@ -198,9 +211,10 @@ mod tests {
 
     #[test]
     fn options_are_told_as_they_were_set() {
-        let stream = Socket::open(AF_INET, SOCK_STREAM).unwrap();
-        let stream6 = Socket::open(AF_INET6, SOCK_STREAM).unwrap();
-        let datagrams = Socket::open(AF_INET, SOCK_DGRAM).unwrap();
+        let stream = Socket::open(AF_INET, SOCK_STREAM, 0).unwrap();
+        let stream6 = Socket::open(AF_INET6, SOCK_STREAM, 0).unwrap();
+        let datagrams = Socket::open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        let datagrams6 = Socket::open(AF_INET6, SOCK_DGRAM, 0).unwrap();
         for (socket, option, set, told) in [
             (&stream, SocketOption::REUSE_ADDR, 7, 1),
             (&stream, SocketOption::REUSE_PORT, 1, 1),
@@ -229,6 +243,9 @@ mod tests {
             (&stream6, SocketOption::IPV6_V6ONLY, 1, 1),
             (&stream6, SocketOption::IPV6_UNICAST_HOPS, 3, 3),
             (&stream6, SocketOption::IPV6_TCLASS, 4, 4),
+            (&datagrams6, SocketOption::IPV6_RECV_HOP_LIMIT, 7, 1),
+            (&datagrams6, SocketOption::IPV6_RECV_HOP_LIMIT, 0, 0),
+            (&datagrams6, SocketOption::IPV6_RECV_TRAFFIC_CLASS, 1, 1),
         ] {
             socket.set_option(option, set).unwrap();
             assert_eq!(socket.option(option), Ok(told), "{option:?} {set}");
@@ -239,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_invalid_and_what_is_not_there_has_no_option() {
-        let stream = Socket::open(AF_INET, SOCK_STREAM).unwrap();
+        let stream = Socket::open(AF_INET, SOCK_STREAM, 0).unwrap();
         for option in [
             SocketOption::LINGER,
             SocketOption::RECV_BUFFER,
@@ -258,13 +275,15 @@ mod tests {
                 );
             }
         }
-        let datagrams = Socket::open(AF_INET, SOCK_DGRAM).unwrap();
-        let local = Socket::open(AF_UNIX, SOCK_STREAM).unwrap();
+        let datagrams = Socket::open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        let local = Socket::open(AF_UNIX, SOCK_STREAM, 0).unwrap();
         for (socket, option) in [
             (&stream, SocketOption(0)),
             (&stream, SocketOption(u32::MAX)),
             (&stream, SocketOption::IPV6_V6ONLY),
             (&datagrams, SocketOption::TCP_NODELAY),
+            (&datagrams, SocketOption::IPV6_RECV_HOP_LIMIT),
+            (&local, SocketOption::IPV6_RECV_TRAFFIC_CLASS),
             (&local, SocketOption::TCP_NODELAY),
             (&local, SocketOption::IP_TTL),
         ] {
@@ -288,7 +307,7 @@ mod tests {
             (AF_INET, SOCK_DGRAM),
             (AF_INET6, SOCK_DGRAM),
         ]
-        .map(|(family, kind)| Socket::open(family, kind).unwrap());
+        .map(|(family, kind)| Socket::open(family, kind, 0).unwrap());
         for (option, name) in SocketOption::NAMED {
             assert!(
                 sockets.iter().any(|socket| {

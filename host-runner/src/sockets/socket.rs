@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::event::PollFlags;
 use rustix::io::{Errno as SystemErrno, retry_on_intr};
 use rustix::net::addr::SocketAddrArg;
-use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType};
+use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType, ipproto};
 use wasisocket_abi::v1::AF_UNIX;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
+use super::heard::Heard;
 use super::message::{Admission, STRANGERS_MAX, source};
 use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
     Datagram,
 }
 
-/// From whom may a socket receive? A UDP socket would take datagrams from anyone.
+/// From whom may a socket receive? A UDP socket would take datagrams from anyone. UDP-Lite is UDP here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inbound {
     /// A stream or a Unix socket: from its peer, or whoever may reach its path, as the kernel sees to.
@@ -54,6 +55,8 @@ pub(crate) struct State {
     pub(crate) bound: bool,
     /// The last destination that was allowed, and [`LookedUp::changes`](crate::policy::LookedUp) then.
     pub(crate) sent_to: Option<(SocketAddr, u64)>,
+    /// Who sent to it while it was [`Inbound::Anyone`], and may be answered.
+    pub(crate) heard: Heard,
     /// The path that a Unix socket was bound to, as the guest sees it.
     pub(crate) path: Option<Arc<[u8]>>,
 }
@@ -86,6 +89,7 @@ impl Socket {
             inbound,
             bound: false,
             sent_to: None,
+            heard: Heard::default(),
             path: None,
         };
         Self {
@@ -99,8 +103,9 @@ impl Socket {
         }
     }
 
-    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that it does not have.
-    pub(crate) fn open(family: u32, kind: u32) -> Result<Self, Errno> {
+    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that it does not have,
+    /// EPROTONOSUPPORT for a protocol that does not fit: it is 0, or IANA's number.
+    pub(crate) fn open(family: u32, kind: u32, protocol: u32) -> Result<Self, Errno> {
         let (family, system) = match family {
             AF_INET => (Family::V4, AddressFamily::INET),
             AF_INET6 => (Family::V6, AddressFamily::INET6),
@@ -108,7 +113,14 @@ impl Socket {
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         let (kind, system_kind) = Kind::from_abi(kind)?;
-        let fd = net::socket_with(system, system_kind, FLAGS, None).map_err(from_system)?;
+        let protocol = match (family, kind, protocol) {
+            (_, _, 0) => None,
+            (Family::V4 | Family::V6, Kind::Stream, 6) => Some(ipproto::TCP),
+            (Family::V4 | Family::V6, Kind::Datagram, 17) => Some(ipproto::UDP),
+            (Family::V4 | Family::V6, Kind::Datagram, 136) => Some(ipproto::UDPLITE),
+            _ => return Err(Errno::EPROTONOSUPPORT),
+        };
+        let fd = net::socket_with(system, system_kind, FLAGS, protocol).map_err(from_system)?;
         Ok(Self::new(fd, family, kind))
     }
 

@@ -260,11 +260,11 @@ mod tests {
             &[b"absolute", b"new"],
             &[b"up", b"new"],
         ] {
-            let socket = Socket::open(AF_UNIX, SOCK_STREAM).unwrap();
+            let socket = Socket::open(AF_UNIX, SOCK_STREAM, 0).unwrap();
             assert_eq!(folder.bind(&socket, path), Err(PathError::Leaves));
         }
         assert!(!outside.path().join("new").exists());
-        let socket = Socket::open(AF_UNIX, SOCK_STREAM).unwrap();
+        let socket = Socket::open(AF_UNIX, SOCK_STREAM, 0).unwrap();
         assert_eq!(
             folder.bind(&socket, &[b"socket"]),
             Err(PathError::Errno(Errno::EADDRINUSE))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use wasisocket_abi::v1::{
     CTL_ADD, EVENT_IN, IOVECS_MAX, MSG_MORE, MSG_OOB, MSG_PEEK, POLL_MAX, SocketOption,
 };
-use wasisocket_abi::{Errno, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_abi::{AF_INET, Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::SocketsCtx;
 use wasisocket_tests::servers::{self, loopback};
 
@@ -35,7 +35,8 @@ fn bad_pointers_are_faults_and_nothing_is_done() {
     let client = std::net::TcpStream::connect(guest.name(listener)).unwrap();
     for bad in OUTSIDE {
         for (import, arguments) in [
-            ("sock_pair", &[SOCK_STREAM, bad][..]),
+            ("sock_open_protocol", &[AF_INET, SOCK_STREAM, 0, bad][..]),
+            ("sock_pair", &[SOCK_STREAM, bad]),
             ("sock_dup", &[listener, bad]),
             ("sock_bind", &[datagram, bad]),
             ("sock_accept", &[listener, 0, bad, OUT]),
@@ -43,12 +44,20 @@ fn bad_pointers_are_faults_and_nothing_is_done() {
             ("sock_connect_to", &[datagram, bad, 0]),
             ("sock_getsockname", &[listener, bad]),
             ("sock_getpeername", &[listener, bad]),
-            ("sock_sendmsg", &[datagram, bad, 1, ADDRESS, 0, 0, OUT]),
-            ("sock_sendmsg", &[datagram, IOVECS, 1, bad, 0, 0, OUT]),
-            ("sock_sendmsg", &[datagram, IOVECS, 1, ADDRESS, 0, 0, bad]),
-            ("sock_recvmsg", &[datagram, bad, 1, PEER, 0, 0, OUT]),
-            ("sock_recvmsg", &[datagram, IOVECS, 1, bad, 0, 0, OUT]),
-            ("sock_recvmsg", &[datagram, IOVECS, 1, PEER, 0, 0, bad]),
+            ("sock_sendmsg", &[datagram, bad, 1, ADDRESS, 0, 0, 0, OUT]),
+            ("sock_sendmsg", &[datagram, IOVECS, 1, bad, 0, 0, 0, OUT]),
+            (
+                "sock_sendmsg",
+                &[datagram, IOVECS, 1, ADDRESS, bad, 0, 0, OUT],
+            ),
+            (
+                "sock_sendmsg",
+                &[datagram, IOVECS, 1, ADDRESS, 0, 0, 0, bad],
+            ),
+            ("sock_recvmsg", &[datagram, bad, 1, PEER, 0, 0, 0, OUT]),
+            ("sock_recvmsg", &[datagram, IOVECS, 1, bad, 0, 0, 0, OUT]),
+            ("sock_recvmsg", &[datagram, IOVECS, 1, PEER, bad, 0, 0, OUT]),
+            ("sock_recvmsg", &[datagram, IOVECS, 1, PEER, 0, 0, 0, bad]),
             ("sock_getsockopt", &[listener, 1, bad]),
             ("sock_membership", &[datagram, 1, bad, ADDRESS]),
             ("sock_membership", &[datagram, 1, ADDRESS, bad]),
@@ -93,7 +102,7 @@ fn iovecs_that_reach_outside_are_faults() {
                 let mut iovecs = [(DATA, 1), (DATA + 8, 1)];
                 iovecs[place] = (pointer, length);
                 guest.write_iovecs(&iovecs);
-                let arguments = [handle, IOVECS, 2, 0, 0, 0, OUT];
+                let arguments = [handle, IOVECS, 2, 0, 0, 0, 0, OUT];
                 assert_eq!(guest.call(import, &arguments), Err(Errno::EFAULT));
             }
         }
@@ -109,7 +118,7 @@ fn overlapping_iovecs_are_a_fault_and_lose_nothing() {
     let mut guest = Guest::new(allow_loopback());
     let handle = guest.connected(servers::echo(v4));
     guest.send(handle, b"abcdefgh", 0).unwrap();
-    let arguments = [handle, IOVECS, 2, 0, 0, SOON, OUT];
+    let arguments = [handle, IOVECS, 2, 0, 0, 0, SOON, OUT];
     for iovecs in [
         [(DATA, 8), (DATA, 8)],
         [(DATA, 4), (DATA + 3, 4)],
@@ -146,8 +155,8 @@ fn handles_of_another_kind_are_bad_descriptors() {
             ("sock_shutdown", &[socket, 3]),
             ("sock_getsockname", &[socket, PEER]),
             ("sock_getpeername", &[socket, PEER]),
-            ("sock_sendmsg", &[socket, IOVECS, 1, 0, 0, 0, OUT]),
-            ("sock_recvmsg", &[socket, IOVECS, 1, 0, 0, 0, OUT]),
+            ("sock_sendmsg", &[socket, IOVECS, 1, 0, 0, 0, 0, OUT]),
+            ("sock_recvmsg", &[socket, IOVECS, 1, 0, 0, 0, 0, OUT]),
             ("sock_getsockopt", &[socket, 1, OUT]),
             ("sock_setsockopt", &[socket, 4, 1]),
             ("sock_membership", &[socket, 1, ADDRESS, ADDRESS]),
@@ -257,16 +266,16 @@ fn numbers_out_of_their_range_are_refused() {
     );
     for count in [IOVECS_MAX as u32 + 1, 1 << 29, u32::MAX] {
         for import in ["sock_sendmsg", "sock_recvmsg"] {
-            let result = guest.call(import, &[datagram, IOVECS, count, 0, 0, 0, OUT]);
+            let result = guest.call(import, &[datagram, IOVECS, count, 0, 0, 0, 0, OUT]);
             assert_eq!(result, Err(Errno::EMSGSIZE), "{import} {count}");
         }
     }
     for flags in [MSG_PEEK, 0x40, 0x4000, u32::MAX] {
-        let arguments = [datagram, IOVECS, 1, ADDRESS, flags, 0, OUT];
+        let arguments = [datagram, IOVECS, 1, ADDRESS, 0, flags, 0, OUT];
         assert_eq!(guest.call("sock_sendmsg", &arguments), Err(Errno::EINVAL));
     }
     for flags in [MSG_MORE, 0x40, 0x2000, u32::MAX] {
-        let arguments = [datagram, IOVECS, 1, 0, flags | MSG_OOB, 0, OUT];
+        let arguments = [datagram, IOVECS, 1, 0, 0, flags | MSG_OOB, 0, OUT];
         assert_eq!(guest.call("sock_recvmsg", &arguments), Err(Errno::EINVAL));
     }
 }
@@ -290,7 +299,8 @@ fn no_handle_is_taken_where_none_is_left() {
     let (mut guest, [listener, _, set, lookup]) = one_of_each();
     let client = std::net::TcpStream::connect(guest.name(listener)).unwrap();
     for (import, arguments) in [
-        ("sock_pair", &[SOCK_STREAM, OUT][..]),
+        ("sock_open_protocol", &[AF_INET, SOCK_STREAM, 0, OUT][..]),
+        ("sock_pair", &[SOCK_STREAM, OUT]),
         ("sock_dup", &[listener, OUT]),
         ("sock_accept", &[listener, FOREVER, PEER, OUT]),
         ("interest_create", &[OUT]),

@@ -232,14 +232,14 @@ impl Guest {
     pub(crate) fn send(&mut self, handle: u32, data: &[u8], to: u32) -> Result<u32, Errno> {
         self.write(DATA, data);
         self.write_iovecs(&[(DATA, data.len() as u32)]);
-        self.get("sock_sendmsg", &[handle, IOVECS, 1, to, 0, SOON])
+        self.get("sock_sendmsg", &[handle, IOVECS, 1, to, 0, 0, SOON])
     }
 
     /// Receives up to 100 bytes, with the sender's address at [`PEER`].
     pub(crate) fn recv(&mut self, handle: u32, flags: u32, timeout: u32) -> Result<Vec<u8>, Errno> {
         self.write(DATA, &[0xaa; 100]);
         self.write_iovecs(&[(DATA, 100)]);
-        let arguments = [handle, IOVECS, 1, PEER, flags, timeout, OUT];
+        let arguments = [handle, IOVECS, 1, PEER, 0, flags, timeout, OUT];
         self.call("sock_recvmsg", &arguments)?;
         Ok(self.read(DATA, self.read_u32(OUT) as usize))
     }

@@ -204,7 +204,7 @@ fn closing_never_waits_for_a_peer() {
     set(&mut guest, handle, SocketOption::LINGER, 60);
     // More than the peer, which never reads, takes.
     guest.write_iovecs(&[(0, 65536)]);
-    let fill = [handle, IOVECS, 1, 0, 0, 0, OUT];
+    let fill = [handle, IOVECS, 1, 0, 0, 0, 0, OUT];
     while guest.call("sock_sendmsg", &fill).is_ok() {}
     let begun = Instant::now();
     guest.call("sock_close", &[handle]).unwrap();
@@ -232,7 +232,7 @@ fn core_send_is_whole_and_v1_send_is_what_fits() {
     }
     guest.write_iovecs(&[(0, 30000), (32768, 32768)]);
     for _ in 0..8 {
-        let arguments = [handle, IOVECS, 2, 0, 0, SOON];
+        let arguments = [handle, IOVECS, 2, 0, 0, 0, SOON];
         sent += guest.get("sock_sendmsg", &arguments).unwrap() as usize;
     }
     guest.call("sock_close", &[handle]).unwrap();

@@ -2,13 +2,13 @@
 
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{ADDR_MAX, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
+use wasisocket_abi::v1::{ADDR_MAX, Ancillary, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use wasmtime::{Linker, Result};
 
-use super::import;
+use super::{ancillary, ancillary_bytes, import};
 use crate::SocketsCtx;
 use crate::linker::iovecs::{Excess, Iovecs};
-use crate::sockets::Timeout;
+use crate::sockets::{Incoming, Receiving, Timeout};
 
 pub(super) fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
@@ -24,6 +24,7 @@ pub(super) fn add_to_linker<T: 'static>(
          iovecs: u32,
          count: u32,
          address: u32,
+         ancillary_at: u32,
          flags: u32,
          timeout: i64,
          sent: u32| {
@@ -33,13 +34,17 @@ pub(super) fn add_to_linker<T: 'static>(
                 0 => None,
                 address => Some(memory.address(address)?),
             };
+            let ancillary = match ancillary_at {
+                0 => Ancillary::default(),
+                at => ancillary(memory.array(at)?),
+            };
             let excess = match sockets.is_stream(handle)? {
                 true => Excess::Stays,
                 false => Excess::IsAnError,
             };
             let iovecs = Iovecs::read(memory, iovecs, count, excess)?;
             let sent = iovecs.with_data(memory, |data| {
-                sockets.sendmsg(handle, data, to, flags, Timeout(timeout))
+                sockets.sendmsg(handle, data, to, &ancillary, flags, Timeout(timeout))
             })?;
             memory.put(out, (sent as u32).to_le_bytes())
         }
@@ -54,6 +59,7 @@ pub(super) fn add_to_linker<T: 'static>(
          iovecs: u32,
          count: u32,
          address: u32,
+         ancillary_at: u32,
          flags: u32,
          timeout: i64,
          received: u32| {
@@ -62,34 +68,49 @@ pub(super) fn add_to_linker<T: 'static>(
                 0 => None,
                 address => Some(memory.out::<ADDR_MAX>(address)?),
             };
+            let ancillary = match ancillary_at {
+                0 => None,
+                at => Some(memory.out(at)?),
+            };
             let whole_length = flags & MSG_TRUNC != 0;
-            let flags = recv_flags(flags)?;
+            let receiving = Receiving {
+                flags: recv_flags(flags)?,
+                from: from.is_some(),
+                ancillary: ancillary.is_some(),
+                timeout: Timeout(timeout),
+            };
             let iovecs = Iovecs::read(memory, iovecs, count, Excess::Stays)?;
-            let (bytes, told, name) = iovecs.with_buffers(memory, |buffers| {
-                let timeout = Timeout(timeout);
-                let (incoming, name) =
-                    sockets.recvmsg(handle, buffers, from.is_some(), flags, timeout)?;
-                let bytes = match whole_length {
-                    true => incoming.length,
-                    false => incoming.length.min(buffers.room()),
-                };
-                let mut told = 0;
-                if incoming.truncated {
-                    told |= MSG_TRUNC;
-                }
-                if incoming.out_of_band {
-                    told |= MSG_OOB;
-                }
-                Ok((bytes, told, name))
+            let (incoming, name, room) = iovecs.with_buffers(memory, |buffers| {
+                let (incoming, name) = sockets.recvmsg(handle, buffers, receiving)?;
+                Ok((incoming, name, buffers.room()))
             })?;
             if let Some(from) = from {
                 memory.put(from, name.to_bytes())?;
             }
-            let received = bytes as u64 | u64::from(told) << 32;
+            if let Some(at) = ancillary {
+                memory.put(at, ancillary_bytes(incoming.ancillary))?;
+            }
+            let bytes = match whole_length {
+                true => incoming.length,
+                false => incoming.length.min(room),
+            };
+            let received = bytes as u64 | u64::from(told_flags(&incoming)) << 32;
             memory.put(out, received.to_le_bytes())
         }
     );
     Ok(())
+}
+
+/// What `Received` says of a message besides its length.
+fn told_flags(incoming: &Incoming) -> u32 {
+    let mut told = 0;
+    if incoming.truncated {
+        told |= MSG_TRUNC;
+    }
+    if incoming.out_of_band {
+        told |= MSG_OOB;
+    }
+    told
 }
 
 /// EINVAL for a flag that is not one of sending.

@@ -5,7 +5,9 @@ mod messages;
 mod sockets;
 mod waiting;
 
-use wasisocket_abi::v1::{ADDR_MAX, AF_UNIX, Interface, PollEntry, SocketAddr, UnixAddr};
+use wasisocket_abi::v1::{
+    ADDR_MAX, AF_UNIX, Ancillary, Interface, PollEntry, SocketAddr, UnixAddr,
+};
 use wasisocket_abi::{Errno, v1};
 use wasmtime::{Linker, Result};
 
@@ -85,6 +87,25 @@ fn event_bytes(event: v1::Event) -> [u8; 16] {
     rest.split_at_mut(4)
         .0
         .copy_from_slice(&event.events.to_le_bytes());
+    bytes
+}
+
+fn ancillary(bytes: [u8; 12]) -> Ancillary {
+    let [p0, p1, p2, p3, h0, h1, h2, h3, t0, t1, t2, t3] = bytes;
+    Ancillary {
+        present: u32::from_le_bytes([p0, p1, p2, p3]),
+        hop_limit: i32::from_le_bytes([h0, h1, h2, h3]),
+        traffic_class: i32::from_le_bytes([t0, t1, t2, t3]),
+    }
+}
+
+fn ancillary_bytes(ancillary: Ancillary) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    let (present, rest) = bytes.split_at_mut(4);
+    let (hop_limit, traffic_class) = rest.split_at_mut(4);
+    present.copy_from_slice(&ancillary.present.to_le_bytes());
+    hop_limit.copy_from_slice(&ancillary.hop_limit.to_le_bytes());
+    traffic_class.copy_from_slice(&ancillary.traffic_class.to_le_bytes());
     bytes
 }
 

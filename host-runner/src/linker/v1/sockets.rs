@@ -15,6 +15,16 @@ pub(super) fn add_to_linker<T: 'static>(
     import!(
         linker,
         get,
+        "sock_open_protocol",
+        |memory, sockets, family: u32, kind: u32, protocol: u32, handle: u32| {
+            let out = memory.out(handle)?;
+            let handle = sockets.open(family, kind, protocol)?;
+            memory.put(out, handle.to_le_bytes())
+        }
+    );
+    import!(
+        linker,
+        get,
         "sock_pair",
         |memory, sockets, kind: u32, pair: u32| {
             let out = memory.out::<8>(pair)?;
