@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -84,6 +85,8 @@ static void bad_descriptors(void) {
         not_a_socket(fd, EBADF);
         FAILS(EBADF, close(fd));
         FAILS(EBADF, dup(fd));
+        FAILS(EBADF, dup2(fd, 500));
+        FAILS(EBADF, sendfile(1, fd, NULL, 1));
         FAILS(EBADF, read(fd, buffer, 1));
         FAILS(EBADF, write(fd, buffer, 1));
         FAILS(EBADF, fstat(fd, &status));
@@ -138,6 +141,7 @@ static void bad_pointers(void) {
     FAILS(EFAULT, getsockopt(tcp, SOL_SOCKET, SO_TYPE, buffer, NULL));
     FAILS(EFAULT, setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, NULL, 4));
     FAILS(EFAULT, socketpair(AF_UNIX, SOCK_STREAM, 0, NULL));
+    FAILS(EFAULT, pipe(NULL));
     FAILS(EFAULT, poll(NULL, 1, 0));
     FAILS(EFAULT, epoll_wait(epoll, NULL, 1, 0));
     FAILS(EFAULT, epoll_ctl(epoll, EPOLL_CTL_ADD, udp, NULL));
@@ -147,6 +151,28 @@ static void bad_pointers(void) {
     close(tcp);
     close(udp);
     close(epoll);
+}
+
+/* Each end of a pipe has one direction. */
+static void pipes(void) {
+    int ends[2];
+    struct stat status;
+    IS(0, pipe(ends));
+    IS(0, fstat(ends[0], &status));
+    IS(1, S_ISFIFO(status.st_mode));
+    IS(3, write(ends[1], "abc", 3));
+    IS(3, read(ends[0], buffer, sizeof buffer));
+    FAILS(EBADF, read(ends[1], buffer, 1));
+    FAILS(EBADF, write(ends[0], buffer, 1));
+    FAILS(ENOTSOCK, bind(ends[0], ADDRESS, sizeof v4));
+    close(ends[1]);
+    IS(0, read(ends[0], buffer, 1));
+    close(ends[0]);
+    IS(0, pipe2(ends, O_NONBLOCK));
+    FAILS(EAGAIN, read(ends[0], buffer, 1));
+    close(ends[0]);
+    FAILS(EPIPE, write(ends[1], buffer, 1));
+    close(ends[1]);
 }
 
 static void bad_numbers(void) {
@@ -159,6 +185,12 @@ static void bad_numbers(void) {
     FAILS(EAFNOSUPPORT, socket(12345, SOCK_STREAM, 0));
     FAILS(EAFNOSUPPORT, socket(-1, SOCK_STREAM, 0));
     FAILS(EPROTONOSUPPORT, socket(AF_INET, 99, 0));
+    FAILS(EPERM, socket(AF_INET, SOCK_RAW, 0));
+    FAILS(EPROTONOSUPPORT, socket(AF_INET, SOCK_STREAM, IPPROTO_UDPLITE));
+    FAILS(EINVAL, pipe2((int *)buffer, 1 << 20));
+    FAILS(EBADF, dup2(tcp, 1));
+    FAILS(EBADF, dup2(tcp, -1));
+    FAILS(EBADF, dup2(tcp, INT32_MAX));
     FAILS(EPROTONOSUPPORT, socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
     FAILS(EOPNOTSUPP, socketpair(AF_INET, SOCK_STREAM, 0, (int *)buffer));
     for (socklen_t size = 0; size < sizeof v4; size++)
@@ -172,7 +204,7 @@ static void bad_numbers(void) {
     FAILS(EINVAL, bind(unix, (struct sockaddr *)&named, 2));
     memset(named.sun_path, 'x', sizeof named.sun_path);
     FAILS(ENAMETOOLONG, bind(unix, (struct sockaddr *)&named, sizeof named));
-    FAILS(EINVAL, shutdown(tcp, 0));
+    FAILS(EINVAL, shutdown(tcp, -1));
     FAILS(EINVAL, shutdown(tcp, 99));
     FAILS(EINVAL, accept4(tcp, NULL, NULL, 1));
     FAILS(EOPNOTSUPP, send(udp, buffer, 1, 0x40000000));
@@ -310,6 +342,7 @@ static void closed_while_watched(void) {
 int main(void) {
     bad_descriptors();
     bad_pointers();
+    pipes();
     bad_numbers();
     short_rooms();
     bad_names();

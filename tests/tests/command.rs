@@ -315,7 +315,7 @@ fn doctor_finds_all_well_and_says_what_is_not() {
     let (status, report) = doctor(&built("WASISOCKET_PYTHON"));
     assert_eq!(status, Some(0), "{report}");
     assert!(
-        report.contains("ok       wasi_snapshot_preview1 sock_connect"),
+        report.contains("ok       wasi_snapshot_preview1 sock_open"),
         "{report}"
     );
     assert!(

@@ -3,6 +3,11 @@
 
 #include_next <netinet/in.h>
 
+/* wasi-libc has the first few protocols for WASI. udplite(7) */
+#ifndef IPPROTO_UDPLITE
+#define IPPROTO_UDPLITE 136
+#endif
+
 /* wasi-libc has every option of ip(7) and ipv6(7). Programs ask by #ifdef, or by hasattr() in Python,
  * what there is: these are not. */
 #undef IP_HDRINCL
