@@ -14,7 +14,11 @@ def install(socketserver):
 
     def process_request(self, request, client_address):
         """Serve the client at once, in line: there are no threads."""
-        self.process_request_thread(request, client_address)
+        try:
+            self.process_request_thread(request, client_address)
+        except SystemExit:
+            # It would have ended the thread.
+            pass
 
     process_request.__qualname__ = "ThreadingMixIn.process_request"
     socketserver.ThreadingMixIn.process_request = process_request

@@ -11,7 +11,7 @@ extern "C" {
 int dup(int);
 int dup2(int, int);
 
-/* pipe(2): a pair of sockets, each for one direction. */
+/* pipe(2): a pair of sockets. */
 int pipe(int[2]);
 int pipe2(int[2], int);
 

@@ -165,6 +165,8 @@ static void pipes(void) {
     FAILS(EBADF, read(ends[1], buffer, 1));
     FAILS(EBADF, write(ends[0], buffer, 1));
     FAILS(ENOTSOCK, bind(ends[0], ADDRESS, sizeof v4));
+    struct pollfd polled = {ends[1], POLLIN, 0};
+    IS(0, poll(&polled, 1, 0));
     close(ends[1]);
     IS(0, read(ends[0], buffer, 1));
     close(ends[0]);

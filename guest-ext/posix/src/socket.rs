@@ -61,8 +61,10 @@ pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
     )
 }
 
-/// `int pipe2(int pipefd[2], int flags)`: pipe(2), the end to read from and the end to write to. They are
-/// two sockets, each of which has given up one direction.
+/// `int pipe2(int pipefd[2], int flags)`: pipe(2), the end to read from and the end to write to.
+///
+/// They are two sockets, and the other direction is refused here. The host does not know of it: shut down
+/// there, it would make the end to write to readable, by which event loops see that the other is closed.
 ///
 /// # Errors
 /// EMFILE.
@@ -74,10 +76,7 @@ pub fn pipe(flags: Flags) -> Result<[RawFd; 2]> {
         description.nonblocking.set(flags.nonblocking);
         descriptors::insert(handle, Rc::new(description), flags.cloexec)
     };
-    let ends = both(insert(read, true), insert(write, false))?;
-    // The peer's other direction with it: what is written to the end for reading is refused.
-    host::shutdown(read, v1::SHUT_WRITE)?;
-    Ok(ends)
+    both(insert(read, true), insert(write, false))
 }
 
 /// Two descriptors, or neither.
