@@ -14,6 +14,9 @@ def install(socketserver):
 
     def process_request(self, request, client_address):
         """Serve the client at once, in line: there are no threads."""
+        if self.block_on_close:
+            # As stock: an empty list, for those who look.
+            vars(self).setdefault("_threads", socketserver._Threads())
         try:
             self.process_request_thread(request, client_address)
         except SystemExit:

@@ -3,6 +3,10 @@
 
 #include_next <fcntl.h>
 
+/* fcntl(2): of sockets, as dup(). */
+#define F_DUPFD 0
+#define F_DUPFD_CLOEXEC 1030
+
 /* fcntl(2), advisory record locks: CPython's module fcntl does not compile without these. There are
  * no locks: fcntl() answers an error. */
 #define F_GETLK 5

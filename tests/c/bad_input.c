@@ -226,6 +226,9 @@ static void bad_numbers(void) {
     FAILS(ENOPROTOOPT, getsockopt(tcp, SOL_SOCKET, -1, value, &length));
     FAILS(ENOPROTOOPT, setsockopt(tcp, SOL_SOCKET, SO_ERROR, value, 4));
     FAILS(EINVAL, fcntl(tcp, 12345));
+    FAILS(EINVAL, fcntl(tcp, F_DUPFD, -1));
+    FAILS(EMFILE, fcntl(tcp, F_DUPFD, INT32_MAX));
+    FAILS(ENOTSUP, fcntl(1, F_DUPFD, 0));
     FAILS(ENOSYS, fcntl(1, F_SETLK, NULL));
     FAILS(ENOTTY, ioctl(tcp, 12345, value));
     FAILS(ESPIPE, lseek(tcp, 0, SEEK_SET));

@@ -58,6 +58,6 @@ pub use message::{
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{Sets, poll, select};
 pub use socket::{
-    Flags, Shutdown, accept, bind, close, connect, dup, dup2, getpeername, getsockname, listen,
-    pipe, resolve, shutdown, socket, socketpair,
+    Flags, Shutdown, accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname,
+    listen, pipe, resolve, shutdown, socket, socketpair,
 };

@@ -101,6 +101,31 @@ pub fn dup(fd: RawFd) -> Result<RawFd> {
     descriptors::insert(handle, descriptor.description, false)
 }
 
+/// `int fcntl(int fd, F_DUPFD, int lowest)`: fcntl(2), of a socket: the copy's number is `lowest` or above.
+///
+/// # Errors
+/// EMFILE; EINVAL for a number that no descriptor has; EBADF.
+pub fn dup_above(fd: RawFd, lowest: RawFd, cloexec: bool) -> Result<RawFd> {
+    if lowest < 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    let copy = dup(fd)?;
+    let chosen = match copy >= lowest {
+        true => copy,
+        false => {
+            let free =
+                (lowest..).find(|fd| !descriptors::is_ours(*fd) && !descriptors::is_file(*fd));
+            let chosen = free
+                .ok_or(Errno(libc::EMFILE))
+                .and_then(|free| dup2(copy, free));
+            close(copy)?;
+            chosen.map_err(|_| Errno(libc::EMFILE))?
+        }
+    };
+    descriptors::set_cloexec(chosen, cloexec)?;
+    Ok(chosen)
+}
+
 /// `int dup2(int fd, int target)`: dup2(2), of a socket, to a number that sockets have.
 ///
 /// # Errors

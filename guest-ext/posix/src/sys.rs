@@ -83,6 +83,7 @@ pub const TCP_USER_TIMEOUT: i32 = 18;
 // sys/ioctl.h, fcntl.h
 pub const FIONREAD: i32 = 1;
 pub const FIONBIO: i32 = 2;
+pub const F_DUPFD: i32 = 0;
 pub const F_GETFD: i32 = 1;
 pub const F_SETFD: i32 = 2;
 pub const F_GETFL: i32 = 3;
@@ -90,6 +91,7 @@ pub const F_SETFL: i32 = 4;
 pub const F_GETLK: i32 = 5;
 pub const F_SETLK: i32 = 6;
 pub const F_SETLKW: i32 = 7;
+pub const F_DUPFD_CLOEXEC: i32 = 1030;
 pub const FD_CLOEXEC: i32 = 1;
 pub const O_NONBLOCK: i32 = 4;
 pub const O_RDONLY: i32 = 0x0400_0000;

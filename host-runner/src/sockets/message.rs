@@ -81,7 +81,10 @@ impl Socket {
         flags: SendFlags,
         timeout: Timeout,
     ) -> Result<usize, Errno> {
-        let flags = flags | SendFlags::NOSIGNAL;
+        let flags = match timeout.is_endless() {
+            true => flags | SendFlags::NOSIGNAL,
+            false => flags | SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        };
         attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
             retry_on_intr(|| match ancillary.present {
                 0 => self.send_once(data, to, flags),
@@ -157,6 +160,10 @@ impl Socket {
         admission: Admission<'_>,
     ) -> Result<Incoming, Errno> {
         let flags = receiving.flags;
+        let flags = match receiving.timeout.is_endless() {
+            true => flags,
+            false => flags | RecvFlags::DONTWAIT,
+        };
         // A stream would take TRUNC for an order to throw the data away (tcp(7)).
         let flags = match self.kind() {
             Kind::Stream => flags - RecvFlags::TRUNC,
@@ -224,7 +231,7 @@ impl Socket {
     /// queue next is about a datagram that the guest may have.
     pub(crate) fn discard_strangers(&self, admits: &dyn Fn(SocketAddr) -> bool) {
         for _ in 0..STRANGERS_MAX {
-            let flags = RecvFlags::PEEK;
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
             let head = retry_on_intr(|| self.recv_once(&mut Buffers::One(&mut []), flags, true));
             let Ok(head) = head else { return };
             if source(&head.from).is_some_and(admits) || self.discard().is_err() {
@@ -235,7 +242,7 @@ impl Socket {
 
     fn discard(&self) -> Result<(), Errno> {
         let nothing = &mut Buffers::One(&mut []);
-        retry_on_intr(|| self.recv_once(nothing, RecvFlags::empty(), false))
+        retry_on_intr(|| self.recv_once(nothing, RecvFlags::DONTWAIT, false))
             .map(drop)
             .map_err(from_system)
     }

@@ -1,5 +1,8 @@
-//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR, and none
-//! blocks: what cannot be done now is EAGAIN, and `wait` is where one waits.
+//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR. What cannot be
+//! done now is EAGAIN, and `wait` is where one waits.
+//!
+//! A stream is in the kernel's non-blocking mode until it is connected, for accept(2) and connect(2) have
+//! no flag to say so. Then it is not: send(2) and recv(2) have MSG_DONTWAIT.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::PollFlags;
-use rustix::io::{Errno as SystemErrno, retry_on_intr};
+use rustix::io::{Errno as SystemErrno, ioctl_fionbio, retry_on_intr};
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType, ipproto};
 use wasisocket_abi::v1::AF_UNIX;
@@ -70,14 +73,15 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// A socket of the system, in non-blocking mode. Dropping it closes it.
+/// A socket of the system. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
     shared: Arc<Shared>,
 }
 
-const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+/// Of a stream that is not connected.
+const NONBLOCKING: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 impl Socket {
     fn new(fd: OwnedFd, family: Family, kind: Kind) -> Self {
@@ -120,15 +124,20 @@ impl Socket {
             (Family::V4 | Family::V6, Kind::Datagram, 136) => Some(ipproto::UDPLITE),
             _ => return Err(Errno::EPROTONOSUPPORT),
         };
-        let fd = net::socket_with(system, system_kind, FLAGS, protocol).map_err(from_system)?;
+        let flags = match kind {
+            Kind::Stream => NONBLOCKING,
+            Kind::Datagram => SocketFlags::CLOEXEC,
+        };
+        let fd = net::socket_with(system, system_kind, flags, protocol).map_err(from_system)?;
         Ok(Self::new(fd, family, kind))
     }
 
     /// socketpair(2) of Unix sockets.
     pub(crate) fn pair(kind: u32) -> Result<(Self, Self), Errno> {
         let (kind, system_kind) = Kind::from_abi(kind)?;
+        let flags = SocketFlags::CLOEXEC;
         let (one, other) =
-            net::socketpair(AddressFamily::UNIX, system_kind, FLAGS, None).map_err(from_system)?;
+            net::socketpair(AddressFamily::UNIX, system_kind, flags, None).map_err(from_system)?;
         Ok((
             Self::new(one, Family::Unix, kind),
             Self::new(other, Family::Unix, kind),
@@ -199,8 +208,8 @@ impl Socket {
     }
 
     fn try_accept(&self) -> Result<(Self, Option<SocketAddrAny>), Errno> {
-        let (fd, peer) =
-            retry_on_intr(|| net::acceptfrom_with(&self.fd, FLAGS)).map_err(from_system)?;
+        let (fd, peer) = retry_on_intr(|| net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC))
+            .map_err(from_system)?;
         let accepted = Self::new(fd, self.family(), self.kind());
         // The kernel gives it the listener's.
         if self.shared.lingers.load(Ordering::Relaxed) {
@@ -240,6 +249,11 @@ impl Socket {
                 Err(from_system(errno))
             }
             (Err(Errno::EAGAIN), Some(_)) => Err(Errno::EINPROGRESS),
+            (Ok(()), _) => {
+                // Without it, waiting takes two system calls more.
+                let _ = ioctl_fionbio(&self.fd, false);
+                Ok(())
+            }
             (result, _) => result,
         }
     }

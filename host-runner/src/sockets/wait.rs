@@ -1,7 +1,8 @@
-//! Waiting: the only place that blocks the calling thread.
+//! Waiting, in a synchronous store: here, and in send(2) and recv(2) themselves.
 //!
 //! Every operation is an attempt that never blocks; what waits is poll(2) on one file descriptor
-//! between two attempts.
+//! between two attempts. But to wait without end for a connected socket, the kernel's own calls do in
+//! one what would be an attempt, a poll and another attempt: see [`Timeout::is_endless`].
 
 use std::os::fd::BorrowedFd;
 use std::thread;
@@ -29,6 +30,11 @@ pub(crate) struct Timeout(pub(crate) i64);
 impl Timeout {
     pub(crate) const NONE: Self = Self(0);
     pub(crate) const FOREVER: Self = Self(-1);
+
+    /// May the attempt itself block? Only what no clock has to end.
+    pub(crate) fn is_endless(self) -> bool {
+        self.0 < 0
+    }
 }
 
 /// The end of a [`Timeout`] that has begun.

@@ -85,6 +85,31 @@ except OSError as exc:
 else:
     raise AssertionError("closed twice")
 
+# A number of one's own choice.
+first, second = socket.socketpair()
+third = socket.socket()
+number = third.fileno()
+os.dup2(second.fileno(), number)
+second.close()
+first.send(b"there")
+assert os.read(number, 100) == b"there"
+third.detach()
+os.close(number)
+assert first.recv(1) == b""
+number = fcntl.fcntl(first.fileno(), fcntl.F_DUPFD, 3000)
+assert number >= 3000 and stat.S_ISSOCK(os.fstat(number).st_mode)
+os.close(number)
+first.close()
+
+# A pipe.
+reader, writer = os.pipe()
+assert stat.S_ISFIFO(os.fstat(reader).st_mode)
+assert os.write(writer, b"through") == 7
+assert os.read(reader, 100) == b"through"
+os.close(writer)
+assert os.read(reader, 1) == b""
+os.close(reader)
+
 # Files go on to work, mixed freely.
 with tempfile.TemporaryFile(dir=".") as file, socket.create_server(("127.0.0.1", 0)) as server:
     file.write(bytes(range(256)) * 400)

@@ -16,8 +16,8 @@ use crate::message::{self, RecvFlags, SendFlags, Want};
 use crate::option;
 use crate::socket;
 use crate::sys::{
-    F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, FD_CLOEXEC, FIONBIO, FIONREAD,
-    O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, iovec,
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,
+    FD_CLOEXEC, FIONBIO, FIONREAD, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, iovec,
 };
 use crate::{Errno, Result};
 
@@ -227,7 +227,7 @@ fn status_flags(fd: c_int) -> Result<c_int> {
     })
 }
 
-/// fcntl(2): F_GETFL, F_SETFL, F_GETFD and F_SETFD.
+/// fcntl(2): F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC.
 ///
 /// Locks on files (F_SETLK and its like) are ENOSYS, whatever the descriptor: preview1 has none, and
 /// programs try again for ever on any other error.
@@ -239,9 +239,14 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
     if matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
         return c_unit(Err(Errno(libc::ENOSYS)));
     }
+    let duplicates = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC);
     if !is_ours(fd) {
-        // SAFETY: passed on.
-        return unsafe { __real_fcntl(fd, command, arguments) };
+        return match duplicates && descriptors::is_file(fd) {
+            // As dup: preview1 has no way to.
+            true => c_unit(Err(Errno(libc::ENOTSUP))),
+            // SAFETY: passed on.
+            false => unsafe { __real_fcntl(fd, command, arguments) },
+        };
     }
     let argument = || match arguments.is_null() {
         true => 0,
@@ -249,6 +254,8 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
         false => unsafe { arguments.read() },
     };
     match command {
+        F_DUPFD => c_number(socket::dup_above(fd, argument(), false)),
+        F_DUPFD_CLOEXEC => c_number(socket::dup_above(fd, argument(), true)),
         F_GETFL => c_number(status_flags(fd)),
         F_SETFL => c_unit(message::set_nonblocking(fd, argument() & O_NONBLOCK != 0)),
         F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
