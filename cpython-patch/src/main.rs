@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod clean;
 mod cpython;
+mod cpython_tests;
 mod distribution;
 mod doctor;
 mod fetch;
@@ -64,6 +65,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Build what is missing and run CPython's own network tests in the guest
+    #[command(after_help = cpython_tests::AFTER_HELP)]
+    CpythonTests(cpython_tests::TestsArgs),
     /// Check formatting, lints, licences and advisories
     Lint,
     /// Show what a build would use, what is missing, and what to do about it
@@ -113,6 +117,9 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         Task::Run { args } => return run::with_args(&build(Stage::ALL, Detail::Work)?, &args),
         Task::Test { args } => test::test(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::Bench { args } => test::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
+        Task::CpythonTests(args) => {
+            return cpython_tests::run(&build(Stage::ALL, Detail::Steps)?, &args);
+        }
         Task::Lint => lint::lint(&build(&[], Detail::Steps)?)?,
         Task::Doctor => {
             if !doctor::doctor(&build(&[], Detail::Steps)?)? {

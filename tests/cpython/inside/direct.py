@@ -1,0 +1,39 @@
+"""Runs the tests of one module. Usage: direct.py JOB"""
+
+import os
+import sys
+import unittest
+
+import switches
+
+job = switches.read_job()
+switches.prepare(job)
+
+from record import Record, flat, name_of, text_of
+
+
+def main():
+    record = Record(job)
+    try:
+        module = switches.import_tests(job)
+    except unittest.SkipTest as skip:
+        record.whole_module("skip", str(skip))
+    except Exception as exc:
+        record.whole_module("fail", text_of(exc))
+        raise
+    else:
+        twins = getattr(module, "ThreadableTest", ()) if job.twins else ()
+        tests = [test for test in flat(unittest.defaultTestLoader.loadTestsFromModule(module))
+                 if not isinstance(test, twins)]
+        if job.tests is not None:
+            by_name = {name_of(test): test for test in tests}
+            tests = [by_name[name] for name in job.tests if name in by_name]
+        record.list([name_of(test) for test in tests])
+        unittest.TestSuite(tests).run(record)
+    record.line(done=True)
+    # Whatever a test left behind must not keep the process.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+main()

@@ -1,0 +1,108 @@
+"""Writes what becomes of each test as a line of JSON, while the tests run."""
+
+import json
+import sys
+import unittest
+
+import one_thread
+
+# The audit events of a test that has dealings with an address.
+_NETWORK_EVENTS = {"socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto"}
+
+_WORST_LAST = ["pass", "skip", "fail"]
+
+
+class Record(unittest.TestResult):
+    def __init__(self, job):
+        super().__init__()
+        self._module = job.module
+        self._file = open(job.results, "a", encoding="utf-8")
+        self.net = False
+        self._listed = {}
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event, args):
+        if event in _NETWORK_EVENTS:
+            self.net = True
+
+    def line(self, **fields):
+        self._file.write(json.dumps(fields) + "\n")
+        self._file.flush()
+
+    def list(self, names):
+        """The tests that are going to run, so that those after a hanging one are known."""
+        self._listed = dict.fromkeys(names)
+        self.line(list=list(names))
+
+    def whole_module(self, outcome, reason):
+        """The module cannot be imported, which says nothing about single tests."""
+        self.line(test="*", outcome=outcome, reason=reason, net=False)
+
+    def startTest(self, test):
+        super().startTest(test)
+        self._outcome, self._reason = "pass", ""
+        self.net = False
+        self.line(start=name_of(test))
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        one_thread.forget_all()
+        self.finish(name_of(test), self._outcome, self._reason)
+
+    def finish(self, name, outcome, reason):
+        self._listed.pop(name, None)
+        self.line(test=name, outcome=outcome, reason=reason, net=self.net)
+
+    def _set(self, test, outcome, reason):
+        if isinstance(test, unittest.TestCase):
+            if _WORST_LAST.index(outcome) > _WORST_LAST.index(self._outcome):
+                self._outcome, self._reason = outcome, reason
+            return
+        # setUpClass (package.module.Class): it ends all tests of that class at once.
+        fixture, _, scope = test.id().rstrip(")").partition(" (")
+        scope = scope.removeprefix(self._module).removeprefix(".")
+        if fixture.startswith("tearDown"):
+            self.line(test=f"{scope}.{fixture}", outcome=outcome, reason=reason, net=False)
+            return
+        for name in [name for name in self._listed if not scope or name.startswith(scope + ".")]:
+            self.net = False
+            self.finish(name, outcome, reason)
+
+    def addError(self, test, err):
+        self._set(test, "fail", text_of(err[1]))
+        self._traceback(test, err)
+
+    addFailure = addError
+
+    def addSkip(self, test, reason):
+        # Of a subtest: the others still count.
+        if not hasattr(test, "test_case"):
+            self._set(test, "skip", reason)
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self.addError(test, err)
+
+    def addUnexpectedSuccess(self, test):
+        self._set(test, "fail", "unexpected success")
+
+    def _traceback(self, test, err):
+        print(f"\n=== {test.id()}\n{self._exc_info_to_string(err, test)}", file=sys.stderr, flush=True)
+
+
+def name_of(test):
+    """Without the module."""
+    return test.id().removeprefix(type(test).__module__ + ".")
+
+
+def text_of(exc):
+    lines = str(exc).strip().splitlines() or [""]
+    return f"{type(exc).__name__}: {lines[0]}"[:300].removesuffix(": ")
+
+
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test

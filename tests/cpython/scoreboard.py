@@ -1,0 +1,392 @@
+"""CPython's own network tests, in a guest: runs them and compares what they do with expected.toml.
+
+`cargo xtask cpython-tests` calls this with the native Python of the same version. The tests come from
+CPython's source as they are. See README.md beside this file.
+"""
+
+import argparse
+import collections
+import compileall
+import concurrent.futures
+import itertools
+import json
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from expected import Expected
+
+HERE = Path(__file__).resolve().parent
+INSIDE = HERE / "inside"
+EXPECTED = HERE / "expected.toml"
+
+ASYNCIO = """
+    test_base_events test_buffered_proto test_context test_eager_task_factory test_events test_futures
+    test_futures2 test_locks test_pep492 test_proactor_events test_protocols test_queues test_runners
+    test_selector_events test_sendfile test_server test_sock_lowlevel test_ssl test_sslproto test_staggered
+    test_streams test_subprocess test_taskgroups test_tasks test_threads test_timeouts test_transports
+    test_unix_events test_waitfor
+""".split()
+
+# The long ones first, so that two at a time end together.
+MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
+    test_select test_poll test_epoll test_selectors test_timeout test_httplib test_httpservers
+    test_socketserver test_urllib test_urllib2 test_urllib2_localnet test_urllibnet test_urlparse
+    test_urllib_response test_ftplib test_smtplib test_poplib test_imaplib test_xmlrpc test_wsgiref
+    test_ipaddress test_robotparser
+""".split()]
+
+# Tests of these that say they need the network stay on this machine.
+NETWORK_ON_THIS_MACHINE = {"test_socketserver", "test_timeout"}
+
+RESOURCES = ["cpu", "walltime", "largefile", "subprocess"]
+
+# Seconds. The guest cannot interrupt itself: a test that takes longer is ended with its process, and
+# the module goes on after it.
+TEST_LIMIT = 30
+START_LIMIT = 60
+# For a test that is known to hang.
+HANG_LIMIT = 3
+
+HANG = "hangs"
+
+Result = collections.namedtuple("Result", "outcome reason net", defaults=[False])
+
+
+class Native:
+    """The build-python itself, with or without threads."""
+
+    def __init__(self, threads):
+        self.threads = threads
+        self.test_library = None
+
+    def command(self, script, folder, job):
+        return [sys.executable, INSIDE / script, folder / job]
+
+
+class Guest:
+    """Python in WebAssembly."""
+
+    threads = False
+    test_library = "/tests"
+
+    def __init__(self, args, tests):
+        self._command = [args.wasisocket, "run", "--python", args.python, "--allow-listen",
+                         "--allow-net=" + ",".join(ALLOWED), "--max-sockets", "2000",
+                         "--env", "PYTHONDONTWRITEBYTECODE=1", "--dir", f"{tests}::/tests:ro"]
+
+    def command(self, script, folder, job):
+        return [*self._command, "--dir", f"{folder}::/job", INSIDE / script, f"/job/{job}"]
+
+
+# Every address, and no names but this machine's: what a test does must not depend on what else can be
+# looked up and reached.
+ALLOWED = ["0.0.0.0/0", "[::/0]", "localhost", os.uname().nodename]
+
+
+class Run:
+    """One process, or two halves, that run tests of a module until they are done or hang."""
+
+    def __init__(self, board, module, processes, tests, known_hangs):
+        self.module = module
+        self.results = {}
+        self.listed = tests
+        self._board = board
+        self._known_hangs = {name.removeprefix(module + ".") for name in known_hangs}
+        self._started = None
+        self._done = False
+        folder = board.new_folder(module)
+        self._log = folder / "log.txt"
+        self._read = folder / "results.jsonl"
+        children = []
+        with open(self._log, "w", encoding="utf-8", errors="replace") as log:
+            for python, script, role in processes:
+                job = {"module": "test." + module, "tests": tests, "threads": python.threads, "role": role,
+                       "twins": board.twins, "test_library": python.test_library, "scratch": "scratch",
+                       "resources": RESOURCES + ["network"] * (module in NETWORK_ON_THIS_MACHINE),
+                       "results": "client.jsonl" if role == "client" else "results.jsonl"}
+                name = f"{role or 'job'}.json"
+                (folder / name).write_text(json.dumps(job))
+                children.append(subprocess.Popen(
+                    python.command(script, folder, name), stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        try:
+            self._follow(children)
+        finally:
+            for child in children:
+                child.kill()
+                child.wait()
+
+    def _follow(self, children):
+        """Reads results until the processes are done, and gives an outcome to the test they stopped at."""
+        limit = START_LIMIT
+        since = time.monotonic()
+        with open_when_there(self._read, children) as file:
+            while True:
+                ended = [child for child in children if child.poll() is not None]
+                if line := read_line(file):
+                    since = time.monotonic()
+                    self._take(json.loads(line))
+                    known = self._started in self._known_hangs
+                    limit = HANG_LIMIT if known else TEST_LIMIT if self._started else START_LIMIT
+                elif self._done:
+                    return
+                elif any(child.returncode for child in ended) or len(ended) == len(children):
+                    self._stopped(f"crashes: {self._last_words()}")
+                    return
+                elif time.monotonic() - since > limit:
+                    self._stopped(HANG)
+                    return
+                else:
+                    time.sleep(0.02)
+
+    def _take(self, line):
+        if "list" in line:
+            self.listed = line["list"]
+        elif "start" in line:
+            self._started = line["start"]
+        elif "test" in line:
+            self._started = None
+            self.results[line["test"]] = Result(line["outcome"], line["reason"], line["net"])
+        else:
+            self._done = True
+
+    def _stopped(self, reason):
+        if self._started:
+            self.results[self._started] = Result("fail", reason)
+        elif not self.listed:
+            self.results["*"] = Result("fail", reason)
+        else:  # Between two tests: the next one's class could not be set up.
+            rest = [name for name in self.listed if name not in self.results]
+            if rest:
+                self.results[rest[0]] = Result("fail", reason)
+
+    def _last_words(self):
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else "silently"
+
+
+def open_when_there(path, children):
+    while not path.exists() and any(child.poll() is None for child in children):
+        time.sleep(0.02)
+    path.touch()
+    return open(path, encoding="utf-8")
+
+
+def read_line(file):
+    """A whole line, or nothing yet."""
+    place = file.tell()
+    line = file.readline()
+    if line.endswith("\n"):
+        return line
+    file.seek(place)
+    return ""
+
+
+class Board:
+    """What a Python, guest or native, makes of the tests."""
+
+    def __init__(self, python, work, title, known=None, other_half=None):
+        self.python = python
+        self.title = title
+        # test_socket's halves are processes where there are no threads.
+        self.twins = not python.threads
+        self.stopping = False
+        self._other_half = other_half
+        self._work = work
+        self._numbers = itertools.count()
+        self._hangs = known.with_reason(HANG) if known else set()
+
+    def new_folder(self, module):
+        # Short: the names of Unix sockets are.
+        folder = self._work / f"{next(self._numbers)}"
+        folder.mkdir()
+        return folder
+
+    def run(self, module):
+        results = self._through(module, [(self.python, "direct.py", None)])
+        if module == "test_socket" and self.twins:
+            results |= self.run_twins(None)
+        return results
+
+    def run_twins(self, tests):
+        """Both ways round. What the first way skips need not be tried the other."""
+        other = self._other_half or self.python
+        ways = [[(self.python, "twin.py", "server"), (other, "twin.py", "client")],
+                [(other, "twin.py", "server"), (self.python, "twin.py", "client")]]
+        results = {}
+        for way, processes in zip(["serving", "as client"], ways):
+            for name, result in self._through("test_socket", processes, tests).items():
+                if result.outcome != "pass":
+                    result = result._replace(reason=f"{way}: {result.reason}" if result.outcome == "fail"
+                                             else result.reason)
+                if name not in results or results[name].outcome == "pass":
+                    results[name] = result
+            tests = [name for name, result in results.items() if result.outcome != "skip"]
+        return results
+
+    def run_again(self, module, tests):
+        """Single tests, which may have been unlucky."""
+        results = {}
+        if module == "test_socket" and self.twins:
+            results = self.run_twins(tests)
+        rest = [name for name in tests if name not in results]
+        return results | self._through(module, [(self.python, "direct.py", None)], rest) if rest else results
+
+    def _through(self, module, processes, tests=None):
+        """Goes on after a test that ends its process."""
+        results = {}
+        while True:
+            run = Run(self, module, processes, tests, self._hangs)
+            results |= run.results
+            tests = [name for name in run.listed or [] if name not in results]
+            if not tests or not run.results or self.stopping:
+                return results
+
+
+def run_modules(board, modules, at_once):
+    """All results by module."""
+    results = {}
+
+    def run(module):
+        began = time.monotonic()
+        return board.run(module), time.monotonic() - began
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        futures = {pool.submit(run, module): module for module in modules}
+        try:
+            for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                module = futures[future]
+                results[module], seconds = future.result()
+                print(f"[{number}/{len(modules)}] {board.title}: {module}: {summary(results[module])}"
+                      f" in {seconds:.0f} s", file=sys.stderr, flush=True)
+        except BaseException:
+            board.stopping = True
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {module: results[module] for module in modules}
+
+
+def summary(results):
+    count = collections.Counter(result.outcome for result in results.values())
+    net = sum(result.outcome == "pass" and result.net for result in results.values())
+    return f"{count['pass']} pass ({net} over sockets), {count['skip']} skip, {count['fail']} fail"
+
+
+def copy_tests(source, folder, modules):
+    """CPython's tests with their compiled form, which the guest could not keep."""
+    tests = folder / "test"
+    shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    for part in ["support", "test_asyncio"]:
+        compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
+    for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
+        if path.exists():
+            compileall.compile_file(path, quiet=2, invalidation_mode=unchecked)
+    return folder
+
+
+def print_table(columns):
+    """Markdown, for people: passed tests, and in parentheses those over sockets."""
+    print("| module | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    rows = collections.defaultdict(lambda: [[0, 0] for _ in columns])
+    for number, board in enumerate(columns.values()):
+        for module, results in board.items():
+            for row in [module.partition(".")[0], "**all**"]:
+                for result in results.values():
+                    rows[row][number][0] += result.outcome == "pass"
+                    rows[row][number][1] += result.outcome == "pass" and result.net
+    for row in [name for name in rows if name != "**all**"] + ["**all**"]:
+        print(f"| {row} | " + " | ".join(f"{passed:,} ({net:,})" for passed, net in rows[row]) + " |")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="cargo xtask cpython-tests", description=__doc__)
+    parser.add_argument("modules", nargs="*", help="such as test_socket or test_asyncio; all by default")
+    parser.add_argument("--bless", action="store_true", help="write what happens into expected.toml")
+    parser.add_argument("--native", action="store_true", help="also run native Python without threads")
+    parser.add_argument("--native-threads", action="store_true", help="also run native Python as it is")
+    parser.add_argument("--no-guest", action="store_true", help="only run native Python")
+    parser.add_argument("--jobs", type=int, default=2, help="modules at a time")
+    parser.add_argument("--keep", metavar="DIR", help="keep the logs of all processes")
+    for name in ["wasisocket", "python", "source"]:
+        parser.add_argument("--" + name, metavar="PATH", type=Path)
+    return parser.parse_args()
+
+
+def chosen(names):
+    if unknown := [name for name in names if not any((m + ".").startswith(name + ".") for m in MODULES)]:
+        sys.exit(f"not on the scoreboard: {', '.join(unknown)}")
+    return [module for module in MODULES
+            if not names or any((module + ".").startswith(name + ".") for name in names)]
+
+
+def main():
+    args = arguments()
+    modules = chosen(args.modules)
+    known = Expected(EXPECTED)
+    began = time.monotonic()
+    columns = {}
+    status = 0
+    with tempfile.TemporaryDirectory(prefix="wt") as folder:
+        work = Path(args.keep or folder).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+
+        def board(name, title, python, known=None, other_half=None):
+            (work / name).mkdir()
+            board = Board(python, work / name, title, known, other_half)
+            columns[title] = run_modules(board, modules, args.jobs)
+            return board
+
+        if not args.no_guest:
+            guest = Guest(args, copy_tests(args.source, work / "tests", modules))
+            guest = board("g", "guest", guest, known, Native(threads=True))
+            settle(guest, columns["guest"], known)
+            if args.bless:
+                bless(columns["guest"], known)
+            else:
+                status = compare(columns["guest"], known)
+        if args.native:
+            board("n", "native without threads", Native(threads=False))
+        if args.native_threads:
+            board("t", "native", Native(threads=True))
+    print_table(columns)
+    print(f"in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    sys.exit(status)
+
+
+def settle(board, results, known):
+    """Gives tests that passed before a second chance: they may have been unlucky."""
+    for module, tests in results.items():
+        unlucky = [test for test, result in tests.items()
+                   if result.outcome == "fail" and (known.of(module, test) or [""])[0] == "pass"]
+        again = board.run_again(module, unlucky) if unlucky else {}
+        for test in unlucky:
+            if test in again and again[test].outcome == "pass":
+                print(f"passed only when run again: {module}.{test}: {tests[test].reason}", file=sys.stderr)
+                tests[test] = again[test]
+
+
+def bless(results, known):
+    for module, tests in results.items():
+        known.replace(module, tests, summary(tests))
+    known.write(MODULES)
+
+
+def compare(results, known):
+    """Prints the differences, and returns the exit status."""
+    lines = [line for module, tests in results.items() for line in known.differences(module, tests)]
+    for line in lines:
+        print(line)
+    if lines:
+        print(f"{len(lines)} tests are not as {EXPECTED.name} says; --bless records what happens now")
+    return bool(lines)
+
+
+if __name__ == "__main__":
+    main()
