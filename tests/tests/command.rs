@@ -344,3 +344,24 @@ fn doctor_finds_all_well_and_says_what_is_not() {
     assert!(report.contains("missing  env unknown"), "{report}");
     assert!(report.contains("a line in Setup.local"), "{report}");
 }
+
+#[test]
+fn folder_with_the_hosts_compiled_modules_is_not_granted_for_writing() {
+    let cache = tempfile::tempdir().unwrap();
+    fs::create_dir(cache.path().join("modules")).unwrap();
+    let folder = cache.path().display();
+    for (dir, status) in [
+        (format!("{folder}::/data"), Some(1)),
+        (format!("{folder}/modules::/data"), Some(1)),
+        (format!("{folder}::/data:ro"), Some(0)),
+    ] {
+        let ended = run()
+            .env("WASISOCKET_CACHE", cache.path())
+            .arg(format!("--dir={dir}"))
+            .args(["-c", "pass"])
+            .end();
+        assert_eq!(ended.status, status, "{dir}: {}", ended.stderr);
+        let told = ended.stderr.contains("could change the compiled modules");
+        assert_eq!(told, status == Some(1), "{}", ended.stderr);
+    }
+}

@@ -134,6 +134,15 @@ fn guest_that_waits_for_ever_is_ended_by_its_time_limit() {
 }
 
 #[test]
+fn calls_for_threads_run_in_line_unless_refused() {
+    let program = program("threads.py");
+    let inline = run().args(["--allow-listen=127.0.0.1:0", "--allow-net=127.0.0.1"]);
+    inline.arg(&program).arg("inline").succeeds();
+    let refused = run().arg("--env=WASISOCKET_INLINE=0");
+    refused.arg(&program).arg("refused").succeeds();
+}
+
+#[test]
 fn standard_input_is_waited_for_beside_sockets() {
     run().arg(program("stdin.py")).input(b"ab").succeeds();
 }
