@@ -30,9 +30,12 @@
 //! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and `sockets`
 //! makes the system call on guest memory itself.
 //!
-//! Sockets never block in the kernel. What a guest asks to wait for is waited for in one place,
-//! `sockets::wait`, which blocks the calling thread. Look-ups that a guest does not wait for run on up to
-//! four threads of their own for each guest, which end with them.
+//! What a guest asks to wait for blocks the calling thread: with an end in one place, `sockets::wait`, and
+//! without one also in send(2) and recv(2) themselves. Look-ups that a guest does not wait for run on up to
+//! four threads of their own for each guest, which end once they have none to do. getaddrinfo(3) cannot be
+//! interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on until the resolver
+//! answers them or gives up. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical
+//! name that is not UTF-8, which whoever answers for a name can choose, and a look-up's thread catches that.
 //!
 //! # What is granted, and what is not
 //!
@@ -40,9 +43,11 @@
 //!   receives from those only.
 //! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers. Whoever reaches such
 //!   a socket is heard and may be answered, except those that [`Policy::deny`] keeps away: over an
-//!   accepted connection, or with datagrams to the last 256 senders of each socket. As with a stateful
-//!   firewall, a sender is who its datagrams say it is.
-//! - UDP-Lite is under the rules of UDP.
+//!   accepted connection, or with datagrams to the last 256 senders of each socket, for two minutes after
+//!   they were heard. As with a stateful firewall, a sender is who its datagrams say it is.
+//! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
+//!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
+//! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
 //!

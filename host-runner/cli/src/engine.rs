@@ -40,8 +40,13 @@ pub(crate) fn load(wasm: &Path) -> Result<Module> {
 
 fn cache() -> Result<Cache> {
     let mut config = CacheConfig::new();
-    config.with_directory(cache_folder()?.join("modules"));
+    config.with_directory(modules_folder()?);
     Cache::new(config)
+}
+
+/// Where compiled modules are: machine code, which the next run trusts.
+pub(crate) fn modules_folder() -> Result<PathBuf> {
+    Ok(cache_folder()?.join("modules"))
 }
 
 /// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder.

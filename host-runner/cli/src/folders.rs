@@ -40,6 +40,24 @@ impl Folder {
         }
     }
 
+    /// Refuses a folder in which the guest could change what the host trusts: the host's next run would
+    /// load machine code that the guest wrote.
+    pub(crate) fn keep_out_of(&self, trusted: &Path) -> Result<()> {
+        let (Ok(own), Ok(trusted)) = (self.host.canonicalize(), trusted.canonicalize()) else {
+            // What is not there cannot be written to; opening it says so.
+            return Ok(());
+        };
+        if !self.read_only && (trusted.starts_with(&own) || own.starts_with(&trusted)) {
+            bail!(
+                "--dir {}: the guest could change the compiled modules in {}; grant another folder, \
+                 or this one to read only (:ro), or set WASISOCKET_CACHE to one elsewhere",
+                self.host.display(),
+                trusted.display()
+            );
+        }
+        Ok(())
+    }
+
     /// The same folder for Unix sockets.
     pub(crate) fn open_for_sockets(&self, sockets: SocketsCtxBuilder) -> Result<SocketsCtxBuilder> {
         sockets

@@ -116,7 +116,12 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             .unix_folder(&folder, "/", true)
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
     }
+    let module = engine::load(python.wasm())?;
     for folder in &args.dir {
+        // After the module was loaded: its folder is there by now.
+        if let Ok(modules) = engine::modules_folder() {
+            folder.keep_out_of(&modules)?;
+        }
         folder.open(&mut wasi)?;
         sockets = folder.open_for_sockets(sockets)?;
     }
@@ -127,7 +132,6 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     python.mount(&mut wasi)?;
     wasi.arg("python").args(&arguments);
 
-    let module = engine::load(python.wasm())?;
     if let Some(limit) = args.timeout {
         limits::end_process_after(limit);
     }

@@ -25,7 +25,9 @@ pub struct SocketsCtxBuilder {
 }
 
 impl SocketsCtx {
-    /// Starts with the grants of `policy`, [`MAX_SOCKETS_DEFAULT`], and denials logged by `tracing`.
+    /// Starts with the grants of `policy`, [`MAX_SOCKETS_DEFAULT`], and denials logged by `tracing`: one
+    /// warning for each, with the target `wasisocket::denied`. A guest decides how many: where the log has
+    /// to be bounded, bound it in its subscriber or set [`SocketsCtxBuilder::on_denial`].
     pub fn builder(policy: impl Into<Arc<Policy>>) -> SocketsCtxBuilder {
         SocketsCtxBuilder {
             policy: policy.into(),
@@ -39,7 +41,8 @@ impl SocketsCtx {
 
 impl SocketsCtxBuilder {
     /// How many handles may be open at once, sockets, interest sets and look-ups together; one more is
-    /// EMFILE.
+    /// EMFILE. Interest sets have up to 64 times as many entries together, of which the system has a limit
+    /// for each user (epoll(7), max_user_watches).
     #[must_use]
     pub fn max_sockets(mut self, count: usize) -> Self {
         self.max_sockets = count;
@@ -87,6 +90,7 @@ impl SocketsCtxBuilder {
             policy: self.policy,
             looked_up: LookedUp::default(),
             handles: Handles::new(self.max_sockets),
+            watches: 0,
             lookups: Lookups::default(),
             stdin: self.stdin,
             unix_folders: self.unix_folders,

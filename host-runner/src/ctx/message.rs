@@ -56,6 +56,7 @@ impl SocketsCtx {
         timeout: Timeout,
     ) -> Result<usize, Errno> {
         let socket = self.handles.socket(handle)?;
+        may_be_out_of_band(socket, flags.contains(SendFlags::OOB))?;
         socket.check_ancillary(ancillary)?;
         let to = match to {
             None => Destination::Peer,
@@ -122,6 +123,7 @@ impl SocketsCtx {
         mut receiving: Receiving,
     ) -> Result<(Incoming, Name), Errno> {
         let socket = self.handles.socket(handle)?;
+        may_be_out_of_band(socket, receiving.flags.contains(RecvFlags::OOB))?;
         // Of a TCP stream the kernel tells no sender.
         receiving.from &= socket.kind() == Kind::Datagram || socket.family() == Family::Unix;
         let from = receiving.from;
@@ -151,13 +153,12 @@ impl SocketsCtx {
         Ok(incoming)
     }
 
-    /// Throws away what strangers sent, where it would be told of otherwise.
-    pub(super) fn discard_strangers(&self, socket: &Socket) {
+    /// Throws away what strangers sent, where it would be told of otherwise. False if the head of the queue
+    /// is still nothing that the guest may have.
+    pub(super) fn discard_strangers(&self, socket: &Socket) -> bool {
         self.admitted(socket, |admission| {
-            if let Some(admits) = admission {
-                socket.discard_strangers(admits);
-            }
-        });
+            admission.is_none_or(|admits| socket.discard_strangers(admits))
+        })
     }
 
     /// Calls with whose datagrams a socket may receive. Who sends to a guest does not learn more than
@@ -176,5 +177,14 @@ impl SocketsCtx {
                 receive(Some(&|from| policy.check_send(from, looked_up).is_ok()))
             }
         }
+    }
+}
+
+/// EOPNOTSUPP for out-of-band data of Unix sockets. Linux has them since 5.15, for few, and their code had
+/// flaws that guests could have used (CVE-2025-38236).
+fn may_be_out_of_band(socket: &Socket, asked: bool) -> Result<(), Errno> {
+    match asked && socket.family() == Family::Unix {
+        true => Err(Errno::EOPNOTSUPP),
+        false => Ok(()),
     }
 }

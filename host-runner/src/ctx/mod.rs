@@ -21,7 +21,7 @@ pub(crate) use address::{Address, Name};
 pub use builder::{MAX_SOCKETS_DEFAULT, SocketsCtxBuilder};
 
 use crate::policy::{Denial, LookedUp, Policy};
-use crate::sockets::{Handles, Lookups, Open, Socket, UnixFolder};
+use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
 
 type DenialSink = dyn Fn(&Denial) + Send + Sync;
 
@@ -30,6 +30,8 @@ pub struct SocketsCtx {
     policy: Arc<Policy>,
     looked_up: LookedUp,
     handles: Handles,
+    /// Entries of all interest sets; more than there are, where the kernel took some out.
+    watches: usize,
     lookups: Lookups,
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
@@ -41,6 +43,10 @@ pub struct SocketsCtx {
 impl SocketsCtx {
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {
         self.handles.room_for(1)?;
+        // What is rare in a kernel is for those that have a use for it.
+        if protocol == UDP_LITE && !self.policy.grants_any() {
+            return Err(Errno::EPROTONOSUPPORT);
+        }
         let socket = Socket::open(family, kind, protocol)?;
         self.handles.insert(Open::Socket(socket))
     }
@@ -62,7 +68,10 @@ impl SocketsCtx {
     }
 
     pub(crate) fn close(&mut self, handle: u32) -> Result<(), Errno> {
-        self.handles.remove(handle).map(drop)
+        if let Open::InterestSet(set) = self.handles.remove(handle)? {
+            self.watches = self.watches.saturating_sub(set.watch_count());
+        }
+        Ok(())
     }
 
     /// EACCES for the guest; the reason goes to the host only.

@@ -19,13 +19,7 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 self.may_listen(socket, address)?;
-                socket.bind(&address)?;
-                let mut state = socket.state();
-                state.bound = true;
-                if state.inbound != Inbound::Kernel {
-                    state.inbound = Inbound::Anyone;
-                }
-                Ok(())
+                socket.bind_ip(address)
             }
         }
     }
@@ -37,10 +31,12 @@ impl SocketsCtx {
             Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
             Family::Unix => return socket.listen(backlog),
         };
-        // The kernel would bind it to any address and a port of its choice. What it chose before, for a
-        // connect that failed, is no grant either.
-        if socket.kind() == Kind::Stream && !socket.state().bound {
-            self.may_listen(socket, SocketAddr::new(wildcard, 0))?;
+        if socket.kind() == Kind::Stream {
+            // Unbound, the kernel would bind it to any address and a port of its choice. What it chose
+            // before, for a connect that failed, is no grant either. Bound to port 0, it may have lost the
+            // port that the kernel chose, and gets another now.
+            let bound = socket.state().bound;
+            self.may_listen(socket, bound.unwrap_or(SocketAddr::new(wildcard, 0)))?;
         }
         socket.listen(backlog)
     }
@@ -121,8 +117,8 @@ impl SocketsCtx {
 
     pub(crate) fn option(&self, handle: u32, option: SocketOption) -> Result<i64, Errno> {
         let socket = self.handles.socket(handle)?;
-        if option == SocketOption::READABLE {
-            self.discard_strangers(socket);
+        if option == SocketOption::READABLE && !self.discard_strangers(socket) {
+            return Ok(0);
         }
         socket.option(option)
     }

@@ -29,22 +29,24 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// IANA's IPv4 special-purpose registry (RFC 6890), and multicast.
-const SPECIAL_V4: [Ipv4Net; 14] = [
-    v4(0, 0, 0, 0, 8),       // "this network", RFC 791
-    v4(10, 0, 0, 0, 8),      // private, RFC 1918
-    v4(100, 64, 0, 0, 10),   // shared by carriers, RFC 6598
-    v4(127, 0, 0, 0, 8),     // loopback, RFC 1122
-    v4(169, 254, 0, 0, 16),  // link-local, RFC 3927; cloud metadata
-    v4(172, 16, 0, 0, 12),   // private, RFC 1918
-    v4(192, 0, 0, 0, 24),    // protocol assignments, RFC 6890
-    v4(192, 0, 2, 0, 24),    // documentation, RFC 5737
-    v4(192, 168, 0, 0, 16),  // private, RFC 1918
-    v4(198, 18, 0, 0, 15),   // benchmarking, RFC 2544
-    v4(198, 51, 100, 0, 24), // documentation, RFC 5737
-    v4(203, 0, 113, 0, 24),  // documentation, RFC 5737
-    v4(224, 0, 0, 0, 4),     // multicast, RFC 5771
-    v4(240, 0, 0, 0, 4),     // reserved and broadcast, RFC 1112
+/// IANA's IPv4 special-purpose registry (RFC 6890), multicast, and what a cloud answers at.
+const SPECIAL_V4: [Ipv4Net; 16] = [
+    v4(0, 0, 0, 0, 8),        // "this network", RFC 791
+    v4(10, 0, 0, 0, 8),       // private, RFC 1918
+    v4(100, 64, 0, 0, 10),    // shared by carriers, RFC 6598
+    v4(127, 0, 0, 0, 8),      // loopback, RFC 1122
+    v4(168, 63, 129, 16, 32), // Azure's host, public by number only
+    v4(169, 254, 0, 0, 16),   // link-local, RFC 3927; cloud metadata
+    v4(172, 16, 0, 0, 12),    // private, RFC 1918
+    v4(192, 0, 0, 0, 24),     // protocol assignments, RFC 6890
+    v4(192, 0, 2, 0, 24),     // documentation, RFC 5737
+    v4(192, 88, 99, 0, 24),   // 6to4 relays, RFC 7526
+    v4(192, 168, 0, 0, 16),   // private, RFC 1918
+    v4(198, 18, 0, 0, 15),    // benchmarking, RFC 2544
+    v4(198, 51, 100, 0, 24),  // documentation, RFC 5737
+    v4(203, 0, 113, 0, 24),   // documentation, RFC 5737
+    v4(224, 0, 0, 0, 4),      // multicast, RFC 5771
+    v4(240, 0, 0, 0, 4),      // reserved and broadcast, RFC 1112
 ];
 
 /// The only IPv6 addresses that are unicast on the public Internet (IANA's IPv6 address space).
@@ -102,6 +104,8 @@ mod tests {
             "172.32.0.1",
             "100.128.0.1",
             "192.0.1.1",
+            "168.63.129.17",
+            "192.88.98.255",
             "223.255.255.255",
             "2606:4700::1111",
             "2a00::1",
@@ -126,6 +130,9 @@ mod tests {
             "172.31.255.255",
             "192.168.1.1",
             "192.0.0.170",
+            "168.63.129.16",
+            "192.88.99.1",
+            "2002:a83f:8110::",
             "198.18.0.1",
             "224.0.0.1",
             "255.255.255.255",

@@ -16,7 +16,7 @@ impl Policy {
     /// `*`.
     ///
     /// A UDP socket bound under it may also answer: send to the last 256 whose datagrams it received,
-    /// without an allow rule for them. A deny rule still forbids it.
+    /// for two minutes after it did, without an allow rule for them. A deny rule still forbids it.
     ///
     /// # Errors
     /// The rule does not follow the grammar; the error names the place and the mend.

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 
 use wasisocket_abi::{Errno, FIRST_HANDLE};
 
+use super::interest::Life;
 use super::{InterestSet, Lookup, Socket};
 
 /// What a handle stands for. Each has a file descriptor that can be waited for.
@@ -14,6 +15,18 @@ pub(crate) enum Open {
     Socket(Socket),
     InterestSet(InterestSet),
     Lookup(Lookup),
+}
+
+impl Open {
+    /// What an entry of an interest set goes by.
+    pub(crate) fn watched(&self) -> (Life, RawFd) {
+        let life = match self {
+            Self::Socket(socket) => socket.life(),
+            Self::InterestSet(set) => set.life(),
+            Self::Lookup(lookup) => lookup.life(),
+        };
+        (life, self.as_fd().as_raw_fd())
+    }
 }
 
 impl AsFd for Open {
@@ -110,6 +123,14 @@ impl Handles {
             Some(Some(Open::InterestSet(set))) => Ok(set),
             _ => Err(Errno::EBADF),
         }
+    }
+
+    /// All interest sets.
+    pub(crate) fn interest_sets_mut(&mut self) -> impl Iterator<Item = &mut InterestSet> {
+        self.slots.iter_mut().filter_map(|slot| match slot {
+            Some(Open::InterestSet(set)) => Some(set),
+            _ => None,
+        })
     }
 
     /// The look-up of a handle, or EBADF.

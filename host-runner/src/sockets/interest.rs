@@ -1,6 +1,9 @@
 //! Interest sets: epoll(7).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::any::Any;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Weak};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFlags, Timespec};
@@ -19,7 +22,16 @@ use crate::errno::from_system;
 pub(crate) struct InterestSet {
     fd: OwnedFd,
     nesting: Nesting,
+    watches: HashMap<Watch, Life>,
+    life: Arc<()>,
 }
+
+/// Ends with what is open, when the last of its handles is closed.
+pub(crate) type Life = Weak<dyn Any + Send + Sync>;
+
+/// What the kernel's entries go by: what is open, and the descriptor. An entry outlives its descriptor
+/// where there are duplicates.
+type Watch = (usize, RawFd);
 
 /// Sets in sets are one deep: each level multiplies what the kernel does when something becomes ready,
 /// and looking for circles takes a lock that all processes of the machine share. Once a set has been on
@@ -37,7 +49,36 @@ impl InterestSet {
         Ok(Self {
             fd: epoll::create(CreateFlags::CLOEXEC).map_err(from_system)?,
             nesting: Nesting::Neither,
+            watches: HashMap::new(),
+            life: Arc::new(()),
         })
+    }
+
+    pub(super) fn life(&self) -> Life {
+        let life: Weak<()> = Arc::downgrade(&self.life);
+        life
+    }
+
+    /// Takes note of an entry that was added.
+    pub(crate) fn watches(&mut self, (life, fd): (Life, RawFd)) {
+        self.watches.insert((place(&life), fd), life);
+    }
+
+    /// Takes note of an entry that was deleted.
+    pub(crate) fn watches_no_more(&mut self, (life, fd): &(Life, RawFd)) {
+        self.watches.remove(&(place(life), *fd));
+    }
+
+    /// How many entries there are, with those that the kernel took out itself since they were last
+    /// counted.
+    pub(crate) fn watch_count(&self) -> usize {
+        self.watches.len()
+    }
+
+    /// How many entries there are.
+    pub(crate) fn count_watches(&mut self) -> usize {
+        self.watches.retain(|_, life| life.strong_count() > 0);
+        self.watches.len()
     }
 
     /// May this set go into another?
@@ -99,6 +140,11 @@ impl InterestSet {
             result => result,
         }
     }
+}
+
+/// Where it is, for as long as anything knows of it: another does not get the same place.
+fn place(life: &Life) -> usize {
+    life.as_ptr().cast::<()>().addr()
 }
 
 impl AsFd for InterestSet {

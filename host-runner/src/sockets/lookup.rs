@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
 use wasisocket_abi::{Errno, RESOLVE_MAX};
 
+use super::interest::Life;
 use super::resolver::{name_of, resolve_canonical};
 use super::socket::Family;
 use super::wait::{Timeout, attempt_until};
@@ -138,8 +139,8 @@ impl Pool {
                 return;
             };
             drop(queue);
-            // dns-lookup panics at a canonical name that is not UTF-8, and whoever answers for a name
-            // chooses it.
+            // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
+            // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
             let answer = catch_unwind(AssertUnwindSafe(|| ask(&job.question)));
             let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
             // It holds one number, and is written once.
@@ -183,6 +184,11 @@ impl Job {
 }
 
 impl Lookup {
+    pub(super) fn life(&self) -> Life {
+        let life: Weak<Job> = Arc::downgrade(&self.job);
+        life
+    }
+
     pub(crate) fn question(&self) -> &Question {
         &self.job.question
     }

@@ -85,13 +85,15 @@ impl Socket {
             true => flags | SendFlags::NOSIGNAL,
             false => flags | SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
         };
-        attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
+        let result = attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
             retry_on_intr(|| match ancillary.present {
                 0 => self.send_once(data, to, flags),
                 _ => self.send_with_ancillary(data, to, ancillary, flags),
             })
             .map_err(from_system)
-        })
+        });
+        self.settle_reuse_if_it_waits();
+        result
     }
 
     /// Sends all of it, as a blocking send(2) does: less only if an error comes in between.
@@ -171,6 +173,9 @@ impl Socket {
         };
         let from = receiving.from || admission.is_some();
         let ancillary = receiving.ancillary && self.has_ancillary();
+        // It is in the guest's memory already: what the guest may not hear it must not find there, nor
+        // how long it was.
+        let mut wiped = false;
         for _ in 0..STRANGERS_MAX {
             let incoming = retry_on_intr(|| match ancillary {
                 false => self.recv_once(buffers, flags, from),
@@ -183,8 +188,8 @@ impl Socket {
             if source(&incoming.from).is_some_and(admits) {
                 return Ok(incoming);
             }
-            // It is in the guest's memory already: what the guest may not hear it must not find there.
-            buffers.wipe(incoming.length);
+            buffers.wipe(if wiped { incoming.length } else { usize::MAX });
+            wiped = true;
             if flags.contains(RecvFlags::PEEK) {
                 self.discard()?;
             }
@@ -228,19 +233,23 @@ impl Socket {
     }
 
     /// Throws away the datagrams of strangers at the head of the queue, so that what is asked of the
-    /// queue next is about a datagram that the guest may have.
-    pub(crate) fn discard_strangers(&self, admits: &dyn Fn(SocketAddr) -> bool) {
+    /// queue next is about a datagram that the guest may have. False if there is none yet.
+    pub(crate) fn discard_strangers(&self, admits: &dyn Fn(SocketAddr) -> bool) -> bool {
         for _ in 0..STRANGERS_MAX {
             let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
             let head = retry_on_intr(|| self.recv_once(&mut Buffers::One(&mut []), flags, true));
-            let Ok(head) = head else { return };
-            if source(&head.from).is_some_and(admits) || self.discard().is_err() {
-                return;
+            let Ok(head) = head else { return false };
+            if source(&head.from).is_some_and(admits) {
+                return true;
+            }
+            if self.discard().is_err() {
+                return false;
             }
         }
+        false
     }
 
-    fn discard(&self) -> Result<(), Errno> {
+    pub(super) fn discard(&self) -> Result<(), Errno> {
         let nothing = &mut Buffers::One(&mut []);
         retry_on_intr(|| self.recv_once(nothing, RecvFlags::DONTWAIT, false))
             .map(drop)

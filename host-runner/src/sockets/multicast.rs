@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 
 use nix::net::if_::if_nameindex;
+use rustix::io::Errno as SystemErrno;
 use rustix::net::sockopt;
+use socket2::SockRef;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{INTERFACES_MAX, Interface};
 
-use super::socket::Socket;
+use super::socket::{Family, Socket};
 use crate::errno::{from_nix, from_system};
 
 impl Socket {
@@ -33,6 +35,22 @@ impl Socket {
             _ => return Err(Errno::EINVAL),
         };
         done.map_err(from_system)
+    }
+
+    /// Of a UDP socket: it receives of groups that it joined itself. Linux's default is what any socket of
+    /// the machine joined (ip(7), IP_MULTICAST_ALL).
+    pub(super) fn hear_own_groups_only(&self) -> Result<(), Errno> {
+        let socket = SockRef::from(self);
+        // An IPv6 socket takes IPv4 too.
+        let v4 = socket.set_multicast_all_v4(false);
+        let v6 = match self.family() {
+            Family::V6 => socket.set_multicast_all_v6(false),
+            _ => Ok(()),
+        };
+        v4.and(v6).map_err(|error| {
+            let system = SystemErrno::from_io_error(&error);
+            system.map_or(Errno::EIO, from_system)
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::net::sockopt;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::SocketOption;
 
-use super::socket::Socket;
+use super::socket::{Family, Socket};
 use crate::errno::{from_nix, from_system};
 
 /// Why an option was not set or told.
@@ -22,6 +22,12 @@ enum Failure {
 impl From<rustix::io::Errno> for Failure {
     fn from(errno: rustix::io::Errno) -> Self {
         Self::System(errno)
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self::Abi(errno)
     }
 }
 
@@ -59,6 +65,8 @@ impl Socket {
                 .map_or(0, |errno| from_system(errno).0.into()),
             SocketOption::ACCEPTING => bool(sockopt::socket_acceptconn(fd))?,
             SocketOption::READABLE => int(ioctl_fionread(fd))?,
+            SocketOption::REUSE_ADDR if self.is_udp() => self.reuse().address.into(),
+            SocketOption::REUSE_PORT if self.is_udp() => self.reuse().port.into(),
             SocketOption::REUSE_ADDR => bool(sockopt::socket_reuseaddr(fd))?,
             SocketOption::REUSE_PORT => bool(sockopt::socket_reuseport(fd))?,
             SocketOption::KEEPALIVE => bool(sockopt::socket_keepalive(fd))?,
@@ -104,6 +112,10 @@ impl Socket {
         let fd = self.as_fd();
         let on = value != 0;
         match option {
+            SocketOption::REUSE_ADDR if self.is_udp() => {
+                self.ask_reuse(|reuse| reuse.address = on)?;
+            }
+            SocketOption::REUSE_PORT if self.is_udp() => self.ask_reuse(|reuse| reuse.port = on)?,
             SocketOption::REUSE_ADDR => sockopt::set_socket_reuseaddr(fd, on)?,
             SocketOption::REUSE_PORT => sockopt::set_socket_reuseport(fd, on)?,
             SocketOption::KEEPALIVE => sockopt::set_socket_keepalive(fd, on)?,
@@ -143,6 +155,13 @@ impl Socket {
             SocketOption::IP_MULTICAST_LOOP => sockopt::set_ip_multicast_loop(fd, on)?,
             SocketOption::IP_MULTICAST_IF => {
                 sockopt::set_ip_multicast_if(fd, &Ipv4Addr::from_bits(fits(value)?))?;
+            }
+            // What may be bound depends on it. The kernel forbids it only while there is a port, and
+            // that a stream may lose.
+            SocketOption::IPV6_V6ONLY
+                if self.state().bound.is_some() && self.family() == Family::V6 =>
+            {
+                return Err(Failure::Abi(Errno::EINVAL));
             }
             SocketOption::IPV6_V6ONLY => sockopt::set_ipv6_v6only(fd, on)?,
             SocketOption::IPV6_UNICAST_HOPS => {

@@ -1,13 +1,13 @@
 //! One socket, and the calls on it. Each method is one system call, repeated only on EINTR. What cannot be
 //! done now is EAGAIN, and `wait` is where one waits.
 //!
-//! A stream is in the kernel's non-blocking mode until it is connected, for accept(2) and connect(2) have
-//! no flag to say so. Then it is not: send(2) and recv(2) have MSG_DONTWAIT.
+//! A stream is in the kernel's non-blocking mode for accept(2) and connect(2), which have no flag to say
+//! so. Once it is connected it is not: send(2) and recv(2) have MSG_DONTWAIT.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::event::PollFlags;
 use rustix::io::{Errno as SystemErrno, ioctl_fionbio, retry_on_intr};
@@ -17,7 +17,9 @@ use wasisocket_abi::v1::AF_UNIX;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
 use super::heard::Heard;
+use super::interest::Life;
 use super::message::{Admission, STRANGERS_MAX, source};
+use super::port::Reuse;
 use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
 
@@ -54,22 +56,27 @@ pub(crate) enum Inbound {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) inbound: Inbound,
-    /// Bound by `bind` under a grant, not by the kernel's choice.
-    pub(crate) bound: bool,
+    /// What the guest bound it to, under a grant. With port 0 the kernel may have taken its choice back: of
+    /// a UDP socket this is then `None`, of a stream, where getsockname(2) does not tell, it stays.
+    pub(crate) bound: Option<SocketAddr>,
     /// The last destination that was allowed, and [`LookedUp::changes`](crate::policy::LookedUp) then.
     pub(crate) sent_to: Option<(SocketAddr, u64)>,
     /// Who sent to it while it was [`Inbound::Anyone`], and may be answered.
     pub(crate) heard: Heard,
     /// The path that a Unix socket was bound to, as the guest sees it.
     pub(crate) path: Option<Arc<[u8]>>,
+    /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, as the guest has them.
+    pub(super) reuse: Reuse,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     family: Family,
     kind: Kind,
     /// Was SO_LINGER set, here or at the listener that this came from?
     lingers: AtomicBool,
+    /// Is there a flag in [`State::reuse`] that the kernel does not have yet?
+    pub(super) reuse_waits: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -77,8 +84,11 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
+
+/// IANA's number of UDP-Lite (RFC 3828).
+pub(crate) const UDP_LITE: u32 = 136;
 
 /// Of a stream that is not connected.
 const NONBLOCKING: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
@@ -91,10 +101,11 @@ impl Socket {
         };
         let state = State {
             inbound,
-            bound: false,
+            bound: None,
             sent_to: None,
             heard: Heard::default(),
             path: None,
+            reuse: Reuse::default(),
         };
         Self {
             fd,
@@ -102,6 +113,7 @@ impl Socket {
                 family,
                 kind,
                 lingers: AtomicBool::new(false),
+                reuse_waits: AtomicBool::new(false),
                 state: Mutex::new(state),
             }),
         }
@@ -121,7 +133,7 @@ impl Socket {
             (_, _, 0) => None,
             (Family::V4 | Family::V6, Kind::Stream, 6) => Some(ipproto::TCP),
             (Family::V4 | Family::V6, Kind::Datagram, 17) => Some(ipproto::UDP),
-            (Family::V4 | Family::V6, Kind::Datagram, 136) => Some(ipproto::UDPLITE),
+            (Family::V4 | Family::V6, Kind::Datagram, UDP_LITE) => Some(ipproto::UDPLITE),
             _ => return Err(Errno::EPROTONOSUPPORT),
         };
         let flags = match kind {
@@ -129,7 +141,11 @@ impl Socket {
             Kind::Datagram => SocketFlags::CLOEXEC,
         };
         let fd = net::socket_with(system, system_kind, flags, protocol).map_err(from_system)?;
-        Ok(Self::new(fd, family, kind))
+        let socket = Self::new(fd, family, kind);
+        if socket.is_udp() {
+            socket.hear_own_groups_only()?;
+        }
+        Ok(socket)
     }
 
     /// socketpair(2) of Unix sockets.
@@ -150,6 +166,11 @@ impl Socket {
             fd: rustix::io::fcntl_dupfd_cloexec(&self.fd, 0).map_err(from_system)?,
             shared: Arc::clone(&self.shared),
         })
+    }
+
+    pub(super) fn life(&self) -> Life {
+        let life: Weak<Shared> = Arc::downgrade(&self.shared);
+        life
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -228,6 +249,9 @@ impl Socket {
         // Linux takes a second call for the end of the first, as a blocking connect waits for it:
         // the answer is 0 or the connection's error (inet_stream_connect).
         let goes_on = [SystemErrno::INPROGRESS, SystemErrno::ALREADY];
+        // It may be connected, or have been: a Unix socket waits for room in the backlog before it says
+        // EISCONN.
+        self.set_nonblocking(true)?;
         let mut before = None;
         let result = attempt_until(
             self.fd.as_fd(),
@@ -244,17 +268,24 @@ impl Socket {
                 }
             },
         );
+        if result.is_ok() || self.peer_name().is_ok() {
+            // Without it, waiting takes two system calls more.
+            let _ = self.set_nonblocking(false);
+        }
         match (result, before) {
             (Err(Errno::EAGAIN), Some(errno)) if timeout == Timeout::NONE => {
                 Err(from_system(errno))
             }
             (Err(Errno::EAGAIN), Some(_)) => Err(Errno::EINPROGRESS),
-            (Ok(()), _) => {
-                // Without it, waiting takes two system calls more.
-                let _ = ioctl_fionbio(&self.fd, false);
-                Ok(())
-            }
             (result, _) => result,
+        }
+    }
+
+    /// Of a stream; what goes to a datagram socket says for itself whether it waits.
+    fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
+        match self.kind() {
+            Kind::Stream => ioctl_fionbio(&self.fd, nonblocking).map_err(from_system),
+            Kind::Datagram => Ok(()),
         }
     }
 
@@ -273,6 +304,8 @@ impl Socket {
             (Inbound::Peer(_), _) => Inbound::Reachable,
             (inbound, _) => inbound,
         };
+        drop(state);
+        self.settle_reuse();
         result.map_err(from_system)
     }
 
@@ -284,6 +317,8 @@ impl Socket {
         if let Inbound::Peer(_) = state.inbound {
             state.inbound = Inbound::Reachable;
         }
+        drop(state);
+        self.settle_port();
         result
     }
 

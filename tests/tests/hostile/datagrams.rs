@@ -69,9 +69,14 @@ fn socket_that_was_not_bound_hears_only_whom_it_may_send_to() {
         // Nothing of it is left where it was received.
         assert_eq!(guest.read(DATA, 6), [0; 6]);
     }
-    stranger.send_to(b"secret", address).unwrap();
+    // More than one call throws away, at the default of the receive buffer too.
+    for _ in 0..260 {
+        stranger.send_to(b"secret", address).unwrap();
+    }
     settle();
-    assert_eq!(guest.option(handle, SocketOption::READABLE), Ok(0));
+    for _ in 0..2 {
+        assert_eq!(guest.option(handle, SocketOption::READABLE), Ok(0));
+    }
 
     stranger.send_to(b"secret", address).unwrap();
     friend.send_to(b"wanted", address).unwrap();
@@ -131,10 +136,7 @@ fn connected_socket_hears_its_peer_and_after_that_whom_it_may_send_to() {
     assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"wanted");
 
     // AF_UNSPEC: no peer any more.
-    guest.write(ADDRESS, &[0; 28]);
-    guest
-        .call("sock_connect_to", &[handle, ADDRESS, 0])
-        .unwrap();
+    guest.disconnect(handle);
     assert_eq!(
         guest.call("sock_getpeername", &[handle, PEER]),
         Err(Errno::ENOTCONN)
@@ -147,6 +149,62 @@ fn connected_socket_hears_its_peer_and_after_that_whom_it_may_send_to() {
     settle();
     assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN));
     peer.send_to(b"wanted", address).unwrap();
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"wanted");
+}
+
+#[test]
+fn what_strangers_sent_before_a_bind_is_not_heard_after_it() {
+    let (friend, friend_address) = native();
+    let (stranger, stranger_address) = native();
+    let policy = Policy::new()
+        .allow(&friend_address.to_string())
+        .and_then(|policy| policy.allow_listen("127.0.0.1:0"))
+        .unwrap();
+    let mut guest = Guest::new(policy);
+    let handle = guest.open(SOCK_DGRAM);
+    guest.write_address(friend_address);
+    guest.send(handle, b"x", ADDRESS).unwrap();
+    let (_, address) = friend.recv_from(&mut [0; 8]).unwrap();
+    for _ in 0..3 {
+        stranger.send_to(b"secret", address).unwrap();
+    }
+    settle();
+    guest.disconnect(handle);
+    guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+    assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN));
+    guest.write_address(stranger_address);
+    assert_eq!(guest.send(handle, b"x", ADDRESS), Err(Errno::EACCES));
+    stranger.send_to(b"now", guest.name(handle)).unwrap();
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"now");
+}
+
+#[test]
+fn grant_of_a_bind_ends_with_the_port() {
+    let (friend, friend_address) = native();
+    let (stranger, _) = native();
+    let policy = Policy::new()
+        .allow(&friend_address.to_string())
+        .and_then(|policy| policy.allow_listen("[::]:0"))
+        .unwrap();
+    let mut guest = Guest::new(policy);
+    let handle = guest.open_v6(SOCK_DGRAM);
+    let v6_only = |guest: &mut Guest, value| {
+        let arguments = [handle, SocketOption::IPV6_V6ONLY.0, value];
+        guest.call("sock_setsockopt", &arguments)
+    };
+    v6_only(&mut guest, 1).unwrap();
+    guest.bind(handle, "[::]:0".parse().unwrap()).unwrap();
+    assert_eq!(v6_only(&mut guest, 0), Err(Errno::EINVAL));
+    guest.disconnect(handle);
+    v6_only(&mut guest, 0).unwrap();
+    // The system picks another port, which was not granted.
+    guest.write_address(friend_address);
+    guest.send(handle, b"x", ADDRESS).unwrap();
+    let (_, address) = friend.recv_from(&mut [0; 8]).unwrap();
+    stranger.send_to(b"secret", address).unwrap();
+    settle();
+    assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN));
+    friend.send_to(b"wanted", address).unwrap();
     assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"wanted");
 }
 
@@ -295,4 +353,54 @@ fn group_is_joined_and_heard_under_a_grant() {
         guest.denials(),
         ["joining group 239.255.7.8 denied: needs --allow-listen=239.255.7.8"]
     );
+}
+
+#[test]
+fn group_that_another_process_joined_is_not_heard() {
+    let group = std::net::Ipv4Addr::new(239, 255, 7, 9);
+    let (sender, _) = native();
+    let other = UdpSocket::bind("0.0.0.0:0").unwrap();
+    other
+        .join_multicast_v4(&group, &std::net::Ipv4Addr::LOCALHOST)
+        .unwrap();
+    rustix::net::sockopt::set_ip_multicast_if(&sender, &std::net::Ipv4Addr::LOCALHOST).unwrap();
+    let policy = Policy::new()
+        .allow_listen("0.0.0.0:0")
+        .and_then(|policy| policy.allow_listen("[::]:0"))
+        .unwrap();
+    let mut guest = Guest::new(policy);
+    let (v4, v6) = (guest.open(SOCK_DGRAM), guest.open_v6(SOCK_DGRAM));
+    for (handle, at) in [(v4, "0.0.0.0:0"), (v6, "[::]:0")] {
+        guest.bind(handle, at.parse().unwrap()).unwrap();
+        let port = guest.name(handle).port();
+        sender.send_to(b"to all", (group, port)).unwrap();
+        settle();
+        assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN), "{at}");
+        // What is its own it hears.
+        sender.send_to(b"to it", ("127.0.0.1", port)).unwrap();
+        assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"to it");
+    }
+}
+
+#[test]
+fn length_of_what_a_stranger_sent_does_not_show() {
+    let (friend, friend_address) = native();
+    let (stranger, _) = native();
+    let mut guest = Guest::new(Policy::new().allow(&friend_address.to_string()).unwrap());
+    let handle = guest.open(SOCK_DGRAM);
+    guest.write_address(friend_address);
+    guest.send(handle, b"x", ADDRESS).unwrap();
+    let (_, address) = friend.recv_from(&mut [0; 8]).unwrap();
+    for iovecs in [&[(DATA, 100)][..], &[(DATA + 50, 50), (DATA, 50)]] {
+        stranger.send_to(&[1; 30], address).unwrap();
+        stranger.send_to(&[1; 77], address).unwrap();
+        settle();
+        guest.write(DATA, &[0xaa; 101]);
+        guest.write_iovecs(iovecs);
+        let arguments = [handle, IOVECS, iovecs.len() as u32, 0, 0, 0, 0, OUT];
+        let nothing = guest.call("sock_recvmsg", &arguments);
+        assert_eq!(nothing, Err(Errno::EAGAIN));
+        assert_eq!(guest.read(DATA, 100), [0; 100]);
+        assert_eq!(guest.read(DATA + 100, 1), [0xaa]);
+    }
 }

@@ -185,6 +185,12 @@ impl Guest {
         self.call("sock_connect_to", &[handle, ADDRESS, timeout])
     }
 
+    /// Connects a datagram socket to AF_UNSPEC.
+    pub(crate) fn disconnect(&mut self, handle: u32) {
+        self.write(ADDRESS, &[0; 28]);
+        self.call("sock_connect_to", &[handle, ADDRESS, 0]).unwrap();
+    }
+
     /// A UDP socket bound to a port of the system's choice on loopback.
     pub(crate) fn bound_datagram(&mut self) -> (u32, SocketAddr) {
         let handle = self.open(SOCK_DGRAM);

@@ -97,7 +97,11 @@ fn udp_lite_needs_the_grants_of_udp() {
         return;
     };
     let udp_lite = [AF_INET, SOCK_DGRAM, UDP_LITE];
+    // Without any grant there is no such thing.
     let mut guest = Guest::new(Policy::new());
+    let none = guest.get("sock_open_protocol", &udp_lite);
+    assert_eq!(none, Err(Errno::EPROTONOSUPPORT));
+    let mut guest = Guest::new(Policy::new().allow("192.0.2.1").unwrap());
     let handle = guest.get("sock_open_protocol", &udp_lite).unwrap();
     let refused = Err(Errno::EACCES);
     assert_eq!(guest.connect(handle, peer_address, 0), refused);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use wasisocket_abi::v1::{EVENT_OUT, SHUT_WRITE, SocketOption};
+use wasisocket_abi::v1::{EVENT_OUT, SHUT_READ, SHUT_WRITE, SocketOption};
 use wasisocket_abi::{Errno, SOCK_STREAM};
 use wasisocket_host::{Policy, SocketsCtx};
 use wasisocket_tests::servers::{self, loopback};
@@ -148,6 +148,25 @@ fn listening_unbound_needs_a_grant_for_the_wildcard() {
     let handle = guest.open(SOCK_STREAM);
     assert_eq!(guest.call("sock_listen", &[handle, 1]), Ok(()));
     assert_ne!(guest.name(handle).port(), 0);
+}
+
+#[test]
+fn both_families_are_not_turned_on_where_one_was_granted() {
+    let mut guest = Guest::new(Policy::new().allow_listen("[::]:0").unwrap());
+    let handle = guest.open_v6(SOCK_STREAM);
+    set(&mut guest, handle, SocketOption::IPV6_V6ONLY, 1);
+    guest.bind(handle, "[::]:0".parse().unwrap()).unwrap();
+    guest.call("sock_listen", &[handle, 4]).unwrap();
+    // The kernel takes its port back, if only getsockname(2) still tells it.
+    guest.call("sock_shutdown", &[handle, SHUT_READ]).unwrap();
+    let both = [handle, SocketOption::IPV6_V6ONLY.0, 0];
+    let refused = guest.call("sock_setsockopt", &both);
+    assert_eq!(refused, Err(Errno::EINVAL));
+    // The grant is for whatever port the system picks.
+    guest.call("sock_listen", &[handle, 4]).unwrap();
+    let port = guest.name(handle).port();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(TcpStream::connect(("::1", port)).is_ok());
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::time::Duration;
 
 use tempfile::TempDir;
-use wasisocket_abi::v1::{AF_UNIX, UnixAddr};
+use wasisocket_abi::v1::{AF_UNIX, MSG_OOB, MSG_PEEK, UnixAddr};
 use wasisocket_abi::{Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{Policy, SocketsCtx};
 
-use crate::guest::{ADDRESS, Guest, PEER, SOON, allow_all};
+use crate::guest::{ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all};
 
 /// A guest that sees one folder as /run, and the same to read only as /ro.
 fn guest() -> (Guest, TempDir) {
@@ -218,4 +219,56 @@ fn guest_without_a_folder_has_pairs_only() {
     assert_eq!(bind(&mut guest, handle, "/tmp/x"), Err(Errno::EACCES));
     assert_eq!(connect(&mut guest, handle, "/tmp/x"), Err(Errno::EACCES));
     assert!(guest.call("sock_listen", &[handle, 1]).is_err());
+}
+
+#[test]
+fn connected_socket_does_not_wait_for_a_full_backlog() {
+    let (mut guest, _folder) = guest();
+    let listener = open(&mut guest, SOCK_STREAM);
+    bind(&mut guest, listener, "/run/full.sock").unwrap();
+    guest.call("sock_listen", &[listener, 0]).unwrap();
+    guest.write_unix("/run/full.sock");
+    let at = |handle| [handle, ADDRESS, 0];
+    let connected = open(&mut guest, SOCK_STREAM);
+    guest.call("sock_connect_to", &at(connected)).unwrap();
+    loop {
+        let handle = open(&mut guest, SOCK_STREAM);
+        match guest.call("sock_connect_to", &at(handle)) {
+            Ok(()) => {}
+            Err(errno) => break assert_eq!(errno, Errno::EAGAIN),
+        }
+    }
+    guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
+    let (one, other) = (guest.read_u32(OUT), guest.read_u32(OUT + 4));
+    let (tell, told) = std::sync::mpsc::channel();
+    // What waits in the kernel is not ended by the end of a test.
+    std::thread::spawn(move || {
+        let answers = [one, connected].map(|handle| guest.call("sock_connect_to", &at(handle)));
+        tell.send((guest, answers)).unwrap();
+    });
+    let in_time = told.recv_timeout(Duration::from_secs(5));
+    let (mut guest, answers) = in_time.expect("it waits");
+    let refused = |answer| matches!(answer, Err(Errno::EAGAIN | Errno::EISCONN));
+    assert!(answers.into_iter().all(refused), "{answers:?}");
+    // Nor is it another socket for that.
+    guest.send(one, b"x", 0).unwrap();
+    assert_eq!(guest.recv(other, 0, FOREVER).unwrap(), b"x");
+    assert_eq!(guest.recv(one, 0, 0), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn there_is_no_out_of_band_data() {
+    let (mut guest, _folder) = guest();
+    for kind in [SOCK_STREAM, SOCK_DGRAM] {
+        guest.call("sock_pair", &[kind, OUT]).unwrap();
+        let (one, other) = (guest.read_u32(OUT), guest.read_u32(OUT + 4));
+        guest.write_iovecs(&[(DATA, 1)]);
+        let send = [one, IOVECS, 1, 0, 0, MSG_OOB, 0, OUT];
+        let refused = Err(Errno::EOPNOTSUPP);
+        assert_eq!(guest.call("sock_sendmsg", &send), refused);
+        for flags in [MSG_OOB, MSG_OOB | MSG_PEEK] {
+            assert_eq!(guest.recv(other, flags, 0), Err(Errno::EOPNOTSUPP));
+        }
+        assert_eq!(guest.recv(other, 0, 0), Err(Errno::EAGAIN));
+    }
 }

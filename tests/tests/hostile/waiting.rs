@@ -170,3 +170,70 @@ fn sets_in_sets_are_one_deep_and_wake() {
     let entries = [(inner, EVENT_IN), (third, EVENT_IN)];
     assert_eq!(guest.poll(&entries, SOON), Ok((2, vec![EVENT_IN; 2])));
 }
+
+#[test]
+fn entries_of_what_is_deleted_or_closed_count_no_more() {
+    const HANDLES: u32 = 130;
+    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(HANDLES as usize);
+    let mut guest = Guest::with(sockets);
+    let half = HANDLES / 2;
+    let sets: Vec<_> = (0..half)
+        .map(|_| guest.get("interest_create", &[]).unwrap())
+        .collect();
+    let handles: Vec<_> = (0..half).map(|_| guest.open(SOCK_STREAM)).collect();
+    let ctl = |guest: &mut Guest, op, set, handle| {
+        guest.call("interest_ctl", &[set, op, handle, EVENT_IN, 0])
+    };
+    let all = |guest: &mut Guest, op| {
+        for set in &sets {
+            for handle in &handles {
+                ctl(guest, op, *set, *handle).unwrap();
+            }
+        }
+    };
+    // 4225 of 8320 that there can be.
+    all(&mut guest, CTL_ADD);
+    all(&mut guest, CTL_DEL);
+    all(&mut guest, CTL_ADD);
+    for handle in &handles {
+        guest.call("sock_close", &[*handle]).unwrap();
+        assert_eq!(guest.open(SOCK_STREAM), *handle);
+    }
+    // What was closed counts no more: else these were too many.
+    all(&mut guest, CTL_ADD);
+    assert_eq!(
+        ctl(&mut guest, CTL_ADD, sets[0], handles[0]),
+        Err(Errno::EEXIST)
+    );
+}
+
+#[test]
+fn entries_that_duplicates_leave_behind_count() {
+    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(4);
+    let mut guest = Guest::with(sockets);
+    let set = guest.get("interest_create", &[]).unwrap();
+    let other = guest.get("interest_create", &[]).unwrap();
+    let handle = guest.open(SOCK_STREAM);
+    let mut held = Vec::new();
+    let mut added = 0;
+    let refused = loop {
+        // Another descriptor each time: the entry of the one before stays, as the socket is open.
+        held.push(std::fs::File::open("/dev/null").unwrap());
+        let duplicate = guest.get("sock_dup", &[handle]).unwrap();
+        let add = [set, CTL_ADD, duplicate, EVENT_IN, 0];
+        let result = guest.call("interest_ctl", &add);
+        guest.call("sock_close", &[duplicate]).unwrap();
+        match result {
+            Ok(()) => added += 1,
+            Err(Errno::EEXIST) => {}
+            Err(errno) => break errno,
+        }
+        assert!(added <= 256);
+    };
+    assert_eq!((refused, added), (Errno::ENOSPC, 256));
+    // They count for all sets, and go with the set.
+    let add = [other, CTL_ADD, handle, EVENT_IN, 0];
+    assert_eq!(guest.call("interest_ctl", &add), Err(Errno::ENOSPC));
+    guest.call("sock_close", &[set]).unwrap();
+    assert_eq!(guest.call("interest_ctl", &add), Ok(()));
+}

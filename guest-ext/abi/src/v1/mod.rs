@@ -13,31 +13,32 @@
 //! A function with a `timeout` tries at once. If that would block, it waits until it need not, up to so
 //! many nanoseconds; negative is without end, 0 does not wait at all. What did not happen in time is
 //! [`Errno::EAGAIN`] (from `sock_connect_to` [`Errno::EINPROGRESS`], from the waits themselves a count of
-//! 0; a Unix socket's connect to a full backlog stays EAGAIN, as on Linux). So blocking code and code with a time limit pay one crossing a call, and an event loop never
-//! waits but in `sock_poll` or `interest_wait`. No other function waits.
+//! 0; a Unix socket's connect to a full backlog stays EAGAIN, as on Linux). So blocking code and code with
+//! a time limit pay one crossing a call, and an event loop never waits but in `sock_poll` or
+//! `interest_wait`. No other function waits.
 //!
 //! # Functions
 //!
 //! | import | parameters | does |
 //! |---|---|---|
-//! | `sock_open_protocol` | `af, type, protocol, *fd: u32` | `socket(2)` with a protocol: 0, or IANA's number where it fits the type. The only way to UDP-Lite, 136 (RFC 3828), which needs the grants of UDP. |
+//! | `sock_open_protocol` | `af, type, protocol, *fd: u32` | `socket(2)` with a protocol: 0, or IANA's number where it fits the type. The only way to UDP-Lite, 136 (RFC 3828), which needs the grants of UDP; for a guest without any grant there is none ([`Errno::EPROTONOSUPPORT`]). |
 //! | `sock_pair` | `type, *pair: [u32; 2]` | `socketpair(2)`: two connected [`AF_UNIX`] sockets. Needs no grant. |
 //! | `sock_dup` | `fd, *fd: u32` | `dup(2)`: a second handle for the same socket. |
 //! | `sock_bind` | `fd, addr` | `bind(2)`. Needs a grant to listen there. |
 //! | `sock_listen` | `fd, backlog` | `listen(2)`. Needs the grant too, if the socket was not bound. |
 //! | `sock_accept` | `fd, timeout, *addr, *fd: u32` | `accept(2)`; `addr` is the peer's. |
-//! | `sock_connect_to` | `fd, addr, timeout` | `connect(2)`. Needs a grant for the address. |
+//! | `sock_connect_to` | `fd, addr, timeout` | `connect(2)`. Needs a grant for the address. An `addr` of family 0 (AF_UNSPEC) takes the peer from a datagram socket, and from a UDP socket its port too if the system picked that; of a stream it is [`Errno::EAFNOSUPPORT`]. |
 //! | `sock_shutdown` | `fd, how` | `shutdown(2)`: [`SHUT_READ`], [`SHUT_WRITE`] or both. |
 //! | `sock_getsockname` | `fd, *addr` | `getsockname(2)`. |
 //! | `sock_getpeername` | `fd, *addr` | `getpeername(2)`. |
-//! | `sock_sendmsg` | `fd, iovecs, count, addr, ancillary, flags, timeout, *sent: u32` | `sendmsg(2)` of [`Iovec`]s. `addr` 0: to the peer; else needs a grant for the address. |
+//! | `sock_sendmsg` | `fd, iovecs, count, addr, ancillary, flags, timeout, *sent: u32` | `sendmsg(2)` of [`Iovec`]s. `addr` 0: to the peer. Else it needs a grant for the address, or is an answer to someone whom this socket, bound under a grant, heard in the last two minutes; a TCP stream does not look at it. |
 //! | `sock_recvmsg` | `fd, iovecs, count, *addr, *ancillary, flags, timeout, *received: `[`Received`] | `recvmsg(2)` into [`Iovec`]s, which must not overlap. `addr` 0: the sender is not asked for. |
 //! | `sock_getsockopt` | `fd, option, *value: i64` | `getsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_setsockopt` | `fd, option, value: i64` | `setsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_membership` | `fd, join, group, interface` | Joins (1) or leaves (0) a multicast group. Both are addresses: for IPv4 `interface` is one of its addresses or 0.0.0.0, for IPv6 its scope is the interface's index or 0. Needs a grant to listen at the group's address. |
 //! | `sock_poll` | `entries, count, timeout, *ready: u32` | `poll(2)` of [`PollEntry`]s. |
 //! | `interest_create` | `*set: u32` | `epoll_create(2)`: an empty interest set. |
-//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. Sets go into sets one deep, beyond that is [`Errno::ELOOP`]. |
+//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. Sets go into sets one deep, beyond that is [`Errno::ELOOP`]. [`Errno::ENOSPC`] if all sets together have too many entries. |
 //! | `interest_wait` | `set, events, max, timeout, *count: u32` | `epoll_wait(2)`: writes up to `max` [`Event`]s. Its cost does not grow with what is idle. |
 //! | `lookup_name` | `name, len, family, *lookup: u32` | Starts `getaddrinfo(3)` of a host name, for one family or 0. Needs a grant for the name. |
 //! | `lookup_addr` | `addr, *lookup: u32` | Starts `getnameinfo(3)` of an address. Needs a grant for the address, with any port. |
@@ -85,7 +86,7 @@ pub const SHUT_READ: u32 = 1;
 /// For `sock_shutdown`: no more is sent, and the peer sees the end of the stream.
 pub const SHUT_WRITE: u32 = 2;
 
-/// Flag of sending and receiving: out-of-band data.
+/// Flag of sending and receiving: out-of-band data. EOPNOTSUPP for Unix sockets.
 pub const MSG_OOB: u32 = 0x1;
 /// Flag of receiving: leave the data in the queue.
 pub const MSG_PEEK: u32 = 0x2;
@@ -96,7 +97,8 @@ pub const MSG_MORE: u32 = 0x8000;
 
 /// Most [`Iovec`]s in one call: Linux's UIO_MAXIOV. More are EMSGSIZE, as sendmsg(2) has it.
 pub const IOVECS_MAX: usize = 1024;
-/// Most [`PollEntry`]s in one `sock_poll`.
+/// Most [`PollEntry`]s in one `sock_poll`. More are EINVAL; so are more than the host's process may have open
+/// files (poll(2), RLIMIT_NOFILE).
 pub const POLL_MAX: usize = 65_536;
 /// Most [`Event`]s that one `interest_wait` returns, whatever `max` says.
 pub const EVENTS_MAX: usize = 4096;

@@ -32,9 +32,9 @@ options! {
     ACCEPTING = 2,
     /// int, to read only: bytes that can be read at once (FIONREAD, tcp(7) and udp(7)).
     READABLE = 3,
-    /// bool: socket(7), SO_REUSEADDR.
+    /// bool: socket(7), SO_REUSEADDR. A UDP port that the system picks is nobody else's all the same.
     REUSE_ADDR = 4,
-    /// bool: SO_REUSEPORT.
+    /// bool: SO_REUSEPORT. A UDP port that the system picks is nobody else's all the same.
     REUSE_PORT = 5,
     /// bool: SO_KEEPALIVE.
     KEEPALIVE = 6,
@@ -76,7 +76,7 @@ options! {
     /// int: IP_MULTICAST_IF; an IPv4 address of the interface as a number (127.0.0.1 is 0x7f000001), or 0.
     IP_MULTICAST_IF = 68,
 
-    /// bool: ipv6(7), IPV6_V6ONLY.
+    /// bool: ipv6(7), IPV6_V6ONLY. EINVAL to set it once bound.
     IPV6_V6ONLY = 96,
     /// int: IPV6_UNICAST_HOPS.
     IPV6_UNICAST_HOPS = 97,

@@ -1,0 +1,289 @@
+//! The port of a UDP socket: named by the guest under a grant, or picked by the kernel.
+//!
+//! Where SO_REUSEADDR or SO_REUSEPORT is set, Linux picks also among the ports that others hold with the
+//! same flag (udp_lib_lport_inuse), and what is sent to them then comes here. So the kernel has the flags
+//! only while the socket has a port, and for the bind to a port that was granted by its number. What the
+//! guest asked for is kept here.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::Ordering;
+
+use rustix::net::sockopt;
+use wasisocket_abi::Errno;
+
+use super::socket::{Family, Inbound, Kind, Socket};
+use crate::errno::from_system;
+
+/// Most datagrams that a bind throws away. Nothing comes to a socket without a port, so this is only
+/// about what may be in a queue: of datagrams without data 300 with Linux's default of SO_RCVBUF.
+const QUEUE_MAX: usize = 1 << 20;
+
+/// The flags that a guest asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reuse {
+    pub(super) address: bool,
+    pub(super) port: bool,
+}
+
+impl Socket {
+    pub(super) fn is_udp(&self) -> bool {
+        self.family() != Family::Unix && self.kind() == Kind::Datagram
+    }
+
+    /// The local IP address and port, as far as there are any.
+    pub(crate) fn local(&self) -> Result<SocketAddr, Errno> {
+        SocketAddr::try_from(self.name()?).map_err(|_| Errno::EAFNOSUPPORT)
+    }
+
+    fn has_port(&self) -> bool {
+        self.local().is_ok_and(|local| local.port() != 0)
+    }
+
+    /// bind(2) to an IP address that a grant covers.
+    pub(crate) fn bind_ip(&self, address: SocketAddr) -> Result<(), Errno> {
+        if self.is_udp() && !self.has_port() {
+            // What strangers sent to a port that it had before was not for this one.
+            self.discard_all()?;
+            if address.port() != 0 {
+                self.set_reuse(self.state().reuse)?;
+            }
+        }
+        let result = self.bind(&address);
+        self.settle_reuse();
+        result?;
+        let mut state = self.state();
+        state.bound = Some(address);
+        if state.inbound != Inbound::Kernel {
+            state.inbound = Inbound::Anyone;
+        }
+        Ok(())
+    }
+
+    fn discard_all(&self) -> Result<(), Errno> {
+        for _ in 0..QUEUE_MAX {
+            // Another error is one that was pending, in front of the queue.
+            if self.discard() == Err(Errno::EAGAIN) {
+                return Ok(());
+            }
+        }
+        Err(Errno::ENOBUFS)
+    }
+
+    /// SO_REUSEADDR or SO_REUSEPORT of a UDP socket, as the guest set it.
+    pub(super) fn reuse(&self) -> Reuse {
+        self.state().reuse
+    }
+
+    /// Takes note of a flag that the guest asks for. In the kernel it is once there is a port.
+    pub(super) fn ask_reuse(&self, change: impl FnOnce(&mut Reuse)) -> Result<(), Errno> {
+        let mut reuse = self.reuse();
+        change(&mut reuse);
+        self.state().reuse = reuse;
+        let has_port = self.has_port();
+        self.reuse_waits(!has_port && reuse != Reuse::default());
+        self.set_reuse(if has_port { reuse } else { Reuse::default() })
+    }
+
+    /// To call when the socket may have got a port, or lost it.
+    pub(super) fn settle_reuse(&self) {
+        let reuse = self.reuse();
+        if reuse == Reuse::default() || !self.is_udp() {
+            return;
+        }
+        let has_port = self.has_port();
+        self.reuse_waits(!has_port);
+        // Neither flag can fail on a socket that can have it.
+        let _ = self.set_reuse(if has_port { reuse } else { Reuse::default() });
+    }
+
+    /// To call when something was sent: without a port the kernel picked one.
+    pub(super) fn settle_reuse_if_it_waits(&self) {
+        if self.shared.reuse_waits.load(Ordering::Relaxed) {
+            self.settle_reuse();
+        }
+    }
+
+    fn reuse_waits(&self, waits: bool) {
+        self.shared.reuse_waits.store(waits, Ordering::Relaxed);
+    }
+
+    fn set_reuse(&self, reuse: Reuse) -> Result<(), Errno> {
+        sockopt::set_socket_reuseaddr(self.as_fd(), reuse.address).map_err(from_system)?;
+        sockopt::set_socket_reuseport(self.as_fd(), reuse.port).map_err(from_system)
+    }
+
+    /// To call when a UDP socket has no peer any more. Linux then takes back a port that it picked, also
+    /// one that it picked for a bind (__udp_disconnect): what a grant said of that is over.
+    pub(super) fn settle_port(&self) {
+        if !self.is_udp() {
+            return;
+        }
+        let has_port = self.has_port();
+        let mut state = self.state();
+        if state.inbound == Inbound::Anyone && !has_port {
+            // Not `Nobody`: what came before is still in the queue.
+            state.inbound = Inbound::Reachable;
+            state.bound = None;
+            state.heard.clear();
+        }
+        drop(state);
+        self.settle_reuse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Errno, Inbound, Socket, SocketAddr};
+    use rustix::net::sockopt;
+    use std::net::UdpSocket;
+    use wasisocket_abi::v1::{Ancillary, SocketOption};
+    use wasisocket_abi::{AF_INET, AF_INET6, SOCK_DGRAM};
+
+    use crate::sockets::{Data, Destination, Timeout};
+    use rustix::net::SendFlags;
+
+    const FLAGS: [SocketOption; 2] = [SocketOption::REUSE_ADDR, SocketOption::REUSE_PORT];
+
+    fn udp() -> Socket {
+        let socket = Socket::open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        for flag in FLAGS {
+            socket.set_option(flag, 1).unwrap();
+        }
+        socket
+    }
+
+    fn sink() -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    fn in_kernel(socket: &Socket) -> [bool; 2] {
+        [
+            sockopt::socket_reuseaddr(socket).unwrap(),
+            sockopt::socket_reuseport(socket).unwrap(),
+        ]
+    }
+
+    fn send(socket: &Socket, to: SocketAddr) {
+        let (flags, nothing) = (SendFlags::empty(), Ancillary::default());
+        let sent = socket.send(
+            Data::One(b"x"),
+            &Destination::Ip(to),
+            &nothing,
+            flags,
+            Timeout::NONE,
+        );
+        assert_eq!(sent, Ok(1));
+    }
+
+    #[track_caller]
+    fn told(socket: &Socket) {
+        assert_eq!(FLAGS.map(|flag| socket.option(flag)), [Ok(1); 2]);
+    }
+
+    #[test]
+    fn flags_are_in_the_kernel_only_while_there_is_a_port() {
+        let (_sink, to) = sink();
+        let ways: [fn(&Socket, SocketAddr); 3] = [
+            |socket, to| send(socket, to),
+            |socket, to| socket.connect_datagram(to).unwrap(),
+            |socket, _| socket.bind_ip(([127, 0, 0, 1], 0).into()).unwrap(),
+        ];
+        for get_port in ways {
+            let socket = udp();
+            for _ in 0..2 {
+                assert_eq!(in_kernel(&socket), [false; 2]);
+                told(&socket);
+                get_port(&socket, to);
+                assert_eq!(in_kernel(&socket), [true; 2]);
+                told(&socket);
+                socket.disconnect().unwrap();
+            }
+            get_port(&socket, to);
+            socket.set_option(SocketOption::REUSE_ADDR, 0).unwrap();
+            assert_eq!(in_kernel(&socket), [false, true]);
+        }
+    }
+
+    #[test]
+    fn failed_connect_and_failed_bind_leave_no_flag() {
+        let socket = udp();
+        let broadcast = ([255, 255, 255, 255], 9).into();
+        assert_eq!(socket.connect_datagram(broadcast), Err(Errno::EACCES));
+        assert_eq!(in_kernel(&socket), [false; 2]);
+        let (_held, address) = sink();
+        assert_eq!(socket.bind_ip(address), Err(Errno::EADDRINUSE));
+        assert_eq!(in_kernel(&socket), [false; 2]);
+        told(&socket);
+    }
+
+    #[test]
+    fn port_that_was_named_is_shared_with_who_has_the_flag() {
+        let one = udp();
+        one.bind_ip(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = one.local().unwrap();
+        let other = udp();
+        other.bind_ip(address).unwrap();
+        assert_eq!(in_kernel(&other), [true; 2]);
+        // It was named, so it stays.
+        other.connect_datagram(address).unwrap();
+        other.disconnect().unwrap();
+        assert_eq!(other.local(), Ok(address));
+        assert_eq!(
+            (other.inbound(), in_kernel(&other)),
+            (Inbound::Anyone, [true; 2])
+        );
+    }
+
+    #[test]
+    fn kernel_never_picks_a_port_that_another_holds_with_the_flag() {
+        // Where ports are shared, the kernel would pick one of these as soon as one that is free.
+        let holders: Vec<Socket> = std::iter::repeat_with(udp).take(200).collect();
+        for holder in &holders {
+            holder.bind_ip(([127, 0, 0, 1], 0).into()).unwrap();
+        }
+        let mut held: Vec<u16> = holders
+            .iter()
+            .map(|holder| holder.local().unwrap().port())
+            .collect();
+        held.sort_unstable();
+        let count = held.len();
+        held.dedup();
+        assert_eq!(held.len(), count);
+        let (_sink, to) = sink();
+        for _ in 0..2000 {
+            let socket = udp();
+            send(&socket, to);
+            let port = socket.local().unwrap().port();
+            assert!(held.binary_search(&port).is_err());
+        }
+    }
+
+    #[test]
+    fn port_that_was_picked_is_given_up_with_what_was_granted() {
+        let (_sink, to) = sink();
+        let socket = udp();
+        socket.bind_ip(([127, 0, 0, 1], 0).into()).unwrap();
+        socket.state().heard.record(to);
+        assert_eq!(socket.inbound(), Inbound::Anyone);
+        socket.disconnect().unwrap();
+        let state = socket.state();
+        assert_eq!((state.inbound, state.bound), (Inbound::Reachable, None));
+        assert!(!state.heard.contains(to));
+    }
+
+    #[test]
+    fn both_families_are_not_turned_on_once_bound() {
+        let socket = Socket::open(AF_INET6, SOCK_DGRAM, 0).unwrap();
+        socket.set_option(SocketOption::IPV6_V6ONLY, 1).unwrap();
+        socket.bind_ip("[::]:0".parse().unwrap()).unwrap();
+        let both = (SocketOption::IPV6_V6ONLY, 0);
+        assert_eq!(socket.set_option(both.0, both.1), Err(Errno::EINVAL));
+        // Given up: it is a new socket, which hears only whom it may send to.
+        socket.disconnect().unwrap();
+        assert_eq!(socket.set_option(both.0, both.1), Ok(()));
+        assert_eq!(socket.inbound(), Inbound::Reachable);
+    }
+}
