@@ -25,7 +25,8 @@ to; loopback and private addresses need a rule that names them. Deny beats allow
 or sends to the guest.
 
 A listen rule is ADDR[:PORT], where ADDR is an address, a network, localhost, or * for all, and port 0
-is one that the system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's.
+is one that the system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's. A server
+over UDP may answer whom it has heard.
 
 In a folder of --dir the guest may also have Unix sockets, and reach those of others, unless it is :ro.
 
