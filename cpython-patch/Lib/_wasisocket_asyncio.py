@@ -122,6 +122,9 @@ def install(base_events):
             return numeric(host, flags)
         try:
             texts, canonical = await _look_up(self, host, family, flags)
+        except ValueError:
+            # What cannot be a name: the socket module says so in its own way.
+            return numeric(host, flags)
         except OSError as exc:
             if exc.errno != errno.ENOTSUP:
                 raise

@@ -101,7 +101,7 @@ async def names():
     turning = asyncio.ensure_future(turn())
     found = await loop.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
     assert (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)) in found, found
-    for name in "nowhere.invalid", "b\u00fccher.invalid":
+    for name in "nowhere.invalid", "b\u00fccher.invalid", "a." * 200:
         try:
             await loop.getaddrinfo(name, 80)
         except socket.gaierror as exc:
