@@ -11,10 +11,11 @@ use core::mem::MaybeUninit;
 
 use std::net::{IpAddr, SocketAddr};
 
-use wasisocket_abi::v1::{Ancillary, Event, Interface, PollEntry, SocketOption};
+use wasisocket_abi::v1::{Ancillary, PollEntry};
 use wasisocket_abi::{CoreSocketAddr, Errno, RESOLVE_MAX};
 
-use super::Received;
+pub(crate) use super::unsupported::*;
+use super::{Received, check};
 use crate::{Address, Want};
 
 mod import {
@@ -45,25 +46,14 @@ mod import {
     }
 }
 
-/// Zero is success, anything else the error.
-fn check(errno: u32) -> Result<(), Errno> {
-    match errno {
-        0 => Ok(()),
-        errno => Err(Errno(errno)),
-    }
-}
-
 /// Every call blocks, and none can be bounded in time.
 pub(crate) const CAN_WAIT: bool = false;
-
-/// What the core six have no call for.
-const UNSUPPORTED: Errno = Errno::EOPNOTSUPP;
 
 /// A call that must not wait for ever cannot be kept.
 fn blocks(timeout: i64) -> Result<(), Errno> {
     match timeout {
         ..0 => Ok(()),
-        _ => Err(UNSUPPORTED),
+        _ => Err(Errno::EOPNOTSUPP),
     }
 }
 
@@ -121,7 +111,7 @@ pub(crate) fn send(
     blocks(timeout)?;
     // More than one piece, an address or a flag: not with these calls.
     let ([data], None, None, 0) = (data, to, ancillary, flags) else {
-        return Err(UNSUPPORTED);
+        return Err(Errno::EOPNOTSUPP);
     };
     let mut sent = 0;
     // SAFETY: pointer and length are one slice's.
@@ -138,7 +128,7 @@ pub(crate) fn recv(
 ) -> Result<Received, Errno> {
     blocks(timeout)?;
     let ([buffer], 0) = (buffers, flags) else {
-        return Err(UNSUPPORTED);
+        return Err(Errno::EOPNOTSUPP);
     };
     let mut received = 0;
     // SAFETY: pointer and length are one slice's; the host only writes to it.
@@ -153,42 +143,10 @@ pub(crate) fn recv(
     })
 }
 
-/// There are no options. This very errno is what programs forgive: http.client sets TCP_NODELAY.
-pub(crate) fn getsockopt(_handle: u32, _option: SocketOption) -> Result<i64, Errno> {
-    Err(Errno::ENOPROTOOPT)
+pub(crate) fn pair(_ty: u32) -> Result<[u32; 2], Errno> {
+    Err(Errno::EOPNOTSUPP)
 }
 
-pub(crate) fn setsockopt(_handle: u32, _option: SocketOption, _value: i64) -> Result<(), Errno> {
-    Err(Errno::ENOPROTOOPT)
-}
-
-/// Calls that these hosts do not have, each with what it would return.
-macro_rules! unsupported {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
-        $(pub(crate) fn $name($($argument: $kind),*) -> Result<$result, Errno> {
-            $(let _ = $argument;)*
-            Err(UNSUPPORTED)
-        })*
-    };
-}
-
-unsupported! {
-    pair(ty: u32) -> [u32; 2];
-    dup(handle: u32) -> u32;
-    bind(handle: u32, address: &Address) -> ();
-    listen(handle: u32, backlog: u32) -> ();
-    accept(handle: u32, timeout: i64) -> (u32, Address);
-    shutdown(handle: u32, how: u32) -> ();
-    getsockname(handle: u32) -> Address;
-    getpeername(handle: u32) -> Address;
-    membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
-    poll(entries: &mut [PollEntry], timeout: i64) -> usize;
-    interest_create() -> u32;
-    interest_ctl(set: u32, op: u32, handle: u32, events: u32, data: u64) -> ();
-    interest_wait(set: u32, events: &mut [Event], timeout: i64) -> usize;
-    lookup_name(name: &[u8], family: u32) -> u32;
-    lookup_addr(address: &Address) -> u32;
-    lookup_addrs(lookup: u32, timeout: i64) -> Vec<IpAddr>;
-    lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> usize;
-    net_interfaces(entries: &mut [Interface]) -> usize;
+pub(crate) fn poll(_entries: &mut [PollEntry], _timeout: i64) -> Result<usize, Errno> {
+    Err(Errno::EOPNOTSUPP)
 }

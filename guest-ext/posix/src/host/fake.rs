@@ -5,12 +5,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use wasisocket_abi::v1::{
-    Ancillary, EVENT_IN, EVENT_NVAL, EVENT_OUT, Event, Interface, PollEntry, SocketOption,
-};
+use wasisocket_abi::v1::{Ancillary, EVENT_IN, EVENT_NVAL, EVENT_OUT, PollEntry};
 use wasisocket_abi::{AF_INET, Errno, FIRST_HANDLE, SOCK_DGRAM};
 
 use super::Received;
+pub(crate) use super::unsupported::*;
 use crate::{Address, Want};
 
 pub(crate) const CAN_WAIT: bool = true;
@@ -140,35 +139,4 @@ pub(crate) fn poll(entries: &mut [PollEntry], _timeout: i64) -> Result<usize, Er
         ready = ready.saturating_add(usize::from(entry.revents != 0));
     }
     Ok(ready)
-}
-
-/// Calls that no unit test needs, each with what it would return.
-macro_rules! unsupported {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
-        $(pub(crate) fn $name($($argument: $kind),*) -> Result<$result, Errno> {
-            $(let _ = $argument;)*
-            Err(Errno::EOPNOTSUPP)
-        })*
-    };
-}
-
-unsupported! {
-    dup(handle: u32) -> u32;
-    bind(handle: u32, address: &Address) -> ();
-    listen(handle: u32, backlog: u32) -> ();
-    accept(handle: u32, timeout: i64) -> (u32, Address);
-    shutdown(handle: u32, how: u32) -> ();
-    getsockname(handle: u32) -> Address;
-    getpeername(handle: u32) -> Address;
-    getsockopt(handle: u32, option: SocketOption) -> i64;
-    setsockopt(handle: u32, option: SocketOption, value: i64) -> ();
-    membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
-    interest_create() -> u32;
-    interest_ctl(set: u32, op: u32, handle: u32, events: u32, data: u64) -> ();
-    interest_wait(set: u32, events: &mut [Event], timeout: i64) -> usize;
-    lookup_name(name: &[u8], family: u32) -> u32;
-    lookup_addr(address: &Address) -> u32;
-    lookup_addrs(lookup: u32, timeout: i64) -> Vec<IpAddr>;
-    lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> usize;
-    net_interfaces(entries: &mut [Interface]) -> usize;
 }

@@ -9,6 +9,8 @@ mod core_six;
 mod fake;
 #[cfg(target_os = "wasi")]
 mod files;
+#[cfg(not(all(target_os = "wasi", feature = "host-wasisocket")))]
+mod unsupported;
 #[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
 mod wasisocket;
 
@@ -44,4 +46,13 @@ pub(crate) struct Received {
     pub(crate) from: crate::Address,
     /// What came with it, if it was asked for.
     pub(crate) ancillary: wasisocket_abi::v1::Ancillary,
+}
+
+/// What an import answers: 0 is success, anything else the error.
+#[cfg(target_os = "wasi")]
+fn check(errno: u32) -> Result<(), wasisocket_abi::Errno> {
+    match errno {
+        0 => Ok(()),
+        errno => Err(wasisocket_abi::Errno(errno)),
+    }
 }

@@ -15,7 +15,7 @@ use wasisocket_abi::v1::{
 };
 use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
-use super::{FOREVER, Received};
+use super::{FOREVER, Received, check};
 use crate::{Address, Want};
 
 mod import {
@@ -131,14 +131,6 @@ mod import {
 
 /// Calls can be bounded in time.
 pub(crate) const CAN_WAIT: bool = true;
-
-/// Zero is success, anything else the error.
-fn check(errno: u32) -> Result<(), Errno> {
-    match errno {
-        0 => Ok(()),
-        errno => Err(Errno(errno)),
-    }
-}
 
 /// An address as the host reads it, with as much room as the largest has.
 fn to_abi(address: &Address) -> [u8; ADDR_MAX] {
