@@ -44,7 +44,7 @@ pub(crate) fn sock_resolve<'py>(
     port: Port,
 ) -> PyResult<Vec<AddressTuple<'py>>> {
     let name = host_name(hostname)?;
-    let found = posix::resolve(&name, None).map_err(|errno| os_error(py, errno))?;
+    let found = netdb::resolve(&name, None).map_err(|errno| os_error(py, errno))?;
     let first = found.iter().take(RESOLVED_MAX);
     Ok(first.map(|ip| to_tuple(py, *ip, port.0)).collect())
 }

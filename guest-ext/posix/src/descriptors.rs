@@ -1,9 +1,10 @@
 //! File descriptors of sockets and interest sets: which numbers they have, and what is behind them.
 //!
 //! Files are preview1's, which gives out the lowest free number. Sockets come from the other end: from
-//! 1023, the highest that `select` takes (FD_SETSIZE is 1024), down to 256, and from 1024 on when those
-//! are all in use. So the two meet only in a guest with hundreds of open files; then opening fails with
-//! EMFILE on the side that comes second.
+//! 1023 down to 256, and from 1024 on when those are all in use. So the two meet only in a guest with
+//! hundreds of open files; then opening fails with EMFILE on the side that comes second. And sockets stay
+//! below FD_SETSIZE, past which `select` takes none, as long as they can: 4096 in our headers, but
+//! customarily 1024, which some programs rely on.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -16,11 +17,11 @@ use crate::{Errno, Result, host};
 /// A file descriptor, `int` in C.
 pub type RawFd = i32;
 
-/// FD_SETSIZE: the numbers below it fit into an `fd_set`.
-const SELECTABLE: usize = 1024;
+/// Linux's FD_SETSIZE: sockets have the numbers below it first.
+const CUSTOMARY: usize = 1024;
 /// The lowest number of a socket.
 const LOWEST: usize = 256;
-const LOW_COUNT: usize = SELECTABLE - LOWEST;
+const LOW_COUNT: usize = CUSTOMARY - LOWEST;
 /// dup2 may ask for any number: the table does not grow past this for it (Linux's default fs.nr_open).
 const PLACES_MAX: usize = 1 << 20;
 
@@ -118,6 +119,16 @@ pub(crate) enum Kind {
     Lookup,
 }
 
+impl Kind {
+    /// The socket's family and type, or ENOTSOCK.
+    pub(crate) fn socket(self) -> Result<(Family, Type)> {
+        match self {
+            Self::Socket(family, ty) => Ok((family, ty)),
+            _ => Err(Errno(libc::ENOTSOCK)),
+        }
+    }
+}
+
 impl Description {
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
@@ -141,10 +152,7 @@ pub(crate) struct Descriptor {
 impl Descriptor {
     /// The socket's family and type, or ENOTSOCK.
     pub(crate) fn socket(&self) -> Result<(Family, Type)> {
-        match self.description.kind {
-            Kind::Socket(family, ty) => Ok((family, ty)),
-            _ => Err(Errno(libc::ENOTSOCK)),
-        }
+        self.description.kind.socket()
     }
 }
 
@@ -160,19 +168,75 @@ thread_local! {
 }
 
 fn fd_of(index: usize) -> Result<RawFd> {
-    let fd = match SELECTABLE.checked_sub(index.saturating_add(1)) {
+    let fd = match CUSTOMARY.checked_sub(index.saturating_add(1)) {
         Some(fd) if index < LOW_COUNT => Some(fd),
-        _ => index.checked_add(SELECTABLE - LOW_COUNT),
+        _ => index.checked_add(CUSTOMARY - LOW_COUNT),
     };
     fd.and_then(|fd| RawFd::try_from(fd).ok())
         .ok_or(Errno(libc::EMFILE))
 }
 
-fn index_of(fd: RawFd) -> Option<usize> {
-    match usize::try_from(fd).ok()? {
-        ..LOWEST => None,
-        fd @ LOWEST..SELECTABLE => (SELECTABLE - 1).checked_sub(fd),
-        fd => fd.checked_sub(SELECTABLE - LOW_COUNT),
+/// EBADF for a number that no socket has.
+fn index_of(fd: RawFd) -> Result<usize> {
+    let index = match usize::try_from(fd) {
+        Ok(fd @ LOWEST..CUSTOMARY) => (CUSTOMARY - 1).checked_sub(fd),
+        Ok(fd @ CUSTOMARY..) => fd.checked_sub(CUSTOMARY - LOW_COUNT),
+        _ => None,
+    };
+    index.ok_or(Errno(libc::EBADF))
+}
+
+impl Table {
+    #[inline]
+    fn find(&self, fd: RawFd) -> Option<&Descriptor> {
+        self.slots.get(index_of(fd).ok()?)?.as_ref()
+    }
+
+    /// EBADF if nothing has this number; ENOTSOCK if a file has it.
+    #[inline]
+    fn get(&self, fd: RawFd) -> Result<&Descriptor> {
+        self.find(fd).ok_or_else(|| match host::is_file(fd) {
+            true => Errno(libc::ENOTSOCK),
+            false => Errno(libc::EBADF),
+        })
+    }
+
+    /// The place of a number, or EBADF.
+    fn slot(&mut self, fd: RawFd) -> Result<&mut Option<Descriptor>> {
+        let slot = self.slots.get_mut(index_of(fd)?);
+        slot.ok_or(Errno(libc::EBADF))
+    }
+
+    /// The first number that is free.
+    fn first_free(&mut self) -> Result<RawFd> {
+        loop {
+            let index = match self.free.pop() {
+                Some(Reverse(index)) => index,
+                None => {
+                    self.slots.push(None);
+                    self.slots.len().saturating_sub(1)
+                }
+            };
+            let fd = fd_of(index)?;
+            // A number that a file has is left out for good: there are many others.
+            if !host::is_file(fd) {
+                return Ok(fd);
+            }
+        }
+    }
+
+    /// Makes this very number, which is free, one to fill. EBADF if a socket cannot have it.
+    fn reserve(&mut self, fd: RawFd) -> Result<RawFd> {
+        let index = index_of(fd)?;
+        if index >= PLACES_MAX || host::is_file(fd) {
+            return Err(Errno(libc::EBADF));
+        }
+        while self.slots.len() <= index {
+            self.free.push(Reverse(self.slots.len()));
+            self.slots.push(None);
+        }
+        self.free.retain(|Reverse(free)| *free != index);
+        Ok(fd)
     }
 }
 
@@ -183,132 +247,84 @@ fn with<T>(call: impl FnOnce(&mut Table) -> Result<T>) -> Result<T> {
         .map_err(|_| Errno::EIO)?
 }
 
-/// Is this the number of a socket or an interest set, rather than a file's?
+/// Is this the number of a socket or an interest set, rather than a file's? Asked at every read and
+/// write of a file, so without the host.
 pub(crate) fn is_ours(fd: RawFd) -> bool {
-    index_of(fd).is_some() && get(fd).is_ok()
+    with(|table| Ok(table.find(fd).is_some())).unwrap_or(false)
 }
 
-/// What this descriptor stands for. EBADF if nothing; ENOTSOCK if it may be a file's.
+/// What this descriptor stands for. EBADF if nothing; ENOTSOCK if a file.
 #[inline]
 pub(crate) fn get(fd: RawFd) -> Result<Descriptor> {
     with(|table| table.get(fd).cloned())
 }
 
-/// The handle of a descriptor alone, and how long one call may wait for it.
+/// The handle of a descriptor, its kind, and how long one call may wait to receive from it.
 #[inline]
 pub(crate) fn to_receive(fd: RawFd) -> Result<(u32, Kind, i64)> {
-    with(|table| {
-        let descriptor = table.get(fd)?;
-        let description = &descriptor.description;
-        let timeout = match description.nonblocking.get() {
-            true => 0,
-            false => description.recv_timeout.get(),
-        };
-        Ok((descriptor.handle, description.kind, timeout))
-    })
+    for_call(fd, |description| &description.recv_timeout)
 }
 
 /// As [`to_receive`], for sending.
 #[inline]
 pub(crate) fn to_send(fd: RawFd) -> Result<(u32, Kind, i64)> {
+    for_call(fd, |description| &description.send_timeout)
+}
+
+#[inline]
+fn for_call(
+    fd: RawFd,
+    timeout: impl FnOnce(&Description) -> &Cell<i64>,
+) -> Result<(u32, Kind, i64)> {
     with(|table| {
         let descriptor = table.get(fd)?;
         let description = &descriptor.description;
         let timeout = match description.nonblocking.get() {
             true => 0,
-            false => description.send_timeout.get(),
+            false => timeout(description).get(),
         };
         Ok((descriptor.handle, description.kind, timeout))
     })
 }
 
-impl Table {
-    #[inline]
-    fn get(&self, fd: RawFd) -> Result<&Descriptor> {
-        let slot = index_of(fd).and_then(|index| self.slots.get(index)?.as_ref());
-        slot.ok_or_else(|| Errno(not_a_socket(fd)))
-    }
-}
-
-/// A file's descriptor is no socket; one that is nobody's is bad.
-fn not_a_socket(fd: RawFd) -> i32 {
-    match is_file(fd) {
-        true => libc::ENOTSOCK,
-        false => libc::EBADF,
-    }
-}
-
-/// Does preview1 have this descriptor?
-pub(crate) fn is_file(fd: RawFd) -> bool {
-    fd >= 0 && host::is_file(fd)
-}
-
 /// Gives a handle a descriptor, the first that is free; EMFILE, and the handle is closed, if none is.
 pub(crate) fn insert(handle: u32, description: Rc<Description>, cloexec: bool) -> Result<RawFd> {
-    let inserted = with(|table| {
-        let index = loop {
-            let index = match table.free.pop() {
-                Some(Reverse(index)) => index,
-                None => {
-                    table.slots.push(None);
-                    table.slots.len().saturating_sub(1)
-                }
-            };
-            // A number that a file has is left out for good: there are many others.
-            if !is_file(fd_of(index)?) {
-                break index;
-            }
-        };
-        let slot = table.slots.get_mut(index).ok_or(Errno::EIO)?;
-        *slot = Some(Descriptor {
-            handle,
-            description,
-            cloexec,
-        });
-        fd_of(index)
-    });
-    if inserted.is_err() {
-        // The first error is the one to tell.
-        let _ = host::close(handle);
-    }
-    inserted
+    fill(handle, description, cloexec, Table::first_free)
 }
 
 /// Gives a handle this very descriptor, whose number is free; EBADF, and the handle is closed, if it is
 /// not one that a socket can have.
 pub(crate) fn insert_at(fd: RawFd, handle: u32, description: Rc<Description>) -> Result<RawFd> {
-    let inserted = with(|table| {
-        let index = index_of(fd).ok_or(Errno(libc::EBADF))?;
-        if index >= PLACES_MAX || is_file(fd) {
-            return Err(Errno(libc::EBADF));
-        }
-        while table.slots.len() <= index {
-            table.free.push(Reverse(table.slots.len()));
-            table.slots.push(None);
-        }
-        let slot = table.slots.get_mut(index).ok_or(Errno::EIO)?;
-        *slot = Some(Descriptor {
+    fill(handle, description, false, |table| table.reserve(fd))
+}
+
+fn fill(
+    handle: u32,
+    description: Rc<Description>,
+    cloexec: bool,
+    number: impl FnOnce(&mut Table) -> Result<RawFd>,
+) -> Result<RawFd> {
+    let filled = with(|table| {
+        let fd = number(table)?;
+        *table.slot(fd)? = Some(Descriptor {
             handle,
             description,
-            cloexec: false,
+            cloexec,
         });
-        table.free.retain(|Reverse(free)| *free != index);
         Ok(fd)
     });
-    if inserted.is_err() {
+    if filled.is_err() {
         // The first error is the one to tell.
         let _ = host::close(handle);
     }
-    inserted
+    filled
 }
 
 /// Takes a descriptor out; its number is free again.
 pub(crate) fn remove(fd: RawFd) -> Result<Descriptor> {
     with(|table| {
-        let index = index_of(fd).ok_or(Errno(libc::EBADF))?;
-        let slot = table.slots.get_mut(index).and_then(Option::take);
-        let descriptor = slot.ok_or(Errno(libc::EBADF))?;
-        table.free.push(Reverse(index));
+        let descriptor = table.slot(fd)?.take().ok_or(Errno(libc::EBADF))?;
+        table.free.push(Reverse(index_of(fd)?));
         Ok(descriptor)
     })
 }
@@ -327,15 +343,48 @@ pub fn is_cloexec(fd: RawFd) -> Result<bool> {
 /// EBADF.
 pub fn set_cloexec(fd: RawFd, cloexec: bool) -> Result<()> {
     with(|table| {
-        let slot = index_of(fd).and_then(|index| table.slots.get_mut(index)?.as_mut());
-        slot.ok_or(Errno(libc::EBADF))?.cloexec = cloexec;
+        let descriptor = table.slot(fd)?.as_mut().ok_or(Errno(libc::EBADF))?;
+        descriptor.cloexec = cloexec;
         Ok(())
     })
+}
+
+/// Is O_NONBLOCK set? fcntl(2), F_GETFL.
+///
+/// # Errors
+/// EBADF.
+pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
+    Ok(get(fd)?.description.nonblocking.get())
+}
+
+/// Sets O_NONBLOCK: fcntl(2), F_SETFL.
+///
+/// # Errors
+/// EOPNOTSUPP on a host where every call blocks.
+pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
+    let descriptor = get(fd)?;
+    if nonblocking && !host::CAN_WAIT {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    descriptor.description.nonblocking.set(nonblocking);
+    Ok(())
+}
+
+/// Is the descriptor a pipe's, and the end to read from? `None` if it is none.
+///
+/// # Errors
+/// EBADF.
+pub fn pipe_end(fd: RawFd) -> Result<Option<bool>> {
+    match get(fd)?.description.kind {
+        Kind::Pipe { readable } => Ok(Some(readable)),
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{LOW_COUNT, fd_of, index_of};
+    use crate::Errno;
 
     #[test]
     fn sockets_are_numbered_down_from_what_select_takes_and_then_up() {
@@ -343,10 +392,10 @@ mod tests {
         assert_eq!(fd_of(LOW_COUNT - 1), Ok(256));
         assert_eq!(fd_of(LOW_COUNT), Ok(1024));
         for index in 0..3000 {
-            assert_eq!(index_of(fd_of(index).unwrap()), Some(index));
+            assert_eq!(index_of(fd_of(index).unwrap()), Ok(index));
         }
         for fd in [-1, 0, 255, i32::MIN] {
-            assert_eq!(index_of(fd), None);
+            assert_eq!(index_of(fd), Err(Errno(libc::EBADF)));
         }
     }
 }

@@ -48,16 +48,15 @@ pub mod sys;
 mod unix;
 
 pub use address::{Address, SOCKADDR_MAX};
-pub use descriptors::{Family, RawFd, Type, is_cloexec, set_cloexec};
+pub use descriptors::{
+    Family, RawFd, Type, is_cloexec, is_nonblocking, pipe_end, set_cloexec, set_nonblocking,
+};
 pub use epoll::{epoll_create, epoll_ctl, epoll_wait};
 pub use errno::{Errno, Result};
-pub use message::{
-    Message, RecvFlags, SendFlags, Want, is_nonblocking, pipe_end, recv, recvmsg, send, sendmsg,
-    set_nonblocking,
-};
+pub use message::{Message, RecvFlags, SendFlags, Want, recv, recvmsg, send, sendmsg};
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{Sets, poll, select};
 pub use socket::{
     Flags, Shutdown, accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname,
-    listen, pipe, resolve, shutdown, socket, socketpair,
+    listen, pipe, shutdown, socket, socketpair,
 };

@@ -6,7 +6,8 @@ use wasisocket_abi::v1::{self, Ancillary};
 
 use crate::address::Address;
 use crate::descriptors::{self, Kind, RawFd, Type};
-use crate::host::{self, FOREVER};
+use crate::host;
+use crate::socket::address_for;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
@@ -91,7 +92,7 @@ pub fn sendmsg(
     ]);
     let timeout = if flags.dont_wait { 0 } else { timeout };
     let to = match to {
-        Some(address) => Some(crate::socket::destination(fd, address)?),
+        Some(address) => Some(address_for(kind, address)?),
         None => None,
     };
     let sent = host::send(handle, data, to.as_ref(), ancillary, bits, timeout)?;
@@ -220,44 +221,4 @@ fn recv_all(
         truncated: false,
         out_of_band: false,
     })
-}
-
-/// Is the descriptor a pipe's, and the end to read from? `None` if it is none.
-///
-/// # Errors
-/// EBADF.
-pub fn pipe_end(fd: RawFd) -> Result<Option<bool>> {
-    match descriptors::get(fd)?.description.kind {
-        Kind::Pipe { readable } => Ok(Some(readable)),
-        _ => Ok(None),
-    }
-}
-
-/// Sets O_NONBLOCK: fcntl(2), F_SETFL.
-///
-/// # Errors
-/// EOPNOTSUPP on a host where every call blocks.
-pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
-    let descriptor = descriptors::get(fd)?;
-    if nonblocking && !host::CAN_WAIT {
-        return Err(Errno(libc::EOPNOTSUPP));
-    }
-    descriptor.description.nonblocking.set(nonblocking);
-    Ok(())
-}
-
-/// Is O_NONBLOCK set? fcntl(2), F_GETFL.
-///
-/// # Errors
-/// EBADF.
-pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
-    Ok(descriptors::get(fd)?.description.nonblocking.get())
-}
-
-/// A timeout of the options SO_RCVTIMEO and SO_SNDTIMEO as the host takes it: 0 there is none here.
-pub(crate) fn timeout_of_option(nanoseconds: i64) -> i64 {
-    match nanoseconds {
-        0 => FOREVER,
-        nanoseconds => nanoseconds,
-    }
 }

@@ -6,7 +6,7 @@ use wasisocket_abi::v1::SocketOption;
 
 use crate::address::Address;
 use crate::descriptors::{self, Descriptor, RawFd};
-use crate::message::timeout_of_option;
+use crate::host::{self, FOREVER};
 use crate::sys::{
     IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
     IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
@@ -17,7 +17,7 @@ use crate::sys::{
     SOL_SOCKET, TCP_CORK, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_QUICKACK,
     TCP_USER_TIMEOUT,
 };
-use crate::{Errno, Family, Result, Type, host};
+use crate::{Errno, Family, Result, Type};
 
 const SECOND: i64 = 1_000_000_000;
 const MILLISECOND: i64 = 1_000_000;
@@ -91,20 +91,21 @@ fn int(value: &[u8]) -> Result<i32> {
     field(value, 0).map(i32::from_ne_bytes)
 }
 
-/// `struct timeval` in nanoseconds. EDOM for what is no time, as on Linux.
-fn timeval(value: &[u8]) -> Result<i64> {
+/// `struct timeval` as a timeout of the host: zeros are none. EDOM for what is no time, as on Linux.
+fn from_timeval(value: &[u8]) -> Result<i64> {
     let seconds = i64::from_ne_bytes(field(value, 0)?);
     let microseconds = i64::from_ne_bytes(field(value, 8)?);
     if !(0..1_000_000).contains(&microseconds) {
         return Err(Errno(libc::EDOM));
     }
-    // A negative time does not wait, as on Linux; 1 ns is the shortest that is not "for ever".
-    if seconds < 0 {
-        return Ok(1);
-    }
-    Ok(seconds
-        .saturating_mul(SECOND)
-        .saturating_add(microseconds.saturating_mul(MICROSECOND)))
+    Ok(match (seconds, microseconds) {
+        (0, 0) => FOREVER,
+        // A negative time does not wait, as on Linux; 1 ns is the shortest that stays a timeout.
+        (..0, _) => 1,
+        _ => seconds
+            .saturating_mul(SECOND)
+            .saturating_add(microseconds.saturating_mul(MICROSECOND)),
+    })
 }
 
 /// `int setsockopt(int fd, int level, int name, const void *value, socklen_t length)`: setsockopt(2).
@@ -120,15 +121,11 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
             return Err(Errno(libc::EOPNOTSUPP));
         }
         (SOL_SOCKET, SO_RCVTIMEO) => {
-            description
-                .recv_timeout
-                .set(timeout_of_option(timeval(value)?));
+            description.recv_timeout.set(from_timeval(value)?);
             return Ok(());
         }
         (SOL_SOCKET, SO_SNDTIMEO) => {
-            description
-                .send_timeout
-                .set(timeout_of_option(timeval(value)?));
+            description.send_timeout.set(from_timeval(value)?);
             return Ok(());
         }
         (SOL_SOCKET, SO_ERROR | SO_ACCEPTCONN | SO_TYPE | SO_DOMAIN | SO_PROTOCOL) => {
@@ -272,7 +269,7 @@ pub fn readable(fd: RawFd) -> Result<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{timeval, to_timeval};
+    use super::{FOREVER, from_timeval, to_timeval};
     use crate::Errno;
 
     fn value(seconds: i64, microseconds: i64) -> Vec<u8> {
@@ -281,13 +278,15 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_and_written() {
-        assert_eq!(timeval(&value(1, 500_000)), Ok(1_500_000_000));
-        assert_eq!(timeval(&value(i64::MAX, 0)), Ok(i64::MAX));
-        assert_eq!(timeval(&value(0, 1_000_000)), Err(Errno(libc::EDOM)));
-        assert_eq!(timeval(&value(0, -1)), Err(Errno(libc::EDOM)));
-        assert_eq!(timeval(&value(0, 1)[..15]), Err(Errno(libc::EINVAL)));
+        assert_eq!(from_timeval(&value(1, 500_000)), Ok(1_500_000_000));
+        assert_eq!(from_timeval(&value(i64::MAX, 0)), Ok(i64::MAX));
+        assert_eq!(from_timeval(&value(0, 0)), Ok(FOREVER));
+        assert_eq!(from_timeval(&value(-1, 0)), Ok(1));
+        assert_eq!(from_timeval(&value(0, 1_000_000)), Err(Errno(libc::EDOM)));
+        assert_eq!(from_timeval(&value(0, -1)), Err(Errno(libc::EDOM)));
+        assert_eq!(from_timeval(&value(0, 1)[..15]), Err(Errno(libc::EINVAL)));
         let (bytes, length) = to_timeval(1_500_000_000);
         assert_eq!(bytes[..length], value(1, 500_000));
-        assert_eq!(to_timeval(-1).0, [0; 16]);
+        assert_eq!(to_timeval(FOREVER).0, [0; 16]);
     }
 }

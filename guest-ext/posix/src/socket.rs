@@ -1,12 +1,11 @@
 //! Opening, connecting, closing. One function is one POSIX call.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
 use crate::address::Address;
-use crate::descriptors::{self, Description, Descriptor, Family, Kind, RawFd, Type};
+use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
 use crate::sys::IPPROTO_UDPLITE;
 use crate::unix::{absolute, as_spelled};
 use crate::{Errno, Result, host};
@@ -113,8 +112,7 @@ pub fn dup_above(fd: RawFd, lowest: RawFd, cloexec: bool) -> Result<RawFd> {
     let chosen = match copy >= lowest {
         true => copy,
         false => {
-            let free =
-                (lowest..).find(|fd| !descriptors::is_ours(*fd) && !descriptors::is_file(*fd));
+            let free = (lowest..).find(|fd| !descriptors::is_ours(*fd) && !host::is_file(*fd));
             let chosen = free
                 .ok_or(Errno(libc::EMFILE))
                 .and_then(|free| dup2(copy, free));
@@ -150,19 +148,15 @@ pub fn close(fd: RawFd) -> Result<()> {
     Ok(host::close(descriptors::remove(fd)?.handle)?)
 }
 
-/// Is the address one of the socket's family? IPv4 for an IPv6 socket is not (ipv6(7)).
-fn check_family(descriptor: &Descriptor, address: &Address) -> Result<()> {
-    match (descriptor.socket()?.0, address) {
-        (Family::Inet, Address::Inet(inet)) if inet.is_ipv4() => Ok(()),
-        (Family::Inet6, Address::Inet(inet)) if inet.is_ipv6() => Ok(()),
-        (Family::Unix, Address::Unix(_)) | (_, Address::Unspecified) => Ok(()),
-        _ => Err(Errno(libc::EAFNOSUPPORT)),
+/// An address as the host takes it. EAFNOSUPPORT if it is not one of the socket's family: IPv4 for an IPv6
+/// socket is not (ipv6(7)).
+pub(crate) fn address_for(kind: Kind, address: &Address) -> Result<Address> {
+    match (kind.socket()?.0, address) {
+        (Family::Inet, Address::Inet(inet)) if inet.is_ipv4() => {}
+        (Family::Inet6, Address::Inet(inet)) if inet.is_ipv6() => {}
+        (Family::Unix, Address::Unix(_)) | (_, Address::Unspecified) => {}
+        _ => return Err(Errno(libc::EAFNOSUPPORT)),
     }
-}
-
-/// The address that a datagram goes to, as the host takes it.
-pub(crate) fn destination(fd: RawFd, address: &Address) -> Result<Address> {
-    check_family(&descriptors::get(fd)?, address)?;
     absolute(address)
 }
 
@@ -172,8 +166,8 @@ pub(crate) fn destination(fd: RawFd, address: &Address) -> Result<Address> {
 /// EACCES without a grant to listen there; EADDRINUSE, EADDRNOTAVAIL, EINVAL... as on Linux.
 pub fn bind(fd: RawFd, address: &Address) -> Result<()> {
     let descriptor = descriptors::get(fd)?;
-    check_family(&descriptor, address)?;
-    Ok(host::bind(descriptor.handle, &absolute(address)?)?)
+    let address = address_for(descriptor.description.kind, address)?;
+    Ok(host::bind(descriptor.handle, &address)?)
 }
 
 /// `int listen(int fd, int backlog)`: listen(2). A negative backlog is 0, as on Linux.
@@ -196,8 +190,8 @@ pub fn listen(fd: RawFd, backlog: i32) -> Result<()> {
 /// EAGAIN where nothing waits to be accepted and the socket does not block; EINVAL, EMFILE...
 pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
     can_keep(flags)?;
-    let (family, ty) = descriptors::get(fd)?.socket()?;
-    let (handle, _, timeout) = descriptors::to_receive(fd)?;
+    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
+    let (family, ty) = kind.socket()?;
     let (accepted, peer) = host::accept(handle, timeout)?;
     Ok((insert(accepted, family, ty, flags)?, named(family, peer)))
 }
@@ -208,10 +202,12 @@ pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
 /// EACCES without a grant, EINPROGRESS from a socket that does not block, ECONNREFUSED, ETIMEDOUT,
 /// EISCONN... as on Linux.
 pub fn connect(fd: RawFd, address: &Address) -> Result<()> {
-    let descriptor = descriptors::get(fd)?;
-    check_family(&descriptor, address)?;
-    let (handle, _, timeout) = descriptors::to_send(fd)?;
-    Ok(host::connect(handle, &absolute(address)?, timeout)?)
+    let (handle, kind, timeout) = descriptors::to_send(fd)?;
+    Ok(host::connect(
+        handle,
+        &address_for(kind, address)?,
+        timeout,
+    )?)
 }
 
 /// Which directions `shutdown` ends.
@@ -268,23 +264,10 @@ fn named(family: Family, address: Address) -> Address {
     }
 }
 
-/// The IP addresses of a host name, of one family or of both, in the host's order. Waits for them.
-///
-/// # Errors
-/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
-pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
-    let found = host::resolve(name, family.map_or(0, Family::to_abi));
-    // A look-up that waits to its end has no other "busy" than the resolver's.
-    found.map_err(|error| match error {
-        wasisocket_abi::Errno::EBUSY => Errno(libc::EAGAIN),
-        error => error.into(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{
-        Address, Family, Flags, Type, close, connect, dup, getsockname, resolve, socket, socketpair,
+        Address, Family, Flags, Type, close, connect, dup, getsockname, socket, socketpair,
     };
     use crate::message::{recv, send};
     use crate::{Errno, RecvFlags, SendFlags};
@@ -318,7 +301,10 @@ mod tests {
         assert_eq!(receive(fd, 0), Ok(0));
         assert_eq!(close(fd), Ok(()));
         assert_eq!(close(fd), Err(Errno(libc::EBADF)));
-        assert_eq!(resolve(b"nowhere", None), Err(Errno(libc::ENOENT)));
+        assert_eq!(
+            crate::netdb::resolve(b"nowhere", None),
+            Err(Errno(libc::ENOENT))
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::ffi::{c_char, c_int, c_void};
 use super::sockets::{iovecs, recv_iovecs, send_iovecs};
 use super::{bytes, c_length, c_number, c_unit};
 use crate::descriptors::{self, is_ours};
+use crate::host;
 use crate::message::{self, RecvFlags, SendFlags, Want};
 use crate::option;
 use crate::socket;
@@ -177,7 +178,7 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     }
     // SAFETY: all of a stat's fields are numbers, for which zeros are a value.
     let mut answer: libc::stat = unsafe { core::mem::zeroed() };
-    answer.st_mode = match message::pipe_end(fd) {
+    answer.st_mode = match descriptors::pipe_end(fd) {
         Ok(Some(_)) => PIPE_MODE,
         _ => SOCKET_MODE,
     };
@@ -216,12 +217,12 @@ unsafe extern "C" fn __wrap___wasilibc_nocwd_fstatat(
 
 /// What F_GETFL answers: open(2).
 fn status_flags(fd: c_int) -> Result<c_int> {
-    let mode = match message::pipe_end(fd)? {
+    let mode = match descriptors::pipe_end(fd)? {
         None => O_RDWR,
         Some(true) => O_RDONLY,
         Some(false) => O_WRONLY,
     };
-    Ok(match message::is_nonblocking(fd)? {
+    Ok(match descriptors::is_nonblocking(fd)? {
         true => mode | O_NONBLOCK,
         false => mode,
     })
@@ -241,7 +242,7 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
     }
     let duplicates = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC);
     if !is_ours(fd) {
-        return match duplicates && descriptors::is_file(fd) {
+        return match duplicates && host::is_file(fd) {
             // As dup: preview1 has no way to.
             true => c_unit(Err(Errno(libc::ENOTSUP))),
             // SAFETY: passed on.
@@ -257,7 +258,10 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
         F_DUPFD => c_number(socket::dup_above(fd, argument(), false)),
         F_DUPFD_CLOEXEC => c_number(socket::dup_above(fd, argument(), true)),
         F_GETFL => c_number(status_flags(fd)),
-        F_SETFL => c_unit(message::set_nonblocking(fd, argument() & O_NONBLOCK != 0)),
+        F_SETFL => c_unit(descriptors::set_nonblocking(
+            fd,
+            argument() & O_NONBLOCK != 0,
+        )),
         F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
             true => FD_CLOEXEC,
             false => 0,
@@ -292,7 +296,7 @@ unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mu
         FIONBIO => place().and_then(|place| {
             // SAFETY: not null; the caller answers for the rest.
             let nonblocking = unsafe { place.read() } != 0;
-            message::set_nonblocking(fd, nonblocking)
+            descriptors::set_nonblocking(fd, nonblocking)
         }),
         FIONREAD => place().and_then(|place| {
             let count = option::readable(fd)?;

@@ -52,6 +52,19 @@ fn host_name(lookup: u32, timeout: i64) -> Result<Vec<u8>> {
     Ok(name)
 }
 
+/// The IP addresses of a host name, of one family or of both, in the host's order. Waits for them.
+///
+/// # Errors
+/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
+pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
+    let found = host::resolve(name, family.map_or(0, Family::to_abi));
+    // A look-up that waits to its end has no other "busy" than the resolver's.
+    found.map_err(|error| match error {
+        wasisocket_abi::Errno::EBUSY => Errno(libc::EAGAIN),
+        error => error.into(),
+    })
+}
+
 /// Starts to look a name up, and returns a descriptor that becomes readable when that is over: for an
 /// event loop. Close it as any other.
 ///

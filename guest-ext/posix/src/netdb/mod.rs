@@ -10,7 +10,7 @@ mod services;
 pub use addrinfo::{AddrInfo, Hints, getaddrinfo};
 pub use hosts::{HostEntry, gethostbyaddr, gethostbyname, gethostname};
 pub use interfaces::{if_indextoname, if_nameindex, if_nametoindex};
-pub use lookup::{addresses_found, name_found, start_lookup_addr, start_lookup_name};
+pub use lookup::{addresses_found, name_found, resolve, start_lookup_addr, start_lookup_name};
 pub use nameinfo::{NameFlags, getnameinfo};
 pub use services::{
     Protocol, Service, Transport, getprotobyname, getprotobynumber, getservbyname, getservbyport,
