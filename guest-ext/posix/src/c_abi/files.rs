@@ -9,7 +9,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::sockets::{iovecs, recv_iovecs, send_iovecs};
+use super::messages::{iovecs, recv_iovecs, send_iovecs};
 use super::{bytes, c_length, c_number, c_unit};
 use crate::descriptors::{self, is_ours};
 use crate::host;

@@ -14,6 +14,8 @@
 #![allow(unsafe_code)]
 
 mod files;
+mod inet;
+mod messages;
 mod netdb;
 mod sockets;
 mod waiting;
@@ -26,10 +28,17 @@ use crate::{Errno, Result};
 /// No slice may be longer.
 const LENGTH_MAX: usize = isize::MAX as usize;
 
-fn set_errno(Errno(errno): Errno) {
+fn errno() -> Errno {
     // SAFETY: wasi-libc's errno of this thread, valid for as long as the thread runs.
     let location = unsafe { libc::__errno_location() };
     // SAFETY: as above; aligned, and nobody else writes to it meanwhile.
+    Errno(unsafe { location.read() })
+}
+
+fn set_errno(Errno(errno): Errno) {
+    // SAFETY: as in `errno`.
+    let location = unsafe { libc::__errno_location() };
+    // SAFETY: as in `errno`.
     unsafe { location.write(errno) };
 }
 

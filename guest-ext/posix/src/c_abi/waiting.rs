@@ -7,7 +7,7 @@
 use core::slice;
 use std::ffi::{c_int, c_void};
 
-use super::{c_length, c_number, c_unit};
+use super::{c_length, c_number, c_unit, errno};
 use crate::poll::{self, Sets};
 use crate::sys::{EPOLL_CLOEXEC, epoll_event, fd_set, pollfd, timespec, timeval};
 use crate::{Errno, RawFd, Result, epoll};
@@ -27,12 +27,7 @@ unsafe extern "C" {
 fn poll_files(fds: &mut [pollfd], timeout: c_int) -> Result<usize> {
     // SAFETY: pointer and length are one slice's.
     let ready = unsafe { __real_poll(fds.as_mut_ptr(), fds.len(), timeout) };
-    usize::try_from(ready).map_err(|_| {
-        // SAFETY: wasi-libc's errno of this thread, valid for as long as the thread runs.
-        let location = unsafe { libc::__errno_location() };
-        // SAFETY: as above; the call before this one wrote to it.
-        Errno(unsafe { location.read() })
-    })
+    usize::try_from(ready).map_err(|_| errno())
 }
 
 /// poll(2).
