@@ -23,13 +23,7 @@ import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import _wasisocket
-
-# The EAI_ codes of the errors that a look-up can have (see wasisocket_abi).
-_EAI = {
-    errno.ENOENT: (_socket.EAI_NONAME, "Name or service not known"),
-    errno.EBUSY: (_socket.EAI_AGAIN, "Temporary failure in name resolution"),
-    errno.EIO: (_socket.EAI_FAIL, "Non-recoverable failure in name resolution"),
-}
+from wasisocket import _EAI, _failure
 
 
 class InlineExecutor(ThreadPoolExecutor):
@@ -62,13 +56,6 @@ async def _readable(loop, fd):
         await ready
     finally:
         loop.remove_reader(fd)
-
-
-def _failure(exc):
-    """The exception that the socket module raises where the look-up has this OSError."""
-    if exc.errno in _EAI:
-        return _socket.gaierror(*_EAI[exc.errno])
-    return exc
 
 
 def _is_localhost(host):

@@ -36,12 +36,19 @@ has_ipv6 = True
 error = SocketError = OSError
 timeout = TimeoutError
 
-# The EAI_ codes (netdb.h, glibc) of the errors that a look-up can have.
+# The EAI_ codes (netdb.h, glibc) of the errors that a look-up can have. A failure that may pass is EBUSY
+# where EAGAIN says that the answer is not there yet (see _wasisocket.lookup_addrs).
 _EAI = {
     errno.ENOENT: (-2, "Name or service not known"),
     errno.EAGAIN: (-3, "Temporary failure in name resolution"),
+    errno.EBUSY: (-3, "Temporary failure in name resolution"),
     errno.EIO: (-4, "Non-recoverable failure in name resolution"),
 }
+
+
+def _failure(exc):
+    """The exception that the socket module raises where a look-up has this OSError."""
+    return gaierror(*_EAI[exc.errno]) if exc.errno in _EAI else exc
 
 
 def getaddrinfo(host, port):
@@ -58,9 +65,7 @@ def _resolve(host, port):
     try:
         return _wasisocket.sock_resolve(host, port)
     except OSError as exc:
-        if exc.errno in _EAI:
-            raise gaierror(*_EAI[exc.errno]) from None
-        raise
+        raise _failure(exc) from None
 
 
 def _to_text(address):
