@@ -87,30 +87,38 @@ impl SocketsCtx {
         events: u32,
         data: u64,
     ) -> Result<(), Errno> {
+        if op == CTL_ADD {
+            self.count_watches();
+        }
         let outer = self.handles.interest_set(set)?;
         let open = self.handles.get(handle)?;
+        let watched = open.watched();
         match op {
             CTL_MOD => outer.modify(open.as_fd(), events, data),
             CTL_DEL => {
                 outer.delete(open.as_fd())?;
-                let watched = open.watched();
-                self.handles
-                    .interest_set_mut(set)?
-                    .watches_no_more(&watched);
+                let outer = self.handles.interest_set_mut(set)?;
+                outer.watches_no_more(&watched);
                 self.watches = self.watches.saturating_sub(1);
                 Ok(())
             }
             CTL_ADD => {
-                let watched = open.watched();
-                let is_set = matches!(open, Open::InterestSet(_));
-                self.room_for_watch()?;
-                match is_set {
-                    true => self.interest_nest(set, handle, events, data)?,
-                    false => {
-                        let open = self.handles.get(handle)?;
-                        let outer = self.handles.interest_set(set)?;
-                        outer.add(open.as_fd(), events, data)?;
+                // As epoll_ctl(2) has it.
+                if self.watches >= self.watches_max() {
+                    return Err(Errno::ENOSPC);
+                }
+                let nests = match open {
+                    Open::InterestSet(_) if set == handle => return Err(Errno::EINVAL),
+                    Open::InterestSet(inner) if !outer.can_be_outer() || !inner.can_be_inner() => {
+                        return Err(Errno::ELOOP);
                     }
+                    Open::InterestSet(_) => true,
+                    _ => false,
+                };
+                outer.add(open.as_fd(), events, data)?;
+                if nests {
+                    self.handles.interest_set_mut(set)?.becomes_outer();
+                    self.handles.interest_set_mut(handle)?.becomes_inner();
                 }
                 self.handles.interest_set_mut(set)?.watches(watched);
                 self.watches += 1;
@@ -120,39 +128,17 @@ impl SocketsCtx {
         }
     }
 
-    /// ENOSPC for more entries than a guest may have, as epoll_ctl(2) has it.
-    fn room_for_watch(&mut self) -> Result<(), Errno> {
-        let most = self.handles.limit().saturating_mul(WATCHES_PER_HANDLE);
-        if self.watches >= most {
+    /// How many entries a guest may have.
+    fn watches_max(&self) -> usize {
+        self.handles.limit().saturating_mul(WATCHES_PER_HANDLE)
+    }
+
+    /// Counts the entries anew, if by the last count there are too many.
+    fn count_watches(&mut self) {
+        if self.watches >= self.watches_max() {
             let sets = self.handles.interest_sets_mut();
             self.watches = sets.map(InterestSet::count_watches).sum();
         }
-        match self.watches < most {
-            true => Ok(()),
-            false => Err(Errno::ENOSPC),
-        }
-    }
-
-    /// Adds one set to another.
-    fn interest_nest(
-        &mut self,
-        outer: u32,
-        inner: u32,
-        events: u32,
-        data: u64,
-    ) -> Result<(), Errno> {
-        if outer == inner {
-            return Err(Errno::EINVAL);
-        }
-        let outer_set = self.handles.interest_set(outer)?;
-        let inner_set = self.handles.interest_set(inner)?;
-        if !outer_set.can_be_outer() || !inner_set.can_be_inner() {
-            return Err(Errno::ELOOP);
-        }
-        outer_set.add(inner_set.as_fd(), events, data)?;
-        self.handles.interest_set_mut(outer)?.becomes_outer();
-        self.handles.interest_set_mut(inner)?.becomes_inner();
-        Ok(())
     }
 
     /// epoll_wait(2) of up to `max` events, not more than [`EVENTS_MAX`].
