@@ -40,6 +40,7 @@ pub fn run() -> Run {
     Run {
         command,
         input: Vec::new(),
+        stdin: None,
         stderr: None,
     }
 }
@@ -49,6 +50,7 @@ pub fn run() -> Run {
 pub struct Run {
     command: Command,
     input: Vec<u8>,
+    stdin: Option<Stdio>,
     stderr: Option<File>,
 }
 
@@ -99,6 +101,13 @@ impl Run {
         self
     }
 
+    /// Gives the guest this for its standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// Lets standard error go to a file in place of the test.
     #[must_use]
     pub fn stderr_to(mut self, file: File) -> Self {
@@ -114,15 +123,16 @@ impl Run {
     pub fn start(mut self) -> Started {
         let mut child = self
             .command
-            .stdin(Stdio::piped())
+            .stdin(self.stdin.unwrap_or_else(Stdio::piped))
             .stdout(Stdio::piped())
             .stderr(self.stderr.map_or_else(Stdio::piped, Stdio::from))
             .spawn()
             .expect("wasisocket starts");
-        let mut stdin = child.stdin.take().expect("piped");
-        let input = self.input;
-        // A guest that does not read its input closes the pipe: no error of ours.
-        thread::spawn(move || stdin.write_all(&input).ok());
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = self.input;
+            // A guest that does not read its input closes the pipe: no error of ours.
+            thread::spawn(move || stdin.write_all(&input).ok());
+        }
         Started { child }
     }
 

@@ -1,21 +1,26 @@
 //! Programs that behave in the guest as under native CPython on Linux: each is run by both.
 
 use std::fs;
+use std::io::{Write as _, pipe};
 use std::process::{Command, Stdio};
 
 use wasisocket_tests::guest::{built, program, run};
 
-/// Runs a program in an empty folder, under native CPython and then in the guest.
+/// Runs a program in an empty folder, under native CPython and then in the guest. Its standard input has two
+/// lines, and does not end.
 fn behaves_as_on_linux(name: &str) {
     let source = program("posix").join(name);
     for native in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join(name);
         fs::copy(&source, &script).unwrap();
+        let (stdin, mut writer) = pipe().unwrap();
+        writer.write_all(b"one\ntwo\n").unwrap();
         let printed = if native {
             let ended = Command::new(built("WASISOCKET_NATIVE_PYTHON"))
                 .arg(&script)
                 .current_dir(folder.path())
+                .stdin(stdin)
                 .stderr(Stdio::inherit())
                 .output()
                 .unwrap();
@@ -27,6 +32,7 @@ fn behaves_as_on_linux(name: &str) {
                 .args(["--allow-net", "--allow-listen", "--max-sockets=1000"])
                 .arg(format!("--dir={}::/", folder.path().display()))
                 .arg(&script)
+                .stdin(stdin)
                 .succeeds()
         };
         assert_eq!(printed, "ok\n");
@@ -47,7 +53,7 @@ macro_rules! programs {
     };
 }
 
-programs! { datagrams descriptors event_loop local names options streams waiting }
+programs! { datagrams descriptors event_loop local names options standard_input streams waiting }
 
 #[test]
 fn every_program_is_run() {

@@ -1,18 +1,20 @@
 //! File descriptors of sockets and interest sets: which numbers they have, and what is behind them.
 //!
-//! Files are preview1's, which gives out the lowest free number. Sockets come from the other end: from
-//! 1023 down to 256, and from 1024 on when those are all in use. So the two meet only in a guest with
-//! hundreds of open files; then opening fails with EMFILE on the side that comes second. And sockets stay
-//! below FD_SETSIZE, past which `select` takes none, as long as they can: 4096 in our headers, but
-//! customarily 1024, which some programs rely on.
+//! Files are preview1's, which begins at 0. Sockets come from the other end: from 1023 down to 256, and
+//! from 1024 on when those are all in use. So the two meet only in a guest with hundreds of open files;
+//! then opening fails with EMFILE on the side that comes second. And sockets stay below FD_SETSIZE, past
+//! which `select` takes none, as long as they can: 4096 in our headers, but customarily 1024, which some
+//! programs rely on.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
+use wasisocket_abi::v1;
+
 use crate::sys::{AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
-use crate::{Errno, Result, host};
+use crate::{Errno, Result, host, stdin};
 
 /// A file descriptor, `int` in C.
 pub type RawFd = i32;
@@ -42,7 +44,7 @@ impl Family {
         match self {
             Self::Inet => wasisocket_abi::AF_INET,
             Self::Inet6 => wasisocket_abi::AF_INET6,
-            Self::Unix => wasisocket_abi::v1::AF_UNIX,
+            Self::Unix => v1::AF_UNIX,
         }
     }
 
@@ -259,6 +261,14 @@ pub(crate) fn get(fd: RawFd) -> Result<Descriptor> {
     with(|table| table.get(fd).cloned())
 }
 
+/// The handle by which the host watches a descriptor: standard input has one too. ENOTSOCK for a file.
+pub(crate) fn watched(fd: RawFd) -> Result<u32> {
+    match with(|table| Ok(table.get(fd)?.handle)) {
+        Err(Errno(libc::ENOTSOCK)) if stdin::is_stdin(fd) => Ok(v1::STDIN),
+        handle => handle,
+    }
+}
+
 /// The handle of a descriptor, its kind, and how long one call may wait to receive from it.
 #[inline]
 pub(crate) fn to_receive(fd: RawFd) -> Result<(u32, Kind, i64)> {
@@ -357,16 +367,18 @@ pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
     Ok(get(fd)?.description.nonblocking.get())
 }
 
-/// Sets O_NONBLOCK: fcntl(2), F_SETFL.
+/// Sets O_NONBLOCK, also of standard input: fcntl(2), F_SETFL.
 ///
 /// # Errors
 /// EOPNOTSUPP on a host where every call blocks.
 pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
-    let descriptor = get(fd)?;
     if nonblocking && !host::CAN_WAIT {
         return Err(Errno(libc::EOPNOTSUPP));
     }
-    descriptor.description.nonblocking.set(nonblocking);
+    match stdin::is_stdin(fd) {
+        true => stdin::set_nonblocking(nonblocking),
+        false => get(fd)?.description.nonblocking.set(nonblocking),
+    }
     Ok(())
 }
 

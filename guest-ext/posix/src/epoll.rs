@@ -48,7 +48,7 @@ fn interest_set(fd: RawFd) -> Result<u32> {
 /// # Errors
 /// EEXIST, ENOENT, EINVAL (EPOLLEXCLUSIVE among others), EPERM for a file.
 pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) -> Result<()> {
-    let target = descriptors::get(fd).map_err(|error| match error {
+    let target = descriptors::watched(fd).map_err(|error| match error {
         Errno(libc::ENOTSOCK) => Errno(libc::EPERM),
         error => error,
     })?;
@@ -74,7 +74,7 @@ pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) ->
     Ok(host::interest_ctl(
         set,
         op,
-        target.handle,
+        target,
         events & KNOWN,
         event.data,
     )?)

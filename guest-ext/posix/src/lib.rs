@@ -8,6 +8,7 @@
 //! | `descriptors` | which file descriptors are sockets, and what is behind them: O_NONBLOCK, timeouts |
 //! | `socket`, `message`, `option` | the calls on one socket |
 //! | `poll`, `epoll` | waiting for many |
+//! | [`stdin`] | what standard input has in common with sockets |
 //! | [`netdb`] | names |
 //! | `host` | the seam: one module per host, each function one crossing |
 
@@ -44,6 +45,7 @@ pub mod netdb;
 mod option;
 mod poll;
 mod socket;
+pub mod stdin;
 pub mod sys;
 mod unix;
 

@@ -79,14 +79,14 @@ pub fn poll(
     let mut watched = Vec::with_capacity(fds.len());
     let mut known: usize = 0;
     for fd in &mut *fds {
-        let whose = match descriptors::get(fd.fd) {
+        let whose = match descriptors::watched(fd.fd) {
             _ if fd.fd < 0 => Watched::Nothing,
-            Ok(descriptor) => {
-                entries.push(entry(descriptor.handle, fd));
-                Watched::Host
-            }
-            Err(Errno(libc::ENOTSOCK)) if fd.fd == STDIN => {
-                entries.push(entry(v1::STDIN, fd));
+            Ok(handle) => {
+                entries.push(PollEntry {
+                    handle,
+                    events: to_abi(fd.events),
+                    revents: 0,
+                });
                 Watched::Host
             }
             Err(Errno(libc::ENOTSOCK)) => {
@@ -117,17 +117,6 @@ pub fn poll(
         }
     }
     Ok(ready.saturating_add(known))
-}
-
-/// Standard input's descriptor.
-const STDIN: RawFd = v1::STDIN as RawFd;
-
-fn entry(handle: u32, fd: &pollfd) -> PollEntry {
-    PollEntry {
-        handle,
-        events: to_abi(fd.events),
-        revents: 0,
-    }
 }
 
 /// The three sets of select(2): descriptors to watch, and after it those that are ready.

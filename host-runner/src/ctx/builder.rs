@@ -49,9 +49,9 @@ impl SocketsCtxBuilder {
         self
     }
 
-    /// What is behind the guest's standard input, so that `sock_poll` can wait for it together with
-    /// sockets. Nothing is read from it. Without it the guest is told that its standard input is always
-    /// ready, as a file is.
+    /// What is behind the guest's standard input, so that `sock_poll` and interest sets can wait for it
+    /// together with sockets. Nothing is read from it. Without it the guest is told that its standard input
+    /// is always ready, as a file is.
     #[must_use]
     pub fn stdin(mut self, fd: impl Into<OwnedFd>) -> Self {
         self.stdin = Some(fd.into());
@@ -92,7 +92,7 @@ impl SocketsCtxBuilder {
             handles: Handles::new(self.max_sockets),
             watches: 0,
             lookups: Lookups::default(),
-            stdin: self.stdin,
+            stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
             on_denial: self.on_denial,

@@ -33,7 +33,7 @@ pub struct SocketsCtx {
     /// Entries of all interest sets; more than there are, where the kernel took some out.
     watches: usize,
     lookups: Lookups,
-    stdin: Option<OwnedFd>,
+    stdin: Option<Arc<OwnedFd>>,
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,

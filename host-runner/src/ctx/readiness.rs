@@ -1,6 +1,7 @@
 //! Waiting for many: a plain list, and interest sets.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, Weak};
 
 use rustix::event::PollFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -12,8 +13,8 @@ use wasisocket_abi::v1::{
 
 use super::SocketsCtx;
 use crate::sockets::{
-    Deadline, InterestSet, Open, Timeout, interest_to_abi, poll_from_abi, poll_now, poll_to_abi,
-    poll_until,
+    Deadline, InterestSet, Life, Open, Timeout, interest_to_abi, poll_from_abi, poll_now,
+    poll_to_abi, poll_until,
 };
 
 /// Most entries of interest sets for each handle that a guest may have, all sets together. The kernel's
@@ -37,6 +38,22 @@ impl SocketsCtx {
                 Ok(open) => Polled::Descriptor(open.as_fd()),
                 Err(_) => Polled::Nothing,
             },
+        }
+    }
+
+    /// What interest sets watch for a handle, and what an entry for it goes by.
+    fn watched(&self, handle: u32) -> Result<(BorrowedFd<'_>, (Life, RawFd)), Errno> {
+        match (handle, &self.stdin) {
+            (STDIN, Some(stdin)) => {
+                let life: Weak<OwnedFd> = Arc::downgrade(stdin);
+                Ok((stdin.as_fd(), (life, stdin.as_raw_fd())))
+            }
+            // As of a file: epoll_ctl(2).
+            (STDIN, None) => Err(Errno::EPERM),
+            _ => {
+                let open = self.handles.get(handle)?;
+                Ok((open.as_fd(), open.watched()))
+            }
         }
     }
 
@@ -91,12 +108,11 @@ impl SocketsCtx {
             self.count_watches();
         }
         let outer = self.handles.interest_set(set)?;
-        let open = self.handles.get(handle)?;
-        let watched = open.watched();
+        let (fd, watched) = self.watched(handle)?;
         match op {
-            CTL_MOD => outer.modify(open.as_fd(), events, data),
+            CTL_MOD => outer.modify(fd, events, data),
             CTL_DEL => {
-                outer.delete(open.as_fd())?;
+                outer.delete(fd)?;
                 let outer = self.handles.interest_set_mut(set)?;
                 outer.watches_no_more(&watched);
                 self.watches = self.watches.saturating_sub(1);
@@ -107,15 +123,14 @@ impl SocketsCtx {
                 if self.watches >= self.watches_max() {
                     return Err(Errno::ENOSPC);
                 }
-                let nests = match open {
-                    Open::InterestSet(_) if set == handle => return Err(Errno::EINVAL),
-                    Open::InterestSet(inner) if !outer.can_be_outer() || !inner.can_be_inner() => {
+                let nests = match self.handles.interest_set(handle) {
+                    Ok(_) if set == handle => return Err(Errno::EINVAL),
+                    Ok(inner) if !outer.can_be_outer() || !inner.can_be_inner() => {
                         return Err(Errno::ELOOP);
                     }
-                    Open::InterestSet(_) => true,
-                    _ => false,
+                    inner => inner.is_ok(),
                 };
-                outer.add(open.as_fd(), events, data)?;
+                outer.add(fd, events, data)?;
                 if nests {
                     self.handles.interest_set_mut(set)?.becomes_outer();
                     self.handles.interest_set_mut(handle)?.becomes_inner();

@@ -58,19 +58,33 @@ fn poll_of_what_is_no_handle_does_not_wait() {
 
 #[test]
 fn standard_input_is_a_file_unless_the_host_knows_better() {
+    let watch = |guest: &mut Guest, set: u32, op| {
+        let arguments = [set.into(), i64::from(op), STDIN.into(), EVENT_IN.into(), 7];
+        guest.call_wide("interest_ctl", &arguments)
+    };
     let (mut guest, one, _) = with_pair();
     assert_eq!(
         guest.poll(&[(STDIN, EVENT_IN), (one, EVENT_IN)], SOON),
         Ok((1, vec![EVENT_IN, 0]))
     );
+    let set = guest.get("interest_create", &[]).unwrap();
+    assert_eq!(watch(&mut guest, set, CTL_ADD), Err(Errno::EPERM));
+
     let (reader, mut writer) = std::io::pipe().unwrap();
     let mut guest = Guest::with(SocketsCtx::builder(Policy::new()).stdin(reader));
     assert_eq!(guest.poll(&[(STDIN, EVENT_IN)], BRIEFLY), Ok((0, vec![0])));
+    let set = guest.get("interest_create", &[]).unwrap();
+    assert_eq!(watch(&mut guest, set, CTL_ADD), Ok(()));
+    assert_eq!(watch(&mut guest, set, CTL_ADD), Err(Errno::EEXIST));
+    assert_eq!(guest.wait(set, BRIEFLY), Ok(vec![]));
     writer.write_all(b"x").unwrap();
     assert_eq!(
         guest.poll(&[(STDIN, EVENT_IN)], SOON),
         Ok((1, vec![EVENT_IN]))
     );
+    assert_eq!(guest.wait(set, SOON), Ok(vec![(7, EVENT_IN)]));
+    assert_eq!(watch(&mut guest, set, CTL_DEL), Ok(()));
+    assert_eq!(guest.wait(set, 0), Ok(vec![]));
     // It is no socket.
     assert_eq!(guest.recv(STDIN, 0, 0), Err(Errno::EBADF));
 }

@@ -131,8 +131,9 @@ pub const CTL_DEL: u32 = 2;
 /// Changes what is asked of a handle in an interest set.
 pub const CTL_MOD: u32 = 3;
 
-/// The handle of the guest's standard input in `sock_poll`: its preview1 file descriptor. A host that
-/// does not know what is behind it answers as for a file: always ready.
+/// The handle of the guest's standard input in `sock_poll` and `interest_ctl`: its preview1 file descriptor.
+/// A host that does not know what is behind it answers as for a file: always ready, and in an interest set
+/// EPERM.
 pub const STDIN: u32 = 0;
 
 /// A piece of guest memory: `struct iovec`, and preview1's `iovec` and `ciovec`.

@@ -15,12 +15,12 @@ use crate::descriptors::{self, is_ours};
 use crate::host;
 use crate::message::{self, RecvFlags, SendFlags, Want};
 use crate::option;
-use crate::socket;
 use crate::sys::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,
     FD_CLOEXEC, FIONBIO, FIONREAD, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, iovec,
 };
 use crate::{Errno, Result};
+use crate::{socket, stdin};
 
 /// S_IFSOCK, and all permissions: what Linux says of a socket.
 const SOCKET_MODE: libc::mode_t = libc::S_IFSOCK | 0o777;
@@ -63,7 +63,10 @@ unsafe extern "C" {
 extern "C" fn __wrap_close(fd: c_int) -> c_int {
     match is_ours(fd) {
         true => c_unit(socket::close(fd)),
-        false => __real_close(fd),
+        false => {
+            stdin::closed(fd);
+            __real_close(fd)
+        }
     }
 }
 
@@ -100,8 +103,11 @@ fn no_data(error: Errno) -> Errno {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
     if !is_ours(fd) {
-        // SAFETY: passed on.
-        return unsafe { __real_read(fd, buffer, length) };
+        return match stdin::check_read(fd) {
+            // SAFETY: passed on.
+            Ok(()) => unsafe { __real_read(fd, buffer, length) },
+            Err(error) => c_length(Err(error)),
+        };
     }
     let iovec = iovec {
         iov_base: buffer,
@@ -135,8 +141,11 @@ unsafe extern "C" fn __wrap_write(fd: c_int, data: *const c_void, length: usize)
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_readv(fd: c_int, first: *const iovec, count: c_int) -> isize {
     if !is_ours(fd) {
-        // SAFETY: passed on.
-        return unsafe { __real_readv(fd, first, count) };
+        return match stdin::check_read(fd) {
+            // SAFETY: passed on.
+            Ok(()) => unsafe { __real_readv(fd, first, count) },
+            Err(error) => c_length(Err(error)),
+        };
     }
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
@@ -163,7 +172,7 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
     }))
 }
 
-/// fstat(2): S_ISSOCK is true of a socket.
+/// fstat(2): S_ISSOCK is true of a socket. preview1 has no name for a pipe, which standard input may be.
 ///
 /// # Safety
 /// `stat` is writable.
@@ -171,7 +180,15 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
 unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     if !is_ours(fd) {
         // SAFETY: passed on.
-        return unsafe { __real_fstat(fd, stat) };
+        let result = unsafe { __real_fstat(fd, stat) };
+        if result == 0 && stdin::is_stdin(fd) {
+            // SAFETY: it was written to.
+            let stat = unsafe { &mut *stat };
+            if stat.st_mode & libc::S_IFMT == 0 && stdin::is_pipe() {
+                stat.st_mode = PIPE_MODE;
+            }
+        }
+        return result;
     }
     if stat.is_null() {
         return c_unit(Err(Errno(libc::EFAULT)));
@@ -237,31 +254,28 @@ fn status_flags(fd: c_int) -> Result<c_int> {
 /// `arguments` points to what the command takes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int {
-    if matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
-        return c_unit(Err(Errno(libc::ENOSYS)));
-    }
-    let duplicates = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC);
-    if !is_ours(fd) {
-        return match duplicates && host::is_file(fd) {
-            // As dup: preview1 has no way to.
-            true => c_unit(Err(Errno(libc::ENOTSUP))),
-            // SAFETY: passed on.
-            false => unsafe { __real_fcntl(fd, command, arguments) },
-        };
-    }
+    // SAFETY: passed on.
+    let of_file = || unsafe { __real_fcntl(fd, command, arguments) };
     let argument = || match arguments.is_null() {
         true => 0,
         // SAFETY: these commands take an int, and the caller passed one.
         false => unsafe { arguments.read() },
     };
     match command {
+        F_GETLK | F_SETLK | F_SETLKW => c_unit(Err(Errno(libc::ENOSYS))),
+        F_SETFL if is_ours(fd) || stdin::is_stdin(fd) => {
+            let nonblocking = argument() & O_NONBLOCK != 0;
+            c_unit(descriptors::set_nonblocking(fd, nonblocking))
+        }
+        F_GETFL if stdin::is_nonblocking(fd) => of_file() | O_NONBLOCK,
+        // As dup: preview1 has no way to.
+        F_DUPFD | F_DUPFD_CLOEXEC if !is_ours(fd) && host::is_file(fd) => {
+            c_unit(Err(Errno(libc::ENOTSUP)))
+        }
+        _ if !is_ours(fd) => of_file(),
         F_DUPFD => c_number(socket::dup_above(fd, argument(), false)),
         F_DUPFD_CLOEXEC => c_number(socket::dup_above(fd, argument(), true)),
         F_GETFL => c_number(status_flags(fd)),
-        F_SETFL => c_unit(descriptors::set_nonblocking(
-            fd,
-            argument() & O_NONBLOCK != 0,
-        )),
         F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
             true => FD_CLOEXEC,
             false => 0,
@@ -277,7 +291,8 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
 /// `arguments` points to what the request takes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int {
-    if !is_ours(fd) {
+    let kept_here = is_ours(fd) || (request == FIONBIO && stdin::is_stdin(fd));
+    if !kept_here {
         // SAFETY: passed on.
         return unsafe { __real_ioctl(fd, request, arguments) };
     }

@@ -1,0 +1,72 @@
+//! Standard input. Its descriptor is preview1's, but the host can watch it, and O_NONBLOCK is kept here:
+//! preview1 has it for files alone.
+
+use std::cell::Cell;
+
+use wasisocket_abi::v1::{self, PollEntry};
+
+use crate::{Errno, RawFd, Result, host};
+
+thread_local! {
+    /// O_NONBLOCK; none once it is closed, and its number free for a file.
+    static NONBLOCKING: Cell<Option<bool>> = const { Cell::new(Some(false)) };
+}
+
+fn nonblocking(fd: RawFd) -> Option<bool> {
+    match fd == v1::STDIN as RawFd {
+        true => NONBLOCKING.get(),
+        false => None,
+    }
+}
+
+/// Is this standard input's descriptor?
+pub fn is_stdin(fd: RawFd) -> bool {
+    nonblocking(fd).is_some()
+}
+
+/// Is it, and is O_NONBLOCK set?
+pub fn is_nonblocking(fd: RawFd) -> bool {
+    nonblocking(fd) == Some(true)
+}
+
+pub(crate) fn set_nonblocking(nonblocking: bool) {
+    NONBLOCKING.set(Some(nonblocking));
+}
+
+/// Takes note that a file is closed, which may be standard input.
+pub fn closed(fd: RawFd) {
+    if is_stdin(fd) {
+        NONBLOCKING.set(None);
+    }
+}
+
+/// What comes before a file is read.
+///
+/// # Errors
+/// EAGAIN where it is standard input with O_NONBLOCK, and there is nothing to read.
+pub fn check_read(fd: RawFd) -> Result<()> {
+    if !is_nonblocking(fd) {
+        return Ok(());
+    }
+    let mut entry = PollEntry {
+        handle: v1::STDIN,
+        events: v1::EVENT_IN as u16,
+        revents: 0,
+    };
+    match host::poll(core::slice::from_mut(&mut entry), 0)? {
+        0 => Err(Errno::EAGAIN),
+        _ => Ok(()),
+    }
+}
+
+/// Is it a pipe or a terminal, rather than a file? Of those epoll_ctl(2) takes none.
+#[must_use]
+pub fn is_pipe() -> bool {
+    let Ok(set) = host::interest_create() else {
+        return false;
+    };
+    let added = host::interest_ctl(set, v1::CTL_ADD, v1::STDIN, v1::EVENT_IN, 0);
+    // It was made here: there is nothing that could be done about an error.
+    let _ = host::close(set);
+    added.is_ok()
+}
