@@ -34,6 +34,15 @@ pub(crate) struct Options {
     )]
     cpython: Option<OsString>,
 
+    /// OpenSSL's source, 3.5 or later
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR|TARBALL",
+        env = "WASISOCKET_OPENSSL"
+    )]
+    openssl: Option<OsString>,
+
     /// A rustc that has the target wasm32-wasip1, for the guest's library
     #[arg(long, global = true, value_name = "PATH", env = "RUSTC")]
     rustc: Option<OsString>,
@@ -66,6 +75,10 @@ impl Options {
 
     pub(crate) fn cpython(&self) -> Option<&Path> {
         path(&self.cpython)
+    }
+
+    pub(crate) fn openssl(&self) -> Option<&Path> {
+        path(&self.openssl)
     }
 
     pub(crate) fn rustc(&self) -> Option<&Path> {
@@ -152,6 +165,34 @@ impl Build {
             // --rustc is about the guest.
             .env_remove("RUSTC");
         cargo
+    }
+
+    /// A command that the user's build variables do not reach: configure would record them.
+    pub(crate) fn tool(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        for variable in [
+            "AR",
+            "CC",
+            "CFLAGS",
+            "CONFIG_SITE",
+            "CPP",
+            "CPPFLAGS",
+            "CXX",
+            "CXXFLAGS",
+            "LD",
+            "LDFLAGS",
+            "LD_LIBRARY_PATH",
+            "LIBS",
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "PYTHONHOME",
+            "PYTHONPATH",
+        ] {
+            command.env_remove(variable);
+        }
+        let date = self.pins.cpython.source_date_epoch.to_string();
+        command.env("SOURCE_DATE_EPOCH", date);
+        command
     }
 
     /// The inputs of a cargo build of what is below `folders`, to which the compiler is to be added.

@@ -12,7 +12,17 @@ use crate::progress::human_bytes;
 use crate::tree;
 
 /// Folders with one entry per key.
-const STEPS: &[&str] = &["sdk", "source", "native", "wasm", "guest", "python", "host"];
+const STEPS: &[&str] = &[
+    "sdk",
+    "source",
+    "native",
+    "openssl",
+    "libraries",
+    "wasm",
+    "guest",
+    "python",
+    "host",
+];
 
 /// Folders that are made again without asking. `wasisocket` keeps its compiled modules in the first.
 const OTHERS: &[&str] = &["modules", "target", "logs", "apt"];

@@ -14,6 +14,8 @@ use crate::apt;
 use crate::build::Build;
 use crate::cache::{COMPLETE, Cache, Key, KeyBuilder};
 use crate::guest;
+use crate::libraries::Libraries;
+use crate::openssl::OpenSsl;
 use crate::process;
 use crate::progress::{Stage, Step};
 use crate::sdk::Sdk;
@@ -31,11 +33,15 @@ const CONFIGURE_FLAGS: &[&str] = &["--disable-test-modules"];
 
 /// What CPython is built with beside its own source. The manual way takes the same: see README.md.
 const SETUP: &str = "cpython-patch/Setup.local";
+const SETUP_LIBRARIES: &str = "cpython-patch/Setup.libraries";
 const CONFIG_SITE: &str = "cpython-patch/config.site";
-const HEADERS: &str = "cpython-patch/include";
+pub(crate) const HEADERS: &str = "cpython-patch/include";
 
 /// Where `config.site` expects the headers, in the folder that configure is called in.
 const HEADERS_COPY: &str = "wasisocket-include";
+
+/// Where `Setup.libraries` expects the C libraries, in the same folder.
+const LIBRARIES_COPY: &str = "wasisocket-libraries";
 
 /// Parts of a build that are done.
 const COPIED: &str = ".copied";
@@ -53,34 +59,6 @@ pub(crate) struct WasmBuild {
     /// The folder to call make in.
     pub(crate) folder: PathBuf,
     pub(crate) key: Key,
-}
-
-/// A command that the user's build variables do not reach: configure would record them.
-fn command(build: &Build, program: impl AsRef<Path>) -> Command {
-    let mut command = Command::new(program.as_ref());
-    for variable in [
-        "AR",
-        "CC",
-        "CFLAGS",
-        "CONFIG_SITE",
-        "CPP",
-        "CPPFLAGS",
-        "CXX",
-        "CXXFLAGS",
-        "LD",
-        "LDFLAGS",
-        "LD_LIBRARY_PATH",
-        "LIBS",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "PYTHONHOME",
-        "PYTHONPATH",
-    ] {
-        command.env_remove(variable);
-    }
-    let date = build.pins.cpython.source_date_epoch.to_string();
-    command.env("SOURCE_DATE_EPOCH", date);
-    command
 }
 
 /// Copies the source into the tree `entry`, unless an interrupted build did.
@@ -154,17 +132,17 @@ pub(crate) fn build_python(build: &Build, source: &Source) -> Result<BuildPython
         let folder = native_folder(&entry);
         fs::create_dir_all(&folder)?;
         if !entry.join(CONFIGURED).is_file() {
-            let mut configure = command(build, "../../configure");
+            let mut configure = build.tool("../../configure");
             configure.args(CONFIGURE_FLAGS).current_dir(&folder);
             process::run(&step, &mut configure)?;
             stamp(&entry.join(CONFIGURED))?;
         }
-        let mut make = command(build, "make");
+        let mut make = build.tool("make");
         make.arg(format!("-j{}", Build::jobs())).arg("all");
         process::run(&step, make.current_dir(&folder))?;
         let python = interpreter(&folder)
             .with_context(|| format!("make left no python in {}", folder.display()))?;
-        let version = process::output(command(build, &python).arg("--version"))?;
+        let version = process::output(build.tool(&python).arg("--version"))?;
         if !version.contains(&source.version.to_string()) {
             bail!("{} is {version}, not {}", python.display(), source.version);
         }
@@ -188,12 +166,23 @@ fn wasi_script(tree: &Path) -> Result<PathBuf> {
         })
 }
 
-fn wasm_key(build: &Build, native: &BuildPython, sdk: &Sdk) -> Result<Key> {
-    Ok(KeyBuilder::new("wasm 2")
-        .key("native", &native.key)
-        .key("sdk", &sdk.key)
+/// What CPython is compiled with and linked to.
+pub(crate) struct Toolchain<'a> {
+    pub(crate) native: &'a BuildPython,
+    pub(crate) sdk: &'a Sdk,
+    pub(crate) openssl: &'a OpenSsl,
+    pub(crate) libraries: &'a Libraries,
+}
+
+fn wasm_key(build: &Build, with: &Toolchain<'_>) -> Result<Key> {
+    Ok(KeyBuilder::new("wasm 3")
+        .key("native", &with.native.key)
+        .key("sdk", &with.sdk.key)
+        .key("openssl", &with.openssl.key)
+        .key("libraries", &with.libraries.key)
         .text("flags", &CONFIGURE_FLAGS.join(" "))
         .file(&build.checkout(SETUP))?
+        .file(&build.checkout(SETUP_LIBRARIES))?
         .file(&build.checkout(CONFIG_SITE))?
         .tree(&build.checkout(HEADERS), |_| true)?
         .finish())
@@ -204,12 +193,8 @@ fn wasm_folder(entry: &Path) -> PathBuf {
 }
 
 /// The build for WebAssembly, if it was built.
-pub(crate) fn existing_wasm(
-    build: &Build,
-    native: &BuildPython,
-    sdk: &Sdk,
-) -> Result<Option<WasmBuild>> {
-    let key = wasm_key(build, native, sdk)?;
+pub(crate) fn existing_wasm(build: &Build, with: &Toolchain<'_>) -> Result<Option<WasmBuild>> {
+    let key = wasm_key(build, with)?;
     Ok(build.cache.completed(WASM, &key).map(|entry| WasmBuild {
         folder: wasm_folder(&entry),
         key,
@@ -221,16 +206,15 @@ pub(crate) fn existing_wasm(
 pub(crate) fn wasm(
     build: &Build,
     source: &Source,
-    native: &BuildPython,
-    sdk: &Sdk,
+    with: &Toolchain<'_>,
     library: &Path,
 ) -> Result<WasmBuild> {
-    if let Some(found) = existing_wasm(build, native, sdk)? {
+    if let Some(found) = existing_wasm(build, with)? {
         let what = found.folder.display().to_string();
         build.progress.up_to_date(Stage::Wasm, &what);
         return Ok(found);
     }
-    let key = wasm_key(build, native, sdk)?;
+    let key = wasm_key(build, with)?;
     let cache = &build.cache;
     let step = build.progress.begin(Stage::Wasm, WASM, &key, cache)?;
     apt::require(build, &step, &["make", "git", "tput"])?;
@@ -239,28 +223,37 @@ pub(crate) fn wasm(
     let folder = wasm_folder(&entry);
     if cache.completed(WASM, &key).is_none() {
         copy_source(source, &entry)?;
-        lend_build_python(build, native, &entry)?;
+        lend_build_python(build, with.native, &entry)?;
         fs::create_dir_all(folder.join("Modules"))?;
         if !entry.join(CONFIGURED).is_file() {
-            let setup = folder.join("Modules/Setup.local");
-            tree::copy_file(&build.checkout(SETUP), &setup)?;
+            let setup = [SETUP, SETUP_LIBRARIES].map(|file| read(&build.checkout(file)));
+            let [own, libraries] = setup;
+            let target = folder.join("Modules/Setup.local");
+            fs::write(&target, format!("{}\n{}", own?, libraries?))
+                .with_context(|| format!("cannot write {}", target.display()))?;
+            let libraries = folder.join(LIBRARIES_COPY);
+            tree::remove(&libraries)?;
+            for from in [&with.libraries.folder, &with.openssl.folder] {
+                tree::copy(from, &libraries, &|_| true)?;
+            }
             let headers = folder.join(HEADERS_COPY);
             tree::remove(&headers)?;
             tree::copy(&build.checkout(HEADERS), &headers, &|_| true)?;
             extend_config_site(build, source, &entry)?;
         }
         tree::copy_file(library, &folder.join(guest::LIBRARY))?;
-        run_wasi_script(build, &step, native, sdk, &entry)?;
+        run_wasi_script(build, &step, with, &entry)?;
         let has = |file: &str, what: &str| {
             let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
             text.contains(what)
         };
         if !has("Modules/config.c", "PyInit__wasisocket")
             || !has("pyconfig.h", "#define HAVE_SOCKETPAIR 1")
+            || !has("Modules/config.c", "PyInit__ssl")
             || !folder.join("python.wasm").is_file()
         {
             bail!(
-                "CPython's build in {} ended without a python.wasm that has _wasisocket and sockets",
+                "CPython's build in {} ended without a python.wasm that has _wasisocket, sockets and ssl",
                 folder.display()
             );
         }
@@ -275,7 +268,7 @@ fn lend_build_python(build: &Build, native: &BuildPython, entry: &Path) -> Resul
     let cross = entry.join("cross-build");
     fs::create_dir_all(&cross)?;
     let guess = entry.join("config.guess");
-    let triple = process::output(command(build, "sh").arg(guess))?;
+    let triple = process::output(build.tool("sh").arg(guess))?;
     // 3.13 looks in the first, later versions in the second.
     for name in ["build", &triple] {
         let link = cross.join(name);
@@ -286,13 +279,14 @@ fn lend_build_python(build: &Build, native: &BuildPython, entry: &Path) -> Resul
     Ok(())
 }
 
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Appends our lines to those that CPython's script has configure read. An interrupted build may have
 /// done so before, so CPython's own come from the pristine source.
 fn extend_config_site(build: &Build, source: &Source, entry: &Path) -> Result<()> {
     let file = config_site(&source.folder)?;
-    let read = |path: &Path| {
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-    };
     let own = read(&source.folder.join(&file))?;
     let ours = read(&build.checkout(CONFIG_SITE))?;
     let target = entry.join(&file);
@@ -316,16 +310,10 @@ fn config_site(tree: &Path) -> Result<PathBuf> {
         })
 }
 
-fn run_wasi_script(
-    build: &Build,
-    step: &Step,
-    native: &BuildPython,
-    sdk: &Sdk,
-    entry: &Path,
-) -> Result<()> {
+fn run_wasi_script(build: &Build, step: &Step, with: &Toolchain<'_>, entry: &Path) -> Result<()> {
     let script = wasi_script(entry)?;
     let wasi = |subcommand: &str| {
-        let mut wasi = command(build, &native.python);
+        let mut wasi = build.tool(&with.native.python);
         wasi.arg(&script).arg(subcommand).current_dir(entry);
         wasi
     };
@@ -333,7 +321,7 @@ fn run_wasi_script(
         let mut configure = wasi("configure-host");
         configure
             .arg("--wasi-sdk")
-            .arg(&sdk.folder)
+            .arg(&with.sdk.folder)
             // The script calls it after the build, to see the new python's version.
             .args(["--host-runner", "true", "--"])
             .args(CONFIGURE_FLAGS);
@@ -361,7 +349,7 @@ pub(crate) fn link(
         libraries.push_str(flag);
     }
     let target = target.display();
-    let mut make = command(build, "make");
+    let mut make = build.tool("make");
     make.arg(format!("BUILDPYTHON={target}"))
         .arg(format!("WASISOCKET_LIBS={libraries}"))
         .arg(target.to_string())

@@ -1,19 +1,19 @@
 //! What a user runs: both python.wasm, the standard library, and the licences they come under.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use zip::ZipArchive;
 
 use crate::build::Build;
 use crate::cache::{Key, KeyBuilder};
-use crate::cpython::{self, BuildPython, WasmBuild};
+use crate::cpython::{self, Toolchain, WasmBuild};
 use crate::guest::Guest;
 use crate::licences;
 use crate::process;
 use crate::progress::{Stage, Step, human_bytes};
-use crate::sdk::Sdk;
 use crate::source::Source;
 use crate::tree;
 
@@ -49,15 +49,14 @@ const LEFT_OUT: &[&str] = &[
 /// All that goes into a distribution.
 pub(crate) struct Inputs<'a> {
     pub(crate) source: &'a Source,
-    pub(crate) native: &'a BuildPython,
+    pub(crate) toolchain: &'a Toolchain<'a>,
     pub(crate) wasm: &'a WasmBuild,
     pub(crate) guest: &'a Guest,
-    pub(crate) sdk: &'a Sdk,
 }
 
 fn key(build: &Build, wasm: &WasmBuild, guest: &Guest) -> Result<Key> {
     let keep = |path: &Path| !path.ends_with("__pycache__");
-    Ok(KeyBuilder::new("python 1")
+    Ok(KeyBuilder::new("python 2")
         .key("wasm", &wasm.key)
         .key("guest", &guest.key)
         .text("core flags", &CORE_FLAGS.join(" "))
@@ -90,7 +89,7 @@ pub(crate) fn ensure(build: &Build, inputs: &Inputs<'_>) -> Result<PathBuf> {
         ] {
             let python = folder.join(name);
             cpython::link(build, &step, inputs.wasm, library, flags, &python)?;
-            let mut strip = Command::new(inputs.sdk.tool("llvm-strip"));
+            let mut strip = Command::new(inputs.toolchain.sdk.tool("llvm-strip"));
             process::run(&step, strip.arg(STRIP).arg(&python))?;
             step.note(&format!("{name}: {}", human_bytes(tree::size(&python))));
         }
@@ -115,12 +114,13 @@ fn standard_library(build: &Build, step: &Step, inputs: &Inputs<'_>, folder: &Pa
     tree::copy(&inputs.source.folder.join("Lib"), &library, &keep)?;
     tree::copy(&build.checkout("cpython-patch/Lib"), &library, &keep)?;
     build_variables(inputs, &library)?;
+    pip(&inputs.source.folder, &library.join("site-packages"))?;
     // Python complains at every start if there is no folder for extension modules.
     fs::create_dir(library.join("lib-dynload"))?;
 
     // Traceback lines name the files where the guest has them. The modules are never newer than
     // their compiled form, so the guest need not compare.
-    let mut compile = Command::new(&inputs.native.python);
+    let mut compile = Command::new(&inputs.toolchain.native.python);
     compile
         .args([
             "-I",
@@ -137,6 +137,20 @@ fn standard_library(build: &Build, step: &Step, inputs: &Inputs<'_>, folder: &Pa
         .arg(&library)
         .env_remove("LD_LIBRARY_PATH");
     process::run(step, &mut compile).context("cannot compile the standard library")
+}
+
+/// Unpacks the pip that CPython's source carries for ensurepip, which itself needs a process.
+fn pip(source: &Path, packages: &Path) -> Result<()> {
+    let bundled = source.join("Lib/ensurepip/_bundled");
+    let wheel = tree::files(&bundled, &|_| true)?
+        .into_iter()
+        .find(|file| file.to_string_lossy().starts_with("pip-"))
+        .with_context(|| format!("no wheel of pip in {}", bundled.display()))?;
+    let unpack = || {
+        let mut archive = ZipArchive::new(File::open(bundled.join(&wheel))?)?;
+        anyhow::Ok(archive.extract(packages)?)
+    };
+    unpack().with_context(|| format!("cannot unpack {}", wheel.display()))
 }
 
 /// Copies what `sysconfig` reads at run time.

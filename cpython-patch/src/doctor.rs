@@ -7,10 +7,13 @@ use anyhow::Result;
 
 use crate::apt::{self, OtherSuite};
 use crate::build::Build;
-use crate::cpython;
+use crate::cpython::{self, Toolchain};
 use crate::distribution;
 use crate::guest;
 use crate::host;
+use crate::libraries;
+use crate::openssl;
+use crate::pins::Release;
 use crate::process;
 use crate::progress::human_bytes;
 use crate::rust_target;
@@ -82,13 +85,20 @@ pub(crate) fn doctor(build: &Build) -> Result<bool> {
         Ok(Some(sdk)) => report.row("C toolchain", &State::Found, &sdk.origin),
         Err(error) => report.row("C toolchain", &State::Missing, &format!("{error:#}")),
     }
-    let from = match build.options.cpython() {
+    let from = |given: Option<&Path>, pin: &Release| match given {
         Some(path) => path.display().to_string(),
-        None => format!("the pinned release {}", build.pins.cpython.version),
+        None => format!("the pinned release {}", pin.version),
     };
+    let cpython = from(build.options.cpython(), &build.pins.cpython.release);
     report.result("CPython", source::existing(build), |source| {
-        format!("{}, from {from}", source.version)
+        format!("{}, from {cpython}", source.version)
     });
+    if let Ok(Some(sdk)) = &sdk {
+        let openssl = from(build.options.openssl(), &build.pins.openssl);
+        report.result("OpenSSL", openssl::existing(build, sdk), |found| {
+            format!("{}, from {openssl}", found.version)
+        });
+    }
 
     println!("\nCache {}", build.cache.root().display());
     disk(build, &mut report)?;
@@ -189,8 +199,22 @@ fn steps(build: &Build) -> Result<Vec<(&'static str, Option<PathBuf>)>> {
     let native = source
         .as_ref()
         .and_then(|source| cpython::existing_build_python(build, source));
-    let wasm = match (&native, &sdk) {
-        (Some(native), Some(sdk)) => cpython::existing_wasm(build, native, sdk)?,
+    let openssl = sdk
+        .as_ref()
+        .and_then(|sdk| openssl::existing(build, sdk).ok()?);
+    let libraries = sdk
+        .as_ref()
+        .and_then(|sdk| libraries::existing(build, sdk).ok()?);
+    let wasm = match (&native, &sdk, &openssl, &libraries) {
+        (Some(native), Some(sdk), Some(openssl), Some(libraries)) => {
+            let toolchain = Toolchain {
+                native,
+                sdk,
+                openssl,
+                libraries,
+            };
+            cpython::existing_wasm(build, &toolchain)?
+        }
         _ => None,
     };
     let python = match (&wasm, &guest) {
@@ -220,6 +244,11 @@ fn steps(build: &Build) -> Result<Vec<(&'static str, Option<PathBuf>)>> {
         ),
         ("libwasisocket.a", default.and_then(entry)),
         ("core profile", core.and_then(entry)),
+        ("OpenSSL", openssl.and_then(|openssl| entry(openssl.folder))),
+        (
+            "C libraries",
+            libraries.and_then(|libraries| entry(libraries.folder)),
+        ),
         ("CPython for WASI", wasm.and_then(|wasm| entry(wasm.folder))),
         ("python.wasm", python.and_then(entry)),
         ("wasisocket", host.and_then(entry)),

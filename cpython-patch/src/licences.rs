@@ -1,137 +1,28 @@
 //! The licences that ask to accompany a built python.wasm and a built `wasisocket`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use crate::build::Build;
 use crate::distribution::Inputs;
 use crate::guest;
+use crate::packages::Metadata;
 use crate::process;
 use crate::tree;
 
 const FOLDER: &str = "LICENSES";
 const NOTICE: &str = "NOTICE.txt";
 
-/// What is used of `cargo metadata`.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    license: Option<String>,
-    manifest_path: PathBuf,
-    source: Option<String>,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<DependencyKind>,
-}
-
-#[derive(Deserialize)]
-struct DependencyKind {
-    kind: Option<String>,
-}
-
-impl Package {
-    /// Procedural macros run in the compiler and are no part of the program.
-    fn is_linked(&self) -> bool {
-        !self
-            .targets
-            .iter()
-            .any(|target| target.kind.iter().any(|kind| kind == "proc-macro"))
-    }
-}
-
-/// The packages of a program: `root`, and what its code is linked with.
-fn linked<'a>(metadata: &'a Metadata, root: &str) -> Result<Vec<&'a Package>> {
-    let packages: BTreeMap<&str, &Package> = metadata
-        .packages
-        .iter()
-        .map(|package| (package.id.as_str(), package))
-        .collect();
-    let nodes: BTreeMap<&str, &Node> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (node.id.as_str(), node))
-        .collect();
-    let root = metadata
-        .packages
-        .iter()
-        .find(|package| package.name == root && package.source.is_none())
-        .with_context(|| format!("no package {root} in this workspace"))?;
-    let mut seen = BTreeSet::new();
-    let mut open = vec![root.id.as_str()];
-    while let Some(id) = open.pop() {
-        let Some(package) = packages.get(id).filter(|package| package.is_linked()) else {
-            continue;
-        };
-        if !seen.insert((&package.name, &package.version, id)) {
-            continue;
-        }
-        let normal = |dependency: &&Dependency| {
-            let mut kinds = dependency.dep_kinds.iter();
-            kinds.any(|kind| kind.kind.is_none())
-        };
-        if let Some(node) = nodes.get(id) {
-            open.extend(node.deps.iter().filter(normal).map(|d| d.pkg.as_str()));
-        }
-    }
-    Ok(seen
-        .iter()
-        .filter_map(|(_, _, id)| packages.get(id).copied())
-        .collect())
-}
-
 /// Copies the licence files of every package that is linked into `root`, and lists them.
 fn crates(build: &Build, root: &str, rustc: &Path, target: &str, folder: &Path) -> Result<String> {
-    let mut cargo = build.cargo("metadata");
-    cargo.env("RUSTC", rustc);
-    cargo.args([
-        "--format-version",
-        "1",
-        "--locked",
-        "--filter-platform",
-        target,
-    ]);
-    let text = process::output(&mut cargo)?;
-    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    let metadata = Metadata::read(build, rustc, target)?;
     let mut list = String::new();
-    for package in linked(&metadata, root)? {
-        let Some(from) = package.manifest_path.parent() else {
-            continue;
-        };
+    for package in metadata.linked(root)? {
+        let from = package.folder()?;
         // This workspace's packages have their licence files at its root.
-        let from = if package.source.is_none() {
+        let from = if package.is_ours() {
             &build.workspace
         } else {
             from
@@ -225,12 +116,20 @@ pub(crate) fn beside_python(build: &Build, inputs: &Inputs<'_>, folder: &Path) -
     copy_if_there(&incorporated, &texts.join("cpython/license.rst"))?;
 
     let libc = inputs
+        .toolchain
         .sdk
         .folder
         .join("sysroot/usr/share/doc/wasi-libc/copyright");
     let has_libc = copy_if_there(&libc, &texts.join("wasi-libc/copyright"))?;
     let runtime = Path::new(&build.pins.llvm.copyright);
     let has_runtime = copy_if_there(runtime, &texts.join("compiler-rt/copyright"))?;
+    let openssl = &inputs.toolchain.openssl;
+    tree::copy_file(
+        &openssl.folder.join("LICENSE.txt"),
+        &texts.join("openssl/LICENSE.txt"),
+    )?;
+    let libraries = inputs.toolchain.libraries.folder.join("licences");
+    tree::copy(&libraries, &texts.join("libraries"), &|_| true)?;
     let rust = &inputs.guest.rust;
     let has_std = rust_std(&rust.sysroot()?, folder)?;
     let crates = crates(
@@ -246,11 +145,15 @@ folder\n{FOLDER}/ with them when you pass them on.\n\n\
 CPython {version} and its standard library, lib/: PSF-2.0 and the licences of the works it\n\
 incorporates; texts in {FOLDER}/cpython/. Changed: built with the module _wasisocket linked in;\n\
 wasisocket.py added to the library.\n\n\
+OpenSSL {openssl}: Apache-2.0; text in {FOLDER}/openssl/.\n\n\
+zlib, bzip2, liblzma of XZ Utils, SQLite: Zlib, bzip2-1.0.6, 0BSD, public domain;\n\
+texts in {FOLDER}/libraries/.\n\n\
 wasi-libc, with parts of musl and others: MIT and Apache-2.0 WITH LLVM-exception;\n  {libc}\n\n\
 LLVM compiler-rt: Apache-2.0 WITH LLVM-exception;\n  {runtime}\n\n\
 The Rust standard library: MIT OR Apache-2.0, and the licences of what it contains;\n  {std}\n\n\
 wasisocket and the Rust crates linked with it; texts in {FOLDER}/crates/:\n{crates}",
         version = inputs.source.version,
+        openssl = openssl.version,
         libc = place(
             has_libc,
             "wasi-libc/",
@@ -290,30 +193,6 @@ what it contains;\n  {std}\n",
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn package(name: &str, kind: &str) -> String {
-        format!(
-            r#"{{"id":"{name}","name":"{name}","version":"1.0.0","license":null,
-            "manifest_path":"/{name}/Cargo.toml","source":null,"targets":[{{"kind":["{kind}"]}}]}}"#
-        )
-    }
-
-    #[test]
-    fn only_linked_packages_count() {
-        let packages = ["root", "used", "build-only"].map(|name| package(name, "lib"));
-        let text = format!(
-            r#"{{"packages":[{},{}],"resolve":{{"nodes":[{{"id":"root","deps":[
-            {{"pkg":"used","dep_kinds":[{{"kind":null}}]}},
-            {{"pkg":"build-only","dep_kinds":[{{"kind":"build"}}]}},
-            {{"pkg":"macro","dep_kinds":[{{"kind":null}}]}}]}}]}}}}"#,
-            packages.join(","),
-            package("macro", "proc-macro"),
-        );
-        let metadata: Metadata = serde_json::from_str(&text).unwrap();
-        let found = linked(&metadata, "root").unwrap();
-        let names: Vec<&str> = found.iter().map(|package| package.name.as_str()).collect();
-        assert_eq!(names, ["root", "used"]);
-    }
 
     #[test]
     fn licence_files_are_known_by_name() {

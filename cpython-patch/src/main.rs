@@ -11,12 +11,16 @@ mod doctor;
 mod fetch;
 mod guest;
 mod host;
+mod libraries;
 mod licences;
 mod lint;
+mod openssl;
+mod packages;
 mod pins;
 mod pipeline;
 mod process;
 mod progress;
+mod release;
 mod run;
 mod rust_target;
 mod sdk;
@@ -78,6 +82,8 @@ enum Task {
     Source,
     /// Build libwasisocket.a for both profiles, and print their paths
     Guest,
+    /// Build OpenSSL, zlib, bzip2, xz and SQLite for the guest, and print the two folders
+    Libraries,
     /// Build python.wasm and its library, and print their folder
     Python,
     /// Build the command `wasisocket`, and print its path
@@ -132,6 +138,13 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
             let guest = guest::ensure(&build(&[Stage::Guest], Detail::Steps)?)?;
             print(&guest.default);
             print(&guest.core);
+        }
+        Task::Libraries => {
+            let stages = &[Stage::Sdk, Stage::OpenSsl, Stage::Libraries];
+            let build = build(stages, Detail::Steps)?;
+            let sdk = sdk::ensure(&build)?;
+            print(&openssl::ensure(&build, &sdk)?.folder);
+            print(&libraries::ensure(&build, &sdk)?.folder);
         }
         Task::Python => {
             print(&pipeline::python(&build(pipeline::PYTHON, Detail::Steps)?)?.folder);

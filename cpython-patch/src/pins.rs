@@ -1,6 +1,7 @@
 //! The versions, checksums and package names of `pins.toml`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pins {
     pub(crate) cpython: Cpython,
+    pub(crate) openssl: Release,
     pub(crate) wasi_libc: WasiLibc,
     pub(crate) llvm: Llvm,
     pub(crate) wasi_sdk: WasiSdk,
@@ -20,15 +22,30 @@ pub(crate) struct Pins {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cpython {
     pub(crate) minimum: String,
+    /// Seconds since 1970, for `SOURCE_DATE_EPOCH`.
+    pub(crate) source_date_epoch: u64,
+    pub(crate) release: Release,
+}
+
+/// A release archive, which Debian ships unchanged.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Release {
+    pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) sha256: String,
     /// Bytes.
     pub(crate) size: u64,
+    /// With `=` and a version where the suite has several.
     pub(crate) debian_source: String,
     pub(crate) debian_file: String,
     pub(crate) url: String,
-    /// Seconds since 1970, for `SOURCE_DATE_EPOCH`.
-    pub(crate) source_date_epoch: u64,
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,7 +110,8 @@ mod tests {
     #[test]
     fn the_committed_pins_parse() {
         let pins = Pins::load().unwrap();
-        assert_eq!(pins.cpython.sha256.len(), 64);
+        assert_eq!(pins.cpython.release.sha256.len(), 64);
+        assert_eq!(pins.openssl.sha256.len(), 64);
         assert!(
             pins.wasi_sdk
                 .archives

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 
 use crate::build::Build;
-use crate::cpython::{self, BuildPython, WasmBuild};
+use crate::cpython::{self, BuildPython, Toolchain, WasmBuild};
 use crate::distribution::{self, Inputs};
 use crate::guest::{self, Guest};
 use crate::host;
+use crate::libraries;
+use crate::openssl;
 use crate::progress::Stage;
 use crate::sdk::{self, Sdk};
 use crate::source;
@@ -20,6 +22,8 @@ pub(crate) const PYTHON: &[Stage] = &[
     Stage::Source,
     Stage::BuildPython,
     Stage::Guest,
+    Stage::OpenSsl,
+    Stage::Libraries,
     Stage::Wasm,
     Stage::Distribution,
 ];
@@ -29,6 +33,9 @@ pub(crate) struct Python {
     pub(crate) sdk: Sdk,
     pub(crate) native: BuildPython,
     pub(crate) guest: Guest,
+    /// OpenSSL's folder, and that of the other C libraries.
+    pub(crate) openssl: PathBuf,
+    pub(crate) libraries: PathBuf,
     pub(crate) wasm: WasmBuild,
     /// The distribution's folder.
     pub(crate) folder: PathBuf,
@@ -40,16 +47,23 @@ pub(crate) fn python(build: &Build) -> Result<Python> {
     let source = source::ensure(build).context("CPython's source")?;
     let native = cpython::build_python(build, &source).context("the build-python")?;
     let guest = guest::ensure(build).context("libwasisocket.a")?;
-    let wasm = cpython::wasm(build, &source, &native, &sdk, &guest.default)
+    let openssl = openssl::ensure(build, &sdk).context("OpenSSL")?;
+    let libraries = libraries::ensure(build, &sdk).context("the C libraries")?;
+    let toolchain = Toolchain {
+        native: &native,
+        sdk: &sdk,
+        openssl: &openssl,
+        libraries: &libraries,
+    };
+    let wasm = cpython::wasm(build, &source, &toolchain, &guest.default)
         .context("CPython for wasm32-wasip1")?;
     let folder = distribution::ensure(
         build,
         &Inputs {
             source: &source,
-            native: &native,
+            toolchain: &toolchain,
             wasm: &wasm,
             guest: &guest,
-            sdk: &sdk,
         },
     )
     .context("python.wasm")?;
@@ -57,6 +71,8 @@ pub(crate) fn python(build: &Build) -> Result<Python> {
         sdk,
         native,
         guest,
+        openssl: openssl.folder,
+        libraries: libraries.folder,
         wasm,
         folder,
     })

@@ -30,6 +30,10 @@ impl Sdk {
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }
+
+    pub(crate) fn sysroot(&self) -> PathBuf {
+        self.folder.join("share/wasi-sysroot")
+    }
 }
 
 /// What the installed Debian packages would make.

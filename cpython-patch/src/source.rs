@@ -1,4 +1,4 @@
-//! CPython's source: the user's tree or archive, or the pinned release from Debian or python.org.
+//! CPython's source, and its version.
 
 use std::fmt;
 use std::fs;
@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::{self, OtherSuite};
 use crate::build::Build;
-use crate::cache::{Key, KeyBuilder};
-use crate::fetch;
-use crate::progress::{Stage, Step, human_bytes};
-use crate::tree;
+use crate::cache::Key;
+use crate::progress::Stage;
+use crate::release::{Input, Project};
 
 const NAME: &str = "source";
+const RECIPE: &str = "source 1";
 
 /// A pristine source tree in the cache.
 pub(crate) struct Source {
@@ -83,42 +82,12 @@ impl fmt::Display for Version {
     }
 }
 
-/// Where the source comes from, with the content that makes its key.
-enum Input {
-    Tree { folder: PathBuf, content: Key },
-    Archive { file: PathBuf, sha256: String },
-    Pinned,
-}
-
-impl Input {
-    fn chosen(build: &Build) -> Result<Self> {
-        let Some(path) = build.options.cpython() else {
-            return Ok(Self::Pinned);
-        };
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("cannot find --cpython {}", path.display()))?;
-        if path.is_dir() {
-            Version::of_tree(&path)?.check(&build.pins.cpython.minimum)?;
-            let content = KeyBuilder::new("tree").tree(&path, is_source)?.finish();
-            Ok(Self::Tree {
-                folder: path,
-                content,
-            })
-        } else {
-            let sha256 = fetch::sha256(&path)?;
-            Ok(Self::Archive { file: path, sha256 })
-        }
-    }
-
-    fn key(&self, build: &Build) -> Key {
-        let key = KeyBuilder::new("source 1");
-        match self {
-            Self::Tree { content, .. } => key.key("tree", content),
-            Self::Archive { sha256, .. } => key.text("archive", sha256),
-            Self::Pinned => key.text("archive", &build.pins.cpython.sha256),
-        }
-        .finish()
+fn project(build: &Build) -> Project<'_> {
+    Project {
+        pin: &build.pins.cpython.release,
+        option: "--cpython",
+        given: build.options.cpython(),
+        is_source,
     }
 }
 
@@ -155,7 +124,7 @@ fn is_source(path: &Path) -> bool {
 
 /// The source tree, if it was unpacked before.
 pub(crate) fn existing(build: &Build) -> Result<Option<Source>> {
-    let key = Input::chosen(build)?.key(build);
+    let key = project(build).input()?.key(RECIPE);
     match build.cache.published(NAME, &key) {
         Some(folder) => opened(folder, key).map(Some),
         None => Ok(None),
@@ -173,80 +142,30 @@ fn opened(folder: PathBuf, key: Key) -> Result<Source> {
 
 /// Unpacks or copies the source tree.
 pub(crate) fn ensure(build: &Build) -> Result<Source> {
-    let input = Input::chosen(build)?;
-    let key = input.key(build);
+    let project = project(build);
+    let minimum = &build.pins.cpython.minimum;
+    let input = project.input()?;
+    let key = input.key(RECIPE);
     if let Some(folder) = build.cache.published(NAME, &key) {
         let source = opened(folder, key)?;
         let what = format!("CPython {}", source.version);
         build.progress.up_to_date(Stage::Source, &what);
         return Ok(source);
     }
+    if let Input::Tree { folder, .. } = &input {
+        Version::of_tree(folder)?.check(minimum)?;
+    }
     let step = build
         .progress
         .begin(Stage::Source, NAME, &key, &build.cache)?;
-    let minimum = &build.pins.cpython.minimum;
     let folder = build.cache.publish(NAME, &key, &step, |folder| {
-        match &input {
-            Input::Tree { folder: from, .. } => {
-                step.note(&format!("copying {}", from.display()));
-                tree::copy(from, folder, &is_source)?;
-            }
-            Input::Archive { file, .. } => {
-                step.note(&format!("unpacking {}", file.display()));
-                unpack(build, &step, file, folder)?;
-            }
-            Input::Pinned => {
-                let file = pinned(build, &step)?;
-                unpack(build, &step, &file, folder)?;
-            }
-        }
+        project.unpack(build, &step, &input, folder)?;
         Version::of_tree(folder)?.check(minimum).map(drop)
     })?;
     let source = opened(folder, key)?;
     step.note(&format!("using CPython {}", source.version));
     step.done();
     Ok(source)
-}
-
-fn unpack(build: &Build, step: &Step, archive: &Path, folder: &Path) -> Result<()> {
-    let mut commands = vec!["tar"];
-    if archive.extension() == Some("xz".as_ref()) {
-        commands.push("xz");
-    }
-    apt::require(build, step, &commands)?;
-    fetch::unpack(step, archive, folder)
-}
-
-/// The pinned release archive.
-fn pinned(build: &Build, step: &Step) -> Result<PathBuf> {
-    let pin = &build.pins.cpython;
-    let _lock = build.cache.lock("downloads", step)?;
-    let downloads = build.cache.folder("downloads")?;
-    if let Some(path) = fetch::present(&downloads, &pin.debian_file, &pin.sha256)? {
-        return Ok(path);
-    }
-    let target = downloads.join(&pin.debian_file);
-    let size = human_bytes(pin.size);
-    step.note(&format!("fetching CPython {} ({size})", pin.version));
-    let debian = || {
-        let suite = OtherSuite::open(build, step)?;
-        let scratch = build.cache.folder("apt/packages")?;
-        suite.source(step, &pin.debian_source, &scratch)?;
-        fetch::accept(&scratch.join(&pin.debian_file), &target, &pin.sha256)
-    };
-    let Err(debian) = debian() else {
-        return Ok(target);
-    };
-    step.note("not from Debian's source package: trying python.org");
-    fetch::download(step, &pin.url, &target, &pin.sha256).with_context(|| {
-        format!(
-            "no source of CPython {}: give a source tree or archive of {} or later with \
-             --cpython DIR|TARBALL, or make one of these possible.\n\
-             Debian's source package: {debian:#}\nThe release archive",
-            pin.version, pin.minimum
-        )
-    })?;
-    Ok(target)
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
         .env("WASISOCKET_SDK", &python.sdk.folder)
         .env("WASISOCKET_WASM_BUILD", &python.wasm.folder)
         .env("WASISOCKET_NATIVE_PYTHON", &python.native.python)
+        .env("WASISOCKET_OPENSSL_BUILD", &python.openssl)
+        .env("WASISOCKET_LIBRARIES", &python.libraries)
         .env("WASISOCKET_GUEST_LIB", &python.guest.default);
     Ok(cargo)
 }

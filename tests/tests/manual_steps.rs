@@ -46,12 +46,16 @@ const LEFT_OUT: &[&str] = &[
     "iOS",
 ];
 
-/// Stands in for cargo, so that the library is not compiled a second time: it puts the library that
-/// the test was given where cargo would, and accepts the document's two command lines only.
+/// Stands in for cargo, so that the libraries are not compiled a second time: it puts the library that
+/// the test was given where cargo would, and accepts the document's command lines only.
 const CARGO: &str = r#"#!/bin/sh -eu
 case "$*" in
 "build --release --target wasm32-wasip1 -p wasisocket") ;;
 "build --release --target wasm32-wasip1 -p wasisocket --no-default-features --features host-core") ;;
+"xtask libraries")
+    printf '%s\n' "$OPENSSL" "$LIBRARIES"
+    exit
+    ;;
 *)
     echo "the test's cargo does not know: cargo $*" >&2
     exit 1
@@ -64,6 +68,7 @@ cp "$GUEST_LIB" target/wasm32-wasip1/release/libwasisocket.a
 /// What a user does with the result.
 const PYTHON: &str = "\
 import _wasisocket, fcntl, select, socket, wasisocket
+import bz2, hashlib, lzma, sqlite3, ssl, zlib
 fd = _wasisocket.sock_open(_wasisocket.AF_INET, _wasisocket.SOCK_STREAM)
 _wasisocket.sock_close(fd)
 for module in socket, wasisocket:
@@ -72,6 +77,7 @@ for module in socket, wasisocket:
     assert sock.fileno() == -1
 assert socket.has_ipv6
 assert select.epoll
+ssl.create_default_context()
 print('opened and closed')
 ";
 
@@ -104,6 +110,8 @@ struct Reader {
     wasm_build: PathBuf,
     sdk: PathBuf,
     guest_lib: PathBuf,
+    openssl: PathBuf,
+    libraries: PathBuf,
     wasisocket: PathBuf,
 }
 
@@ -117,6 +125,8 @@ impl Reader {
             wasm_build: variable("WASISOCKET_WASM_BUILD"),
             sdk: variable("WASISOCKET_SDK"),
             guest_lib: variable("WASISOCKET_GUEST_LIB"),
+            openssl: variable("WASISOCKET_OPENSSL_BUILD"),
+            libraries: variable("WASISOCKET_LIBRARIES"),
             wasisocket: variable("WASISOCKET_BIN"),
         };
         for folder in [reader.cpython(), reader.checkout(), reader.programs()] {
@@ -190,9 +200,11 @@ impl Reader {
                 _ => {}
             }
         }
-        let headers = build.join("wasisocket-include");
-        if headers.exists() {
-            fs::remove_dir_all(headers).unwrap();
+        for name in ["wasisocket-include", "wasisocket-libraries"] {
+            let folder = build.join(name);
+            if folder.exists() {
+                fs::remove_dir_all(folder).unwrap();
+            }
         }
         let ours = fs::read_to_string(repository().join("cpython-patch/config.site")).unwrap();
         let file = cpython.join(CONFIG_SITE);
@@ -225,6 +237,8 @@ impl Reader {
             .env("WASISOCKET", self.checkout())
             .env("WASI_SDK_PATH", &self.sdk)
             .env("GUEST_LIB", &self.guest_lib)
+            .env("OPENSSL", &self.openssl)
+            .env("LIBRARIES", &self.libraries)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output);

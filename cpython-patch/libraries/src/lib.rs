@@ -1,0 +1,1 @@
+//! Nothing: this package names others, for their sources.
