@@ -11,7 +11,7 @@ use std::thread;
 use wasisocket_tests::guest::{built, program, run};
 
 /// How often each is run.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 /// More than the program opens: two for each wait, and ten thousand that are idle.
 const MAX_SOCKETS: usize = 11_000;
 
