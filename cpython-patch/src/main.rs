@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds CPython for wasm32-wasip1 with wasisocket in it, runs and tests it.
 
 mod apt;
+mod bench;
 mod build;
 mod cache;
 mod clean;
@@ -64,11 +65,7 @@ enum Task {
         args: Vec<OsString>,
     },
     /// Build what is missing and run the benchmarks, beside native CPython
-    Bench {
-        /// Arguments of `cargo bench`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
+    Bench(bench::BenchArgs),
     /// Build what is missing and run CPython's own network tests in the guest
     #[command(after_help = cpython_tests::AFTER_HELP)]
     CpythonTests(cpython_tests::TestsArgs),
@@ -122,7 +119,7 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         }
         Task::Run { args } => return run::with_args(&build(Stage::ALL, Detail::Work)?, &args),
         Task::Test { args } => test::test(&build(Stage::ALL, Detail::Steps)?, &args)?,
-        Task::Bench { args } => test::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
+        Task::Bench(args) => bench::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::CpythonTests(args) => {
             return cpython_tests::run(&build(Stage::ALL, Detail::Steps)?, &args);
         }

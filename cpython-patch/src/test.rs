@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `cargo xtask bench`: what runs against the finished product.
+//! `cargo xtask test`: what runs against the finished product.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use crate::build::{Build, TARGET};
 use crate::guest;
-use crate::host;
 use crate::pipeline;
 use crate::process;
 
@@ -31,25 +30,8 @@ pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
     process::visible(&mut cargo)
 }
 
-/// Builds what is missing and runs the benchmarks, beside native CPython.
-pub(crate) fn bench(build: &Build, args: &[OsString]) -> Result<()> {
-    let mut cargo = with_product(build, "bench")?;
-    let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
-    cargo
-        // Both, as in the command's own build: see there.
-        .args([
-            "--locked",
-            "--package",
-            host::PACKAGE,
-            "--package",
-            host::TESTS,
-        ])
-        .args(args);
-    process::visible(&mut cargo)
-}
-
 /// Everything is built; the command is told where it is.
-fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
+pub(crate) fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
     let (python, host) = pipeline::everything(build)?;
     let mut cargo = build.cargo(subcommand);
     cargo

@@ -1,6 +1,6 @@
-//! Sockets in the guest beside native CPython of the same version: the same program, the same peers, in
-//! turn. `cargo xtask bench` runs it. These are ratios of medians: a single number says little on a
-//! machine that does other things too.
+//! Sockets in the guest beside native CPython of the same version, and on demand beside a component made by
+//! componentize-py: the same program, the same peers, in turn. `cargo xtask bench` runs it. These are ratios
+//! of medians: a single number says little on a machine that does other things too.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -10,6 +10,10 @@ use std::thread;
 
 use wasisocket_tests::guest::{built, program, run};
 
+/// What all of them run.
+const PROGRAM: &str = "bench/sockets.py";
+/// Names the component, if it is to be measured.
+const COMPONENT: &str = "WASISOCKET_COMPONENT";
 /// How often each is run.
 const ROUNDS: usize = 15;
 /// More than the program opens: two for each wait, and ten thousand that are idle.
@@ -74,10 +78,54 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-fn native(script: &str, ports: &[String]) -> String {
-    let ended = Command::new(built("WASISOCKET_NATIVE_PYTHON"))
-        .arg(program("bench").join(script))
+/// A column: where the program runs, and how, given its ports.
+struct Column {
+    title: &'static str,
+    run: fn(&[String]) -> String,
+    /// Rates by name, one a round.
+    rates: BTreeMap<String, Vec<f64>>,
+}
+
+impl Column {
+    fn new(title: &'static str, run: fn(&[String]) -> String) -> Self {
+        let rates = BTreeMap::new();
+        Self { title, run, rates }
+    }
+
+    /// `None` if it has no such rate.
+    fn median(&self, name: &str) -> Option<f64> {
+        self.rates.get(name).cloned().map(median)
+    }
+}
+
+fn native(ports: &[String]) -> String {
+    let mut python = Command::new(built("WASISOCKET_NATIVE_PYTHON"));
+    printed(python.arg(program(PROGRAM)).args(ports))
+}
+
+fn guest(ports: &[String]) -> String {
+    run()
+        .args(["--allow-net=127.0.0.1"])
+        .arg(format!("--max-sockets={MAX_SOCKETS}"))
+        .arg(program(PROGRAM))
         .args(ports)
+        .succeeds()
+}
+
+/// The program as a component, in wasmtime's own command.
+fn component(ports: &[String]) -> String {
+    let mut wasmtime = Command::new(built("WASISOCKET_WASMTIME"));
+    wasmtime
+        .args(["run", "--allow-precompiled"])
+        // A look-up is what its C library makes of an address, too.
+        .args(["-S", "inherit-network,allow-ip-name-lookup"])
+        .arg(built(COMPONENT))
+        .args(ports);
+    printed(&mut wasmtime)
+}
+
+fn printed(command: &mut Command) -> String {
+    let ended = command
         .stderr(Stdio::inherit())
         .output()
         .expect("it can be run");
@@ -85,33 +133,35 @@ fn native(script: &str, ports: &[String]) -> String {
     String::from_utf8(ended.stdout).expect("text")
 }
 
-fn guest(script: &str, ports: &[String]) -> String {
-    run()
-        .args(["--allow-net=127.0.0.1"])
-        .arg(format!("--max-sockets={MAX_SOCKETS}"))
-        .arg(program("bench").join(script))
-        .args(ports)
-        .succeeds()
-}
-
 fn main() {
     let ports = [source, sink, echo].map(|answer| serve(answer).port().to_string());
-    let mut all: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
+    let mut native = Column::new("native", native);
+    let mut others = vec![Column::new("guest", guest)];
+    if std::env::var_os(COMPONENT).is_some() {
+        others.push(Column::new("componentize-py", component));
+    }
     for round in 0..ROUNDS {
         eprintln!("round {} of {ROUNDS}", round + 1);
-        for (index, run) in [native, guest].into_iter().enumerate() {
-            for (name, rate) in rates(&run("sockets.py", &ports)) {
-                all.entry(name).or_default()[index].push(rate);
+        for column in std::iter::once(&mut native).chain(&mut others) {
+            for (name, rate) in rates(&(column.run)(&ports)) {
+                column.rates.entry(name).or_default().push(rate);
             }
         }
     }
-    println!("| per second, medians of {ROUNDS} | native | guest | guest / native |");
-    println!("|---|---|---|---|");
-    for (name, [native, guest]) in all {
-        let (native, guest) = (median(native), median(guest));
-        println!(
-            "| {name} | {native:.3e} | {guest:.3e} | {:.2} |",
-            guest / native
-        );
+    print!("| per second, medians of {ROUNDS} | native |");
+    for Column { title, .. } in &others {
+        print!(" {title} | {title} / native |");
+    }
+    println!("\n|---|---|{}", "---|---|".repeat(others.len()));
+    for name in native.rates.keys() {
+        let base = native.median(name).expect("a rate a round");
+        print!("| {name} | {base:.3e} |");
+        for column in &others {
+            match column.median(name) {
+                Some(rate) => print!(" {rate:.3e} | {:.2} |", rate / base),
+                None => print!(" | |"),
+            }
+        }
+        println!();
     }
 }
