@@ -2,9 +2,11 @@
 
 use std::io::{Read, Result, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sha2::{Digest, Sha256};
 
 /// Loopback, both families, any port.
@@ -58,22 +60,59 @@ pub fn udp_echo(at: SocketAddr) -> SocketAddr {
 /// Answers any HTTP request with 200 and this body.
 #[must_use]
 pub fn http(at: SocketAddr, body: &'static str) -> SocketAddr {
-    serve(at, move |mut stream| {
-        let mut request = Vec::new();
-        let mut buffer = [0; 1024];
-        while !request.ends_with(b"\r\n\r\n") {
-            let length = stream.read(&mut buffer)?;
-            if length == 0 {
-                return Ok(());
-            }
-            request.extend_from_slice(&buffer[..length]);
-        }
-        write!(
-            stream,
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
+    pages(at, move |_| Some(body.into()))
+}
+
+/// Answers an HTTP request with what there is for its path, or with 404.
+#[must_use]
+pub fn pages(
+    at: SocketAddr,
+    page: impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static,
+) -> SocketAddr {
+    serve(at, move |stream| answer_http(stream, &page))
+}
+
+/// The same over TLS.
+#[must_use]
+pub fn tls_pages(
+    at: SocketAddr,
+    config: Arc<ServerConfig>,
+    page: impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static,
+) -> SocketAddr {
+    serve(at, move |stream| {
+        let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        answer_http(&mut stream, &page)?;
+        stream.conn.send_close_notify();
+        stream.flush()
     })
+}
+
+fn answer_http(
+    mut stream: impl Read + Write,
+    page: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<()> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    while !request.ends_with(b"\r\n\r\n") {
+        let length = stream.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        request.extend_from_slice(&buffer[..length]);
+    }
+    let request = String::from_utf8_lossy(&request);
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let (status, body) = match page(path) {
+        Some(body) => ("200 OK", body),
+        None => ("404 Not Found", Vec::new()),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )?;
+    stream.write_all(&body)
 }
 
 /// Reads to the end and reports the SHA-256 of what came, in hexadecimal.

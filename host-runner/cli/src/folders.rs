@@ -19,9 +19,12 @@ pub(crate) struct Folder {
 impl Folder {
     /// Does the guest see it as `/`, which is also where its relative paths begin?
     pub(crate) fn is_root(&self) -> bool {
-        Path::new(&self.guest)
-            .components()
-            .all(|part| matches!(part, Component::RootDir | Component::CurDir))
+        self.is_at("/")
+    }
+
+    /// Does the guest see it as this folder?
+    pub(crate) fn is_at(&self, folder: &str) -> bool {
+        names(&self.guest).eq(names(folder))
     }
 
     /// Where a folder of the host is in this one.
@@ -40,16 +43,16 @@ impl Folder {
         }
     }
 
-    /// Refuses a folder in which the guest could change what the host trusts: the host's next run would
-    /// load machine code that the guest wrote.
-    pub(crate) fn keep_out_of(&self, trusted: &Path) -> Result<()> {
+    /// Refuses a folder in which the guest could change what later runs trust: the machine code that they
+    /// load, or the certificates. `what` is in `trusted`.
+    pub(crate) fn keep_out_of(&self, what: &str, trusted: &Path) -> Result<()> {
         let (Ok(own), Ok(trusted)) = (self.host.canonicalize(), trusted.canonicalize()) else {
             // What is not there cannot be written to; opening it says so.
             return Ok(());
         };
         if !self.read_only && (trusted.starts_with(&own) || own.starts_with(&trusted)) {
             bail!(
-                "--dir {}: the guest could change the compiled modules in {}; grant another folder, \
+                "--dir {}: the guest could change the {what} in {}; grant another folder, \
                  or this one to read only (:ro), or set WASISOCKET_CACHE to one elsewhere",
                 self.host.display(),
                 trusted.display()
@@ -75,6 +78,13 @@ impl Folder {
             .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))?;
         Ok(())
     }
+}
+
+/// The names in a path of the guest, whose relative paths begin at `/`.
+fn names(path: &str) -> impl Iterator<Item = Component<'_>> {
+    Path::new(path)
+        .components()
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
 }
 
 impl FromStr for Folder {
@@ -140,6 +150,20 @@ mod tests {
             ("x::/x", false),
         ] {
             assert_eq!(text.parse::<Folder>().unwrap().is_root(), root, "{text}");
+        }
+    }
+
+    #[test]
+    fn folder_is_known_by_its_spellings() {
+        for (text, there) in [
+            ("x::/etc/ssl", true),
+            ("x::/etc/ssl/", true),
+            ("x::etc/./ssl", true),
+            ("x::/etc", false),
+            ("x::/etc/ssl/certs", false),
+        ] {
+            let folder: Folder = text.parse().unwrap();
+            assert_eq!(folder.is_at("/etc/ssl"), there, "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stderr)]
 
+mod certificates;
 mod denials;
 mod doctor;
 mod engine;

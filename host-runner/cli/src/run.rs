@@ -11,6 +11,7 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use crate::certificates::{self, Certificates};
 use crate::denials::DenialLines;
 use crate::folders::Folder;
 use crate::guest::{self, Guest};
@@ -29,6 +30,10 @@ is one that the system picks. The addresses 0.0.0.0 and [::] stand for all of th
 over UDP may answer whom it has heard.
 
 In a folder of --dir the guest may also have Unix sockets, and reach those of others, unless it is :ro.
+
+For TLS the guest trusts the certificates that this system trusts, or the host's SSL_CERT_FILE and
+SSL_CERT_DIR name. It sees them in /etc/ssl, to read only; its own such variables (--env) and a folder
+that is granted as /etc/ssl come before them.
 
 The guest sees the folder of its script as /, to read only. What comes after SCRIPT, CODE or MODULE is
 the guest's sys.argv.
@@ -60,6 +65,9 @@ pub(crate) struct RunArgs {
     /// Set an environment variable of the guest, or pass on the host's
     #[arg(long, value_name = "K[=V]")]
     env: Vec<String>,
+    /// Trust the certificates in this file (PEM), and not the system's
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
     /// The python.wasm to run, or its folder
     #[arg(long, value_name = "PATH", env = PYTHON_VARIABLE)]
     python: Option<PathBuf>,
@@ -118,10 +126,17 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
     }
     let module = engine::load(python.wasm())?;
+    let certificates = certificates(&args)?;
+    if let Some(certificates) = &certificates {
+        certificates.mount(&mut wasi)?;
+    }
     for folder in &args.dir {
-        // After the module was loaded: its folder is there by now.
+        // After these folders were made: one that is not there is nowhere inside another.
         if let Ok(modules) = engine::modules_folder() {
-            folder.keep_out_of(&modules)?;
+            folder.keep_out_of("compiled modules", &modules)?;
+        }
+        if let Ok(kept) = certificates::kept_folder() {
+            folder.keep_out_of("certificates", &kept)?;
         }
         folder.open(&mut wasi)?;
         sockets = folder.open_for_sockets(sockets)?;
@@ -140,6 +155,19 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
         module,
         Guest::new(wasi.build_p1(), sockets.build(), args.max_memory),
     )
+}
+
+/// What the guest trusts; `None` where a folder of the user's takes their place.
+fn certificates(args: &RunArgs) -> Result<Option<Certificates>> {
+    let own = |folder: &Folder| folder.is_at(certificates::GUEST_FOLDER);
+    match (args.dir.iter().any(own), &args.ca_bundle) {
+        (false, bundle) => Certificates::find(bundle.as_deref()).map(Some),
+        (true, None) => Ok(None),
+        (true, Some(_)) => bail!(
+            "--ca-bundle and a --dir at {} are two answers to one question: leave one out",
+            certificates::GUEST_FOLDER
+        ),
+    }
 }
 
 fn policy(args: &RunArgs) -> Result<Policy> {

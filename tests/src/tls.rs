@@ -1,0 +1,75 @@
+//! Certificate authorities that live as long as a test, and servers with certificates of theirs.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+
+pub use rcgen::date_time_ymd as date;
+
+/// A certificate authority.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    /// One with a key of its own.
+    ///
+    /// # Panics
+    /// The key cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Python's VERIFY_X509_STRICT wants it, the default since 3.13.
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// Its certificate, as a file for those who trust it.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server with a certificate for this name or address.
+    ///
+    /// # Panics
+    /// There can be no such certificate.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.server_with(name, |_| {})
+    }
+
+    /// The same, with something changed.
+    ///
+    /// # Panics
+    /// As for [`Authority::server`].
+    #[must_use]
+    pub fn server_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        // As for the authority.
+        params.use_authority_key_identifier_extension = true;
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for them")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .expect("the key is the certificate's");
+        Arc::new(config)
+    }
+}
