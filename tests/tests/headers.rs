@@ -19,6 +19,7 @@ const INCLUDES: &str = "\
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -152,7 +153,13 @@ fn compile(checks: &str) {
                 "--sysroot={}",
                 sdk.join("share/wasi-sysroot").display()
             ))
-            .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror"])
+            .args([
+                "-fsyntax-only",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-D_WASI_EMULATED_MMAN",
+            ])
             .args(flags)
             // Not -isystem: warnings about the headers themselves count.
             .arg("-I")

@@ -98,6 +98,11 @@ pub const O_RDONLY: i32 = 0x0400_0000;
 pub const O_WRONLY: i32 = 0x1000_0000;
 pub const O_RDWR: i32 = 0x1400_0000;
 
+// sys/mman.h
+pub const MAP_SHARED: i32 = 0x1;
+pub const MAP_ANONYMOUS: i32 = 0x20;
+pub const PROT_WRITE: i32 = 0x2;
+
 // poll.h, sys/select.h, sys/epoll.h
 pub const FD_SETSIZE: i32 = 4096;
 pub const POLLIN: i32 = 0x1;

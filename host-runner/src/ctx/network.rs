@@ -18,7 +18,12 @@ impl SocketsCtx {
             Address::Unix(address) => self.bind_unix(handle, &address),
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
-                self.may_listen(socket, address)?;
+                // Of a stream socket this reserves nothing and chooses no route: programs do so before they
+                // connect, and to see whether there is IPv6. Listening is another matter, see there.
+                let nowhere = address.ip().is_unspecified() || address.ip().is_loopback();
+                if socket.kind() == Kind::Datagram || address.port() != 0 || !nowhere {
+                    self.may_listen(socket, address)?;
+                }
                 socket.bind_ip(address)
             }
         }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::v1::{EVENT_OUT, SHUT_READ, SHUT_WRITE, SocketOption};
-use wasisocket_abi::{Errno, SOCK_STREAM};
+use wasisocket_abi::{Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{Policy, SocketsCtx};
 use wasisocket_tests::servers::{self, loopback};
 
@@ -148,6 +148,32 @@ fn listening_unbound_needs_a_grant_for_the_wildcard() {
     let handle = guest.open(SOCK_STREAM);
     assert_eq!(guest.call("sock_listen", &[handle, 1]), Ok(()));
     assert_ne!(guest.name(handle).port(), 0);
+}
+
+#[test]
+fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_does() {
+    let mut guest = Guest::new(allow_loopback());
+    for any in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let handle = guest.open(SOCK_STREAM);
+        guest.bind(handle, any.parse().unwrap()).unwrap();
+        let listening = guest.call("sock_listen", &[handle, 1]);
+        assert_eq!(listening, Err(Errno::EACCES));
+        assert_eq!(
+            guest.denials(),
+            [format!("bind to {any} denied: needs --allow-listen={any}")]
+        );
+    }
+    // A number reserves it, another address may choose the route, and a datagram socket receives at once.
+    for (kind, address) in [
+        (SOCK_STREAM, "127.0.0.1:1080"),
+        (SOCK_STREAM, "192.0.2.1:0"),
+        (SOCK_DGRAM, "127.0.0.1:0"),
+    ] {
+        let handle = guest.open(kind);
+        let bound = guest.bind(handle, address.parse().unwrap());
+        assert_eq!(bound, Err(Errno::EACCES), "{address}");
+        assert_eq!(guest.denials().len(), 1);
+    }
 }
 
 #[test]

@@ -14,7 +14,9 @@
 #![allow(unsafe_code)]
 
 mod files;
+mod identity;
 mod inet;
+mod memory;
 mod messages;
 mod netdb;
 mod sockets;

@@ -1,0 +1,55 @@
+//! `mmap` and `msync` of sys/mman.h.
+//!
+//! # Safety
+//!
+//! See the parent module.
+
+use std::ffi::{c_int, c_void};
+
+use super::set_errno;
+use crate::Errno;
+use crate::sys::{MAP_ANONYMOUS, MAP_SHARED, PROT_WRITE};
+
+unsafe extern "C" {
+    fn __real_mmap(
+        address: *mut c_void,
+        length: usize,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: libc::off_t,
+    ) -> *mut c_void;
+}
+
+/// mmap(2): wasi-libc's, which reads the file into memory. ENOTSUP for a mapping whose changes would have to
+/// reach the file: they would be lost there without a word.
+///
+/// # Safety
+/// As mmap(2) asks for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_mmap(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: libc::off_t,
+) -> *mut c_void {
+    let is_file = flags & MAP_ANONYMOUS == 0;
+    if is_file && flags & MAP_SHARED != 0 && protection & PROT_WRITE != 0 {
+        set_errno(Errno(libc::ENOTSUP));
+        // MAP_FAILED.
+        return core::ptr::without_provenance_mut(usize::MAX);
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { __real_mmap(address, length, protection, flags, fd, offset) }
+}
+
+/// msync(2): 0, for no mapping has changes that a file should have.
+///
+/// # Safety
+/// As msync(2) asks for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn msync(_address: *mut c_void, _length: usize, _flags: c_int) -> c_int {
+    0
+}
