@@ -33,9 +33,27 @@ pub fn program(name: &str) -> PathBuf {
 /// `wasisocket run`, to be given options and then a program.
 #[must_use]
 pub fn run() -> Run {
+    subcommand("run")
+}
+
+/// `wasisocket pip`, to be given options and then pip's, on a machine where pip is not configured.
+#[must_use]
+pub fn pip() -> Run {
+    let mut run = subcommand("pip");
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let upper = name.to_uppercase();
+        if upper.starts_with("PIP_") || upper.ends_with("_PROXY") || upper.ends_with("_CA_BUNDLE") {
+            run.command.env_remove(name);
+        }
+    }
+    run.env("PIP_CONFIG_FILE", "/dev/null")
+}
+
+fn subcommand(name: &str) -> Run {
     let mut command = Command::new(built("WASISOCKET_BIN"));
     command
-        .arg("run")
+        .arg(name)
         .env("WASISOCKET_PYTHON", built("WASISOCKET_PYTHON"));
     Run {
         command,

@@ -107,9 +107,13 @@ fn answer_http(
         Some(body) => ("200 OK", body),
         None => ("404 Not Found", Vec::new()),
     };
+    let kind = match path.ends_with('/') {
+        true => "text/html",
+        false => "application/octet-stream",
+    };
     write!(
         stream,
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
     stream.write_all(&body)

@@ -17,6 +17,15 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// `host` is a folder of the host, and `guest` what the guest sees it as.
+    pub(crate) fn new(host: PathBuf, guest: String, read_only: bool) -> Self {
+        Self {
+            host,
+            guest,
+            read_only,
+        }
+    }
+
     /// Does the guest see it as `/`, which is also where its relative paths begin?
     pub(crate) fn is_root(&self) -> bool {
         self.is_at("/")

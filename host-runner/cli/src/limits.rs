@@ -13,9 +13,9 @@ use crate::say;
 /// The exit status after `--timeout`, as timeout(1) has it.
 const TIMED_OUT: i32 = 124;
 
-/// Ends this process when the time is up, wherever the guest is: computing, waiting for a socket, or
-/// waiting for its standard input.
-pub(crate) fn end_process_after(limit: Duration) {
+/// Ends this process by `leave` when the time is up, wherever the guest is: computing, waiting for a socket,
+/// or waiting for its standard input.
+pub(crate) fn end_process_after(limit: Duration, leave: impl Fn(i32) + Send + 'static) {
     thread::spawn(move || {
         thread::sleep(limit);
         // From a thread of its own: a guest may hold standard error in a write that does not end.
@@ -28,7 +28,7 @@ pub(crate) fn end_process_after(limit: Duration) {
         while !telling.is_finished() && Instant::now() < patience {
             thread::sleep(Duration::from_millis(1));
         }
-        std::process::exit(TIMED_OUT);
+        leave(TIMED_OUT);
     });
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod folders;
 mod guest;
 mod limits;
+mod pip;
 mod python;
 mod run;
 mod stdin;
@@ -33,6 +34,9 @@ enum Command {
     /// Run a script, a module or a line of Python; the exit status is the guest's
     #[command(after_help = run::AFTER_HELP)]
     Run(Box<run::RunArgs>),
+    /// Run pip in the guest, to install packages into a folder; the exit status is pip's
+    #[command(after_help = pip::AFTER_HELP)]
+    Pip(Box<pip::PipArgs>),
     /// Tell whether a python.wasm will run here, and what to do if not
     Doctor(DoctorArgs),
 }
@@ -53,6 +57,7 @@ fn say(line: std::fmt::Arguments<'_>) {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
+        Command::Pip(args) => pip::pip(*args),
         Command::Doctor(args) => doctor::doctor(args.python.as_deref()),
     };
     match result {

@@ -43,31 +43,21 @@ Examples:
   wasisocket run --allow-net=127.0.0.1:8000,[::1]:8000 --dir data --env TOKEN client.py --verbose
   wasisocket run --allow-listen=127.0.0.1:8080 server.py
   wasisocket run --allow-listen=localhost:0 --allow-net=localhost --max-sockets 5000 many.py
+  wasisocket run --dir site::/site:ro --env PYTHONPATH=/site uses_packages.py   (see wasisocket pip)
   wasisocket run --timeout 10 --max-memory 256M -c 'print(2 ** 100)'";
 
+/// The options of each command that starts a guest.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct GuestArgs {
     /// Let the guest reach these hosts; without rules, every host
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    allow_net: Vec<String>,
+    pub(crate) allow_net: Vec<String>,
     /// Keep the guest from these hosts, whatever else is allowed; without rules, from every host
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
     deny_net: Vec<String>,
-    /// Let the guest listen at these addresses; without rules, at all
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    allow_listen: Vec<String>,
-    /// The most sockets that the guest may have open
-    #[arg(long, value_name = "N", default_value_t = MAX_SOCKETS_DEFAULT)]
-    max_sockets: usize,
-    /// Let the guest read and write a folder, or only read it (:ro)
-    #[arg(long, value_name = "HOST[::GUEST][:ro]")]
-    dir: Vec<Folder>,
-    /// Set an environment variable of the guest, or pass on the host's
-    #[arg(long, value_name = "K[=V]")]
-    env: Vec<String>,
     /// Trust the certificates in this file (PEM), and not the system's
     #[arg(long, value_name = "FILE")]
-    ca_bundle: Option<PathBuf>,
+    pub(crate) ca_bundle: Option<PathBuf>,
     /// The python.wasm to run, or its folder
     #[arg(long, value_name = "PATH", env = PYTHON_VARIABLE)]
     python: Option<PathBuf>,
@@ -80,6 +70,36 @@ pub(crate) struct RunArgs {
     /// Say what happens on the host's side
     #[arg(short, long)]
     verbose: bool,
+}
+
+impl GuestArgs {
+    /// Begins to say what happens, if that is wanted.
+    pub(crate) fn log(&self) {
+        if self.verbose {
+            tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::DEBUG)
+                .with_writer(std::io::stderr)
+                .init();
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// Let the guest listen at these addresses; without rules, at all
+    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
+    allow_listen: Vec<String>,
+    /// The most sockets that the guest may have open
+    #[arg(long, value_name = "N", default_value_t = MAX_SOCKETS_DEFAULT)]
+    max_sockets: usize,
+    /// Let the guest read and write a folder, or only read it (:ro)
+    #[arg(long, value_name = "HOST[::GUEST][:ro]")]
+    dir: Vec<Folder>,
+    /// Set an environment variable of the guest, or pass on the host's
+    #[arg(long, value_name = "K[=V]")]
+    env: Vec<String>,
     /// A line of Python to run, and its arguments
     #[arg(short, value_names = ["CODE", "ARGS"], num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["module", "script"])]
     code: Option<Vec<OsString>>,
@@ -91,16 +111,48 @@ pub(crate) struct RunArgs {
     script: Vec<OsString>,
 }
 
-pub(crate) fn run(args: RunArgs) -> Result<u8> {
-    if args.verbose {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(std::io::stderr)
-            .init();
+impl RunArgs {
+    /// A module and its arguments, with folders and variables.
+    pub(crate) fn of_module(
+        guest: GuestArgs,
+        module: Vec<OsString>,
+        dir: Vec<Folder>,
+        env: Vec<String>,
+    ) -> Self {
+        Self {
+            guest,
+            allow_listen: Vec::new(),
+            max_sockets: MAX_SOCKETS_DEFAULT,
+            dir,
+            env,
+            code: None,
+            module: Some(module),
+            script: Vec::new(),
+        }
     }
-    ctrlc::set_handler(|| std::process::exit(130)).context("cannot handle Ctrl-C")?;
+}
 
-    let python = Python::find(args.python.as_deref())?;
+pub(crate) fn run(args: RunArgs) -> Result<u8> {
+    args.guest.log();
+    start(args, None)
+}
+
+/// Runs it to its end, and returns the guest's exit status.
+///
+/// `scratch` is a folder that does not outlast the run if a signal or the time limit ends the process.
+/// Otherwise it is the caller's to remove.
+pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
+    let scratch = scratch.map(Path::to_owned);
+    let leave = move |status| {
+        if let Some(scratch) = &scratch {
+            let _ = std::fs::remove_dir_all(scratch);
+        }
+        std::process::exit(status)
+    };
+    let interrupted = leave.clone();
+    ctrlc::set_handler(move || interrupted(130)).context("cannot handle Ctrl-C")?;
+
+    let python = Python::find(args.guest.python.as_deref())?;
     let policy = policy(&args)?;
     debug!(?policy, ?python, "starting");
 
@@ -148,19 +200,19 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
     python.mount(&mut wasi)?;
     wasi.arg("python").args(&arguments);
 
-    if let Some(limit) = args.timeout {
-        limits::end_process_after(limit);
+    if let Some(limit) = args.guest.timeout {
+        limits::end_process_after(limit, leave);
     }
     guest::run(
         module,
-        Guest::new(wasi.build_p1(), sockets.build(), args.max_memory),
+        Guest::new(wasi.build_p1(), sockets.build(), args.guest.max_memory),
     )
 }
 
 /// What the guest trusts; `None` where a folder of the user's takes their place.
 fn certificates(args: &RunArgs) -> Result<Option<Certificates>> {
     let own = |folder: &Folder| folder.is_at(certificates::GUEST_FOLDER);
-    match (args.dir.iter().any(own), &args.ca_bundle) {
+    match (args.dir.iter().any(own), &args.guest.ca_bundle) {
         (false, bundle) => Certificates::find(bundle.as_deref()).map(Some),
         (true, None) => Ok(None),
         (true, Some(_)) => bail!(
@@ -172,10 +224,10 @@ fn certificates(args: &RunArgs) -> Result<Option<Certificates>> {
 
 fn policy(args: &RunArgs) -> Result<Policy> {
     let mut policy = Policy::new();
-    for rule in &args.allow_net {
+    for rule in &args.guest.allow_net {
         policy = policy.allow(rule).context("--allow-net")?;
     }
-    for rule in &args.deny_net {
+    for rule in &args.guest.deny_net {
         policy = policy.deny(rule).context("--deny-net")?;
     }
     for rule in &args.allow_listen {
@@ -268,8 +320,8 @@ mod tests {
     fn flag_without_rules_is_for_all() {
         let args = parse(&["--allow-listen", "--deny-net=10.0.0.0/8,[fd00::/8]"]);
         assert_eq!(args.allow_listen, ["*"]);
-        assert_eq!(args.deny_net, ["10.0.0.0/8", "[fd00::/8]"]);
-        assert_eq!(args.allow_net, [""; 0]);
+        assert_eq!(args.guest.deny_net, ["10.0.0.0/8", "[fd00::/8]"]);
+        assert_eq!(args.guest.allow_net, [""; 0]);
         assert!(policy(&args).is_ok());
     }
 

@@ -1,0 +1,294 @@
+//! pip's options: what their values name on this machine, and what that is called in the guest.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use lexopt::{Arg, Parser};
+use wasmtime::{Result, format_err};
+
+use super::given::Given;
+use crate::certificates;
+
+/// What an option's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nothing of this machine's.
+    Value,
+    /// The URL of the index.
+    Index,
+    /// The URL of one more index.
+    ExtraIndex,
+    /// A URL, a folder of wheels, or a page with links.
+    Links,
+    /// The URL of a proxy.
+    Proxy,
+    /// A file of certificates.
+    Bundle,
+    /// A file to read.
+    File,
+    /// A file to read that may name others.
+    Requirements,
+    /// A folder to read.
+    Folder,
+    /// The folder to write.
+    Target,
+}
+
+/// An option that takes a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    names: &'static [&'static str],
+    letter: Option<char>,
+    kind: Kind,
+}
+
+const fn setting(names: &'static [&'static str], letter: Option<char>, kind: Kind) -> Setting {
+    Setting {
+        names,
+        letter,
+        kind,
+    }
+}
+
+/// Those whose values mean something here, and those that may stand before pip's command: its name is found
+/// behind their values. pip/_internal/cli/cmdoptions.py has them all.
+const SETTINGS: [Setting; 21] = [
+    setting(&["index-url", "pypi-url"], Some('i'), Kind::Index),
+    setting(&["extra-index-url"], None, Kind::ExtraIndex),
+    setting(&["find-links"], Some('f'), Kind::Links),
+    setting(&["proxy"], None, Kind::Proxy),
+    setting(&["cert"], None, Kind::Bundle),
+    setting(&["client-cert"], None, Kind::File),
+    setting(&["requirement"], Some('r'), Kind::Requirements),
+    setting(&["constraint"], Some('c'), Kind::Requirements),
+    setting(&["path"], None, Kind::Folder),
+    setting(&["target"], Some('t'), Kind::Target),
+    setting(
+        &["dest", "destination-dir", "destination-directory"],
+        Some('d'),
+        Kind::Target,
+    ),
+    setting(&["trusted-host"], None, Kind::Value),
+    setting(&["timeout", "default-timeout"], None, Kind::Value),
+    setting(&["retries"], None, Kind::Value),
+    setting(&["resume-retries"], None, Kind::Value),
+    setting(&["upgrade-strategy"], None, Kind::Value),
+    setting(&["exists-action"], None, Kind::Value),
+    setting(&["log", "log-file", "local-log"], None, Kind::Value),
+    setting(&["use-feature"], None, Kind::Value),
+    setting(&["use-deprecated"], None, Kind::Value),
+    setting(&["progress-bar"], None, Kind::Value),
+];
+
+/// Options of pip.conf and the environment that hold in the guest as they are. Others do not: what runs a
+/// process, keeps files, or names a place that the guest has not.
+const PASSED_ON: [&str; 13] = [
+    "default-timeout",
+    "no-color",
+    "no-dependencies",
+    "no-deps",
+    "pre",
+    "prefer-binary",
+    "quiet",
+    "require-hashes",
+    "retries",
+    "timeout",
+    "trusted-host",
+    "upgrade-strategy",
+    "verbose",
+];
+
+/// Letters of options without a value, which can be written together.
+const FLAGS: [char; 6] = ['I', 'U', 'V', 'h', 'q', 'v'];
+
+/// A part of pip's command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// pip's command, or a package.
+    Positional(String),
+    /// An option with its value.
+    Setting(&'static Setting, String),
+    /// Any other option.
+    Other(String),
+}
+
+/// Takes pip's command line apart. Shortened names of options are not known here, and their values name
+/// nothing that the guest has.
+pub(super) fn parse(args: Vec<OsString>) -> Result<Vec<Word>> {
+    let mut parser = Parser::from_args(args);
+    // optparse takes the = of -i=URL for a part of the value.
+    parser.set_short_equals(false);
+    let mut words = Vec::new();
+    while let Some(arg) = parser.next()? {
+        let (option, setting) = match arg {
+            Arg::Value(value) => {
+                words.push(Word::Positional(utf8(value)?));
+                continue;
+            }
+            Arg::Short(letter) => (
+                format!("-{letter}"),
+                SETTINGS.iter().find(|known| known.letter == Some(letter)),
+            ),
+            Arg::Long(name) => (
+                format!("--{name}"),
+                SETTINGS.iter().find(|known| known.names.contains(&name)),
+            ),
+        };
+        words.push(match setting {
+            Some(setting) => Word::Setting(setting, utf8(parser.value()?)?),
+            None if FLAGS.iter().any(|flag| option == format!("-{flag}")) => Word::Other(option),
+            None => match parser.optional_value() {
+                Some(value) if option.starts_with("--") => {
+                    Word::Other(format!("{option}={}", utf8(value)?))
+                }
+                Some(value) => Word::Other(format!("{option}{}", utf8(value)?)),
+                None => Word::Other(option),
+            },
+        });
+    }
+    Ok(words)
+}
+
+fn utf8(argument: OsString) -> Result<String> {
+    argument
+        .into_string()
+        .map_err(|argument| format_err!("argument {argument:?} is not UTF-8, as WASI wants it"))
+}
+
+/// The same for the guest.
+pub(super) fn translate(word: &Word, given: &mut Given) -> Result<String> {
+    match word {
+        Word::Positional(text) => {
+            let (path, extras) = text.split_at(text.find('[').unwrap_or(text.len()));
+            if path.ends_with(".whl") && Path::new(path).is_file() {
+                return Ok(given.file(Path::new(path))? + extras);
+            }
+            Ok(text.clone())
+        }
+        Word::Setting(setting, value) => {
+            let value = place(setting.kind, value, given)?;
+            Ok(format!("--{}={value}", setting.names[0]))
+        }
+        Word::Other(option) => {
+            if option == "--no-index" {
+                given.reach.no_index = true;
+            }
+            Ok(option.clone())
+        }
+    }
+}
+
+/// A value of the user's configuration for the guest; `None` if it has no business there.
+pub(super) fn configured(name: &str, value: &str, given: &mut Given) -> Result<Option<String>> {
+    if name == "no-index" {
+        // The spellings of pip/_internal/utils/misc.py.
+        given.reach.no_index =
+            ["y", "yes", "t", "true", "on", "1"].contains(&value.to_lowercase().as_str());
+        return Ok(Some(value.to_owned()));
+    }
+    if PASSED_ON.contains(&name) {
+        return Ok(Some(value.to_owned()));
+    }
+    let Some(setting) = SETTINGS
+        .iter()
+        .find(|known| known.kind != Kind::Value && known.names.contains(&name))
+    else {
+        return Ok(None);
+    };
+    match setting.kind {
+        // They can be given several times, which is written as one value with spaces or in several lines.
+        Kind::ExtraIndex | Kind::Links | Kind::Requirements | Kind::Folder => {
+            let values: Result<Vec<_>> = value
+                .split_whitespace()
+                .map(|value| place(setting.kind, value, given))
+                .collect();
+            Ok(Some(values?.join(" ")))
+        }
+        kind => place(kind, value, given).map(Some),
+    }
+}
+
+/// What a value is in the guest, which is given what it names.
+fn place(kind: Kind, value: &str, given: &mut Given) -> Result<String> {
+    let path = Path::new(value);
+    match kind {
+        Kind::Value => {}
+        Kind::Index => given.reach.index = Some(value.to_owned()),
+        Kind::ExtraIndex => given.reach.extra_indexes.push(value.to_owned()),
+        Kind::Proxy => given.reach.proxies.push(value.to_owned()),
+        Kind::Links if path.is_dir() => return given.folder(path),
+        Kind::Links if path.is_file() => return given.file(path),
+        Kind::Links => given.reach.links.push(value.to_owned()),
+        Kind::Bundle => {
+            given.bundle = Some(path.to_owned());
+            return Ok(format!("{}/cert.pem", certificates::GUEST_FOLDER));
+        }
+        Kind::File => return given.file(path),
+        // pip fetches it, where that is granted.
+        Kind::Requirements if value.contains("://") => {}
+        Kind::Requirements => return given.requirements(path),
+        Kind::Folder => return given.folder(path),
+        Kind::Target => return given.target(path),
+    }
+    Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Word, configured, parse, translate};
+    use crate::pip::given::Given;
+
+    fn words(line: &str) -> Vec<Word> {
+        parse(line.split(' ').map(Into::into).collect()).unwrap()
+    }
+
+    #[test]
+    fn option_is_found_in_each_of_its_spellings() {
+        for line in [
+            "install --target site",
+            "install --target=site",
+            "install -t site",
+            "install -tsite",
+            "install -Ut site",
+            "install -qUtsite",
+            "--retries 3 install -t site",
+        ] {
+            let found = words(line).into_iter().any(
+                |word| matches!(word, Word::Setting(setting, value) if setting.kind == Kind::Target && value == "site"),
+            );
+            assert!(found, "{line}");
+        }
+    }
+
+    #[test]
+    fn other_arguments_are_passed_on() {
+        let mut given = Given::new().unwrap();
+        let line =
+            "install -U --no-deps --platform=any -e. --hash sha256:0 requests>=2 --retries=3";
+        let translated: Vec<_> = words(line)
+            .iter()
+            .map(|word| translate(word, &mut given).unwrap())
+            .collect();
+        assert_eq!(translated.join(" "), line);
+    }
+
+    #[test]
+    fn configuration_has_lists_and_names_that_stay_here() {
+        let mut given = Given::new().unwrap();
+        let mut configured = |name, value| configured(name, value, &mut given).unwrap();
+        assert_eq!(
+            configured("extra-index-url", "\nhttps://a/\n  https://b/"),
+            Some("https://a/ https://b/".into())
+        );
+        assert_eq!(configured("no-index", "off"), Some("off".into()));
+        assert_eq!(configured("cache-dir", "/cache"), None);
+        assert_eq!(configured("log", "/log"), None);
+        assert_eq!(
+            configured("cert", "/ca.pem"),
+            Some("/etc/ssl/cert.pem".into())
+        );
+        assert!(!given.reach.no_index);
+        assert_eq!(given.reach.extra_indexes, ["https://a/", "https://b/"]);
+        assert_eq!(given.bundle, Some("/ca.pem".into()));
+    }
+}

@@ -1,0 +1,154 @@
+//! The user's configuration of pip: its files and variables on this machine, read as pip reads them
+//! (pip/_internal/configuration.py).
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use configparser::ini::{Ini, IniDefault};
+use etcetera::BaseStrategy as _;
+use wasmtime::{Result, format_err};
+
+/// Options by their long names, with the value that holds for this command of pip's.
+type Options = BTreeMap<String, String>;
+
+/// Variables that are no options.
+const OTHER_VARIABLES: [&str; 3] = ["config-file", "help", "version"];
+
+/// Proxies as requests and curl know them. The last names hosts that are reached without.
+const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+
+/// What holds for a command of pip's.
+pub(super) fn load(command: Option<&str>) -> Result<Options> {
+    let mut sections = BTreeMap::new();
+    for file in files() {
+        if file.is_file() {
+            read(&file, &mut sections)?;
+        }
+    }
+    // A section of the command's comes before what any file has for all.
+    let mut options = sections.remove("global").unwrap_or_default();
+    options.extend(
+        command
+            .and_then(|command| sections.remove(command))
+            .unwrap_or_default(),
+    );
+    options.extend(variables());
+    options.retain(|_, value| !value.is_empty());
+    Ok(options)
+}
+
+/// From the one that gives way to all others to the one that beats them.
+fn files() -> Vec<PathBuf> {
+    let chosen = env::var_os("PIP_CONFIG_FILE").map(PathBuf::from);
+    if chosen.as_deref() == Some(Path::new("/dev/null")) {
+        return Vec::new();
+    }
+    let dirs = env::var_os("XDG_CONFIG_DIRS").filter(|dirs| !dirs.is_empty());
+    let dirs = dirs.unwrap_or_else(|| "/etc/xdg".into());
+    let mut files: Vec<_> = env::split_paths(&dirs)
+        .map(|folder| folder.join("pip/pip.conf"))
+        .collect();
+    files.push("/etc/pip.conf".into());
+    if !chosen.as_ref().is_some_and(|file| file.exists())
+        && let Ok(folders) = etcetera::choose_base_strategy()
+    {
+        files.push(folders.home_dir().join(".pip/pip.conf"));
+        files.push(folders.config_dir().join("pip/pip.conf"));
+    }
+    files.extend(env::var_os("VIRTUAL_ENV").map(|folder| Path::new(&folder).join("pip.conf")));
+    files.extend(chosen);
+    files
+}
+
+fn read(file: &Path, sections: &mut BTreeMap<String, Options>) -> Result<()> {
+    // As Python's RawConfigParser: a URL may hold what begins a comment elsewhere.
+    let mut settings = IniDefault::default();
+    settings.multiline = true;
+    settings.enable_inline_comments = false;
+    let mut ini = Ini::new_from_defaults(settings);
+    let read = ini
+        .load(file)
+        .map_err(|error| format_err!("{}: {error}", file.display()))?;
+    for (section, options) in read {
+        let known = sections.entry(section).or_default();
+        for (name, value) in options {
+            known.insert(
+                long_name(&name),
+                value.unwrap_or_default().trim().to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn variables() -> Options {
+    env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = long_name(name.to_str()?.strip_prefix("PIP_")?);
+            (!OTHER_VARIABLES.contains(&name.as_str())).then_some((name, value.into_string().ok()?))
+        })
+        .collect()
+}
+
+fn long_name(name: &str) -> String {
+    let name = name.to_lowercase().replace('_', "-");
+    name.strip_prefix("--").map(Into::into).unwrap_or(name)
+}
+
+/// The certificates that requests, which is in pip, would trust.
+pub(super) fn bundle() -> Option<PathBuf> {
+    ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+        .into_iter()
+        .filter_map(env::var_os)
+        .find(|file| !file.is_empty())
+        .map(Into::into)
+}
+
+/// Proxies of the environment, and what they are not for.
+pub(super) fn proxies() -> Vec<(String, String)> {
+    PROXY_VARIABLES
+        .into_iter()
+        .flat_map(|name| [name.to_owned(), name.to_lowercase()])
+        .filter_map(|name| env::var(&name).ok().map(|value| (name, value)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{long_name, read};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn file_is_read_as_pip_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pip.conf");
+        let text = "# comment\n\
+            [global]\n\
+            Index_URL = https://user:a;b#c%40@example.com/simple\n\
+            extra-index-url =\n    https://one.example/\n    # comment\n    https://two.example/\n\
+            no-color: yes\n\
+            [install]\n\
+            target=site\n";
+        std::fs::write(&file, text).unwrap();
+        let mut sections = BTreeMap::new();
+        read(&file, &mut sections).unwrap();
+        let global = &sections["global"];
+        assert_eq!(
+            global["index-url"],
+            "https://user:a;b#c%40@example.com/simple"
+        );
+        let extra: Vec<_> = global["extra-index-url"].split_whitespace().collect();
+        assert_eq!(extra, ["https://one.example/", "https://two.example/"]);
+        assert_eq!(global["no-color"], "yes");
+        assert_eq!(sections["install"]["target"], "site");
+    }
+
+    #[test]
+    fn names_have_one_spelling() {
+        for name in ["INDEX_URL", "index-url", "--index-url"] {
+            assert_eq!(long_name(name), "index-url");
+        }
+    }
+}

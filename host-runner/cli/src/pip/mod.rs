@@ -1,0 +1,128 @@
+//! `wasisocket pip`: a run of pip in the guest, with the grants that its task needs and no others.
+
+mod arguments;
+mod configuration;
+mod given;
+mod reach;
+mod refusals;
+
+use std::ffi::OsString;
+
+use clap::Args;
+use tracing::debug;
+use wasmtime::error::Context as _;
+use wasmtime::{Result, bail};
+
+use crate::certificates;
+use crate::run::{self, GuestArgs, RunArgs};
+use arguments::Word;
+use given::Given;
+
+pub(crate) const AFTER_HELP: &str = "\
+PIP_ARGS are pip's own, as in `install --target DIR PACKAGE`. pip runs in the guest, and may only
+
+  reach   its index, --extra-index-url, --find-links and --proxy, as the command line, PIP_ variables or
+          pip.conf of this machine have them; else the index that pip has by default
+  write   the folder of --target or --dest, and a /tmp that is removed afterwards
+  read    the files of -r and -c, the folders of --find-links and --path, and wheels that are named
+
+If an index has its files on another host, the refusal names the grant that is missing. Options such as
+--allow-net go before the first of PIP_ARGS. Without --ca-bundle, pip's --cert and REQUESTS_CA_BUNDLE hold.
+
+Only wheels in pure Python can be installed: there is no compiler in the guest, nor a way to start one.
+
+Examples:
+  wasisocket pip install --target site requests
+  wasisocket pip --allow-net=files.example.com:443 install --target site -r requirements.txt
+  wasisocket run --dir site::/site:ro --env PYTHONPATH=/site --allow-net=example.com:443 fetch.py";
+
+/// The log that pip writes in its `/tmp`, beside what it prints.
+const LOG: &str = "pip.log";
+
+/// What holds for every run. Options on the command line come before variables.
+const SETTINGS: [(&str, &str); 6] = [
+    // A source archive runs code of its own to become a wheel, in processes that a guest has not.
+    ("PIP_ONLY_BINARY", ":all:"),
+    // It is drawn by a thread.
+    ("PIP_PROGRESS_BAR", "off"),
+    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    ("PIP_NO_INPUT", "1"),
+    // A cache that outlasts the run could be poisoned by it.
+    ("PIP_NO_CACHE_DIR", "1"),
+    // The guest's user has the number 0, which means nothing there.
+    ("PIP_ROOT_USER_ACTION", "ignore"),
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct PipArgs {
+    #[command(flatten)]
+    guest: GuestArgs,
+    /// A command of pip's, and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pip_args: Vec<OsString>,
+}
+
+/// The exit status is pip's.
+pub(crate) fn pip(args: PipArgs) -> Result<u8> {
+    let mut guest = args.guest;
+    guest.log();
+    let words = arguments::parse(args.pip_args)?;
+    let command = words.iter().find_map(|word| match word {
+        Word::Positional(command) => Some(command.as_str()),
+        _ => None,
+    });
+    let mut given = Given::new()?;
+
+    let mut env: Vec<_> = SETTINGS
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .chain([format!("PIP_LOG=/tmp/{LOG}")])
+        .collect();
+    // Before the command line, which has the last word.
+    for (name, value) in configuration::load(command)? {
+        match arguments::configured(&name, &value, &mut given)? {
+            Some(value) => env.push(format!(
+                "PIP_{}={value}",
+                name.to_uppercase().replace('-', "_")
+            )),
+            None => debug!("pip's {name} is not passed on"),
+        }
+    }
+    let mut module = vec![OsString::from("pip")];
+    for word in &words {
+        module.push(arguments::translate(word, &mut given)?.into());
+    }
+    let installs = command == Some("install")
+        && !words.iter().any(|word| {
+            matches!(word, Word::Other(option) if ["--dry-run", "--help", "-h"].contains(&option.as_str()))
+        });
+    if installs && !given.has_target() {
+        bail!("pip install: say where to with --target DIR; nothing else of the guest's is kept");
+    }
+    for (name, value) in configuration::proxies() {
+        given.reach.proxies.push(value.clone());
+        env.push(format!("{name}={value}"));
+    }
+    if guest.ca_bundle.is_none() {
+        guest.ca_bundle = given.bundle.take().or_else(configuration::bundle);
+    }
+    if guest.ca_bundle.is_some() {
+        env.push(format!("PIP_CERT={}/cert.pem", certificates::GUEST_FOLDER));
+    }
+    let rules = given.reach.rules();
+    debug!(?rules, "granted to pip");
+    guest.allow_net.extend(rules);
+
+    let (scratch, folders) = given.into_folders()?;
+    let status = run::start(
+        RunArgs::of_module(guest, module, folders, env),
+        Some(scratch.path()),
+    )?;
+    if status != 0 {
+        refusals::explain(&scratch.path().join(given::TEMPORARY).join(LOG));
+    }
+    scratch
+        .close()
+        .context("cannot remove pip's temporary folder")?;
+    Ok(status)
+}

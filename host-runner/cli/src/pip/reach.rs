@@ -1,0 +1,153 @@
+//! The hosts that pip has to reach, as rules.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+
+use tracing::debug;
+use url::{Host, Url};
+
+/// Where pip looks and fetches unless it is told otherwise: the Python Package Index, and the host of the
+/// files that are in it.
+const DEFAULT_INDEX: (&str, &str) = ("https://pypi.org/", "https://files.pythonhosted.org/");
+
+/// What the user named, as URLs.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    pub(super) index: Option<String>,
+    pub(super) extra_indexes: Vec<String>,
+    pub(super) no_index: bool,
+    pub(super) links: Vec<String>,
+    pub(super) proxies: Vec<String>,
+}
+
+impl Reach {
+    /// The rules that let the guest reach all of it, each for one port.
+    pub(super) fn rules(&self) -> Vec<String> {
+        let mut rules: Vec<_> = self.urls().into_iter().flat_map(rules_for).collect();
+        rules.sort();
+        rules.dedup();
+        rules
+    }
+
+    fn urls(&self) -> Vec<&str> {
+        let (default_index, its_files) = DEFAULT_INDEX;
+        let mut urls: Vec<_> = self
+            .links
+            .iter()
+            .chain(&self.proxies)
+            .map(String::as_str)
+            .collect();
+        if !self.no_index {
+            urls.push(self.index.as_deref().unwrap_or(default_index));
+            urls.extend(self.extra_indexes.iter().map(String::as_str));
+        }
+        if urls.iter().any(|url| url.starts_with(default_index)) {
+            urls.push(its_files);
+        }
+        urls
+    }
+}
+
+/// A name covers public addresses only, but networks answer for names with addresses of their own: an
+/// organisation's index, its proxy, or its mirror of a public index. They are granted as this machine knows
+/// them before the guest runs, so that no later answer leads anywhere else.
+fn rules_for(url: &str) -> Vec<String> {
+    // A proxy may be written without.
+    let url = match url.contains("://") {
+        true => Url::parse(url),
+        false => Url::parse(&format!("http://{url}")),
+    };
+    let url = url.ok().filter(|url| url.scheme() != "file");
+    let Some((host, port)) = url
+        .as_ref()
+        .and_then(|url| url.host().zip(url.port_or_known_default()))
+    else {
+        debug!("no host to be reached in a URL of pip's");
+        return Vec::new();
+    };
+    let mut rules = vec![format!("{host}:{port}")];
+    if let Host::Domain(name) = host {
+        // One that has no address is pip's to report.
+        let addresses = (name, port).to_socket_addrs().into_iter().flatten();
+        rules.extend(
+            addresses
+                .filter(|address| may_have_name(address.ip()))
+                .map(|address| address.to_string()),
+        );
+    }
+    rules
+}
+
+/// Not this machine itself, nor its link, where clouds have their metadata.
+fn may_have_name(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let elsewhere = match ip {
+        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    };
+    elsewhere && !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_INDEX, Reach, may_have_name};
+
+    #[test]
+    fn default_index_is_reached_with_its_files() {
+        let named = Reach {
+            index: Some(format!("{}simple", DEFAULT_INDEX.0)),
+            ..Reach::default()
+        };
+        for reach in [Reach::default(), named] {
+            assert_eq!(reach.urls().last(), Some(&DEFAULT_INDEX.1));
+        }
+    }
+
+    #[test]
+    fn each_url_is_one_host_and_port() {
+        let reach = Reach {
+            index: Some("https://user:secret@192.0.2.1/simple".into()),
+            extra_indexes: vec!["http://[2001:db8::1]:8080/".into()],
+            links: vec!["file:///wheels".into(), "https://192.0.2.1/".into()],
+            proxies: vec!["192.0.2.2:3128".into()],
+            ..Reach::default()
+        };
+        assert_eq!(
+            reach.rules(),
+            ["192.0.2.1:443", "192.0.2.2:3128", "[2001:db8::1]:8080"]
+        );
+    }
+
+    #[test]
+    fn without_index_none_is_reached() {
+        let reach = Reach {
+            no_index: true,
+            index: Some("https://192.0.2.1/".into()),
+            extra_indexes: vec!["https://192.0.2.2/".into()],
+            ..Reach::default()
+        };
+        assert_eq!(reach.rules(), [""; 0]);
+    }
+
+    #[test]
+    fn name_does_not_lead_to_this_machine() {
+        for (text, may) in [
+            ("10.1.2.3", true),
+            ("fd00::1", true),
+            ("192.0.2.1", true),
+            ("127.0.0.1", false),
+            ("::ffff:127.0.0.1", false),
+            ("169.254.169.254", false),
+            ("0.0.0.0", false),
+            ("::1", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(may_have_name(text.parse().unwrap()), may, "{text}");
+        }
+        let reach = Reach {
+            index: Some("https://localhost:8443/".into()),
+            ..Reach::default()
+        };
+        // Which is a rule for loopback, and was meant.
+        assert_eq!(reach.rules(), ["localhost:8443"]);
+    }
+}

@@ -1,0 +1,299 @@
+//! `wasisocket pip`, with indexes on loopback.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tempfile::TempDir;
+use wasisocket_tests::guest::{Ended, Run, pip, program, run};
+use wasisocket_tests::servers::{closed, loopback, pages, silent, tls_pages};
+use wasisocket_tests::tls::Authority;
+
+const PURE: &str = "py3-none-any";
+const COMPILED: &str = "cp313-cp313-manylinux_2_17_x86_64";
+
+/// A folder with wheels of the package `hello`.
+fn wheels(tags: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run()
+        .arg(format!("--dir={}::/wheels", folder.path().display()))
+        .arg(program("pip/wheel.py"))
+        .arg("/wheels")
+        .args(tags)
+        .succeeds();
+    folder
+}
+
+fn wheel(tag: &str) -> String {
+    format!("hello-1.0-{tag}.whl")
+}
+
+/// An index after PEP 503, whose files begin with `base`.
+fn index(files: &Path, base: &str) -> impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static {
+    let (files, base) = (files.to_owned(), base.to_owned());
+    move |path| match path {
+        "/simple/hello/" => {
+            let links = fs::read_dir(&files).unwrap().map(|entry| {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                format!("<a href=\"{base}/files/{name}\">{name}</a>\n")
+            });
+            Some(links.collect::<String>().into_bytes())
+        }
+        _ => fs::read(files.join(path.strip_prefix("/files/")?)).ok(),
+    }
+}
+
+fn serve(files: &Path) -> SocketAddr {
+    let [v4, _] = loopback();
+    pages(v4, index(files, ""))
+}
+
+fn install(run: Run, site: &Path, packages: &[&str]) -> Ended {
+    run.args(["install", "--retries=0", "--target"])
+        .arg(site)
+        .args(packages)
+        .end()
+}
+
+#[track_caller]
+fn installed(ended: &Ended, site: &Path) {
+    assert_eq!(
+        ended.status,
+        Some(0),
+        "stdout:\n{}\nstderr:\n{}",
+        ended.stdout,
+        ended.stderr
+    );
+    let printed = run()
+        .arg(format!("--dir={}::/site:ro", site.display()))
+        .args(["--env=PYTHONPATH=/site", "-c"])
+        .arg("import hello, importlib.metadata as m; print(hello.greeting, m.version('hello'))")
+        .succeeds();
+    assert_eq!(printed, "hello 1.0\n");
+}
+
+#[test]
+fn package_is_installed_from_the_index_of_the_environment() {
+    let wheels = wheels(&[PURE]);
+    let site = wheels.path().join("not/yet there");
+    let server = serve(wheels.path());
+    let url = format!("http://{server}/simple");
+    let ended = install(pip().env("PIP_INDEX_URL", &url), &site, &["hello"]);
+    installed(&ended, &site);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn package_is_installed_over_tls_with_the_certificates_given() {
+    let wheels = wheels(&[PURE]);
+    let authority = Authority::new("ours");
+    let bundle = wheels.path().join("ca.pem");
+    fs::write(&bundle, authority.pem()).unwrap();
+    let [v4, _] = loopback();
+    let server = tls_pages(v4, authority.server("localhost"), index(wheels.path(), ""));
+    let url = format!("https://localhost:{}/simple", server.port());
+    let pip = || pip().env("PIP_INDEX_URL", &url);
+    let site = |name: &str| wheels.path().join(name);
+
+    for (name, run) in [
+        ("option", pip().arg("--ca-bundle").arg(&bundle)),
+        ("pips", pip().env("PIP_CERT", &bundle)),
+        ("requests", pip().env("REQUESTS_CA_BUNDLE", &bundle)),
+        ("system", pip().env("SSL_CERT_FILE", &bundle)),
+    ] {
+        let ended = install(run, &site(name), &["hello"]);
+        installed(&ended, &site(name));
+    }
+    let ended = install(pip(), &site("without"), &["hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let told = ended.stdout.contains("CERTIFICATE_VERIFY_FAILED");
+    assert!(told, "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn index_of_a_configuration_file_gives_way_to_the_command_line() {
+    let wheels = wheels(&[PURE]);
+    let server = serve(wheels.path());
+    let [v4, _] = loopback();
+    let config = wheels.path().join("pip.conf");
+    let site = wheels.path().join("site");
+    fs::write(
+        &config,
+        format!(
+            "[global]\nindex-url = http://{}/simple\n[install]\nno-deps = yes\ntarget = {}\n",
+            closed(v4),
+            site.display()
+        ),
+    )
+    .unwrap();
+    let url = format!("http://{server}/simple");
+    let ended = pip()
+        .env("PIP_CONFIG_FILE", &config)
+        .args(["install", "-i", &url, "hello"])
+        .end();
+    installed(&ended, &site);
+
+    fs::write(&config, format!("[global]\nextra_index_url =\n    {url}\n")).unwrap();
+    let site = wheels.path().join("site of two");
+    let run = pip()
+        .env("PIP_CONFIG_FILE", &config)
+        .env("PIP_INDEX_URL", format!("http://{}/simple", closed(v4)));
+    installed(&install(run, &site, &["hello"]), &site);
+}
+
+#[test]
+fn files_on_another_host_need_the_grant_that_is_named() {
+    let wheels = wheels(&[PURE]);
+    let files = serve(wheels.path());
+    let [v4, _] = loopback();
+    let server = pages(v4, index(wheels.path(), &format!("http://{files}")));
+    let site = wheels.path().join("site");
+    let url = format!("http://{server}/simple");
+    let pip = || pip().env("PIP_INDEX_URL", &url);
+
+    let grant = format!("--allow-net={files}");
+    let ended = install(pip(), &site, &["hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let denial = format!("wasisocket: connect to {files} denied: needs {grant}\n");
+    assert!(ended.stderr.contains(&denial), "{}", ended.stderr);
+
+    installed(&install(pip().arg(&grant), &site, &["hello"]), &site);
+}
+
+#[test]
+fn requirements_and_wheels_are_read_where_they_are() {
+    let wheels = wheels(&[PURE]);
+    let top = wheels.path();
+    fs::create_dir(top.join("more")).unwrap();
+    fs::write(top.join("all.txt"), "-r more/some.txt\n-c limits.txt\n").unwrap();
+    fs::write(top.join("more/some.txt"), "hello\n").unwrap();
+    fs::write(top.join("limits.txt"), "hello==1.0\n").unwrap();
+    let name = wheel(PURE);
+    for (site, words) in [
+        (
+            "one",
+            vec!["-r", "all.txt", "--find-links", ".", "--no-index"],
+        ),
+        (
+            "two",
+            vec!["hello", "-c", "limits.txt", "-f.", "--no-index"],
+        ),
+        ("three", vec![&name, "--no-index"]),
+    ] {
+        let site = top.join(site);
+        installed(&install(pip().folder(top), &site, &words), &site);
+    }
+    let site = top.join("four");
+    let ended = install(pip(), &site, &["-r", "nowhere.txt"]);
+    assert_eq!(ended.status, Some(2));
+    assert_eq!(ended.stderr, "wasisocket: no such file: nowhere.txt\n");
+}
+
+#[test]
+fn package_that_cannot_run_here_is_explained() {
+    let compiled = wheels(&[COMPILED]);
+    let server = serve(compiled.path());
+    let site = compiled.path().join("site");
+    let url = format!("--index-url=http://{server}/simple");
+    let ended = install(pip(), &site, &[&url, "hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let note = "wasisocket: hello has compiled parts, and no wheel for this platform";
+    assert!(ended.stderr.contains(note), "{}", ended.stderr);
+
+    let file = compiled.path().join(wheel(COMPILED));
+    let ended = install(pip(), &site, &[file.to_str().unwrap()]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("has compiled parts"),
+        "{}",
+        ended.stderr
+    );
+
+    let source = tempfile::tempdir().unwrap();
+    fs::write(source.path().join("hello-1.0.tar.gz"), "").unwrap();
+    let server = serve(source.path());
+    let url = format!("--index-url=http://{server}/simple");
+    let ended = install(pip(), &site, &[&url, "hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let note = "wasisocket: hello comes as source only";
+    assert!(ended.stderr.contains(note), "{}", ended.stderr);
+}
+
+#[test]
+fn guest_has_what_pip_needs_of_the_environment_and_nothing_else() {
+    let printed = pip()
+        .env("PIP_EXTRA_INDEX_URL", "http://user:secret@127.0.0.1:9/")
+        .env("PIP_TRUSTED_HOST", "127.0.0.1")
+        .env("PIP_CACHE_DIR", "/cache")
+        .env("PIP_LOG", "/log")
+        .env("PIP_NO_BINARY", ":all:")
+        .env("PIP_PYTHON", "/usr/bin/python3")
+        .args(["config", "list"])
+        .succeeds();
+    let mut lines: Vec<_> = printed.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            ":env:.disable-pip-version-check='1'",
+            ":env:.extra-index-url='http://user:secret@127.0.0.1:9/'",
+            ":env:.log='/tmp/pip.log'",
+            ":env:.no-cache-dir='1'",
+            ":env:.no-input='1'",
+            ":env:.only-binary=':all:'",
+            ":env:.progress-bar='off'",
+            ":env:.root-user-action='ignore'",
+            ":env:.trusted-host='127.0.0.1'",
+        ]
+    );
+}
+
+#[test]
+fn proxy_is_reached_in_place_of_the_index() {
+    let wheels = wheels(&[PURE]);
+    let [v4, _] = loopback();
+    let pages_behind = index(wheels.path(), "");
+    // A proxy is asked for whole URLs: RFC 9112, 3.2.2.
+    let proxy = pages(v4, move |url| {
+        pages_behind(url.strip_prefix("http://192.0.2.1")?)
+    });
+    let site = wheels.path().join("site");
+    let run = pip()
+        .env("PIP_INDEX_URL", "http://192.0.2.1/simple")
+        .env("PIP_TRUSTED_HOST", "192.0.2.1")
+        .env("http_proxy", format!("http://{proxy}"));
+    installed(&install(run, &site, &["hello"]), &site);
+}
+
+#[test]
+fn nothing_is_left_of_the_temporary_folder() {
+    let wheels = wheels(&[PURE]);
+    let temporary = tempfile::tempdir().unwrap();
+    let site = wheels.path().join("site");
+    let pip = || pip().env("TMPDIR", temporary.path());
+    let left = || fs::read_dir(temporary.path()).unwrap().count();
+    let [v4, _] = loopback();
+
+    let url = format!("http://{}/simple", serve(wheels.path()));
+    installed(
+        &install(pip().env("PIP_INDEX_URL", url), &site, &["hello"]),
+        &site,
+    );
+    assert_eq!(left(), 0);
+
+    let url = format!("http://{}/simple", closed(v4));
+    let ended = install(pip().env("PIP_INDEX_URL", url), &site, &["hello"]);
+    assert_eq!((ended.status, left()), (Some(1), 0), "{}", ended.stderr);
+
+    let url = format!("http://{}/simple", silent(v4));
+    let run = pip().env("PIP_INDEX_URL", url).arg("--timeout=5s");
+    let ended = install(run, &site, &["hello"]);
+    assert_eq!((ended.status, left()), (Some(124), 0), "{}", ended.stderr);
+}
+
+#[test]
+fn install_without_a_folder_says_what_to_add() {
+    let ended = pip().args(["install", "hello"]).end();
+    assert_eq!(ended.status, Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("--target DIR"), "{}", ended.stderr);
+}
