@@ -1,13 +1,12 @@
 //! Sockets in the guest beside native CPython of the same version, and on demand beside a component made by
-//! componentize-py: the same program, the same peers, in turn. `cargo xtask bench` runs it. These are ratios
-//! of medians: a single number says little on a machine that does other things too.
+//! componentize-py: the same program, the same peers. `cargo xtask bench` runs it.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
+use wasisocket_tests::bench::{Column, compare, printed};
 use wasisocket_tests::guest::{built, program, run};
 
 /// What all of them run.
@@ -64,40 +63,6 @@ fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// What the program printed: rates by name.
-fn rates(printed: &str) -> BTreeMap<String, f64> {
-    let lines = printed.lines().map(|line| {
-        let (name, rate) = line.split_once('\t').expect("name, tab, rate");
-        (name.to_owned(), rate.parse().expect("a number"))
-    });
-    lines.collect()
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
-}
-
-/// A column: where the program runs, and how, given its ports.
-struct Column {
-    title: &'static str,
-    run: fn(&[String]) -> String,
-    /// Rates by name, one a round.
-    rates: BTreeMap<String, Vec<f64>>,
-}
-
-impl Column {
-    fn new(title: &'static str, run: fn(&[String]) -> String) -> Self {
-        let rates = BTreeMap::new();
-        Self { title, run, rates }
-    }
-
-    /// `None` if it has no such rate.
-    fn median(&self, name: &str) -> Option<f64> {
-        self.rates.get(name).cloned().map(median)
-    }
-}
-
 fn native(ports: &[String]) -> String {
     let mut python = Command::new(built("WASISOCKET_NATIVE_PYTHON"));
     printed(python.arg(program(PROGRAM)).args(ports))
@@ -124,44 +89,15 @@ fn component(ports: &[String]) -> String {
     printed(&mut wasmtime)
 }
 
-fn printed(command: &mut Command) -> String {
-    let ended = command
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("it can be run");
-    assert!(ended.status.success());
-    String::from_utf8(ended.stdout).expect("text")
-}
-
 fn main() {
     let ports = [source, sink, echo].map(|answer| serve(answer).port().to_string());
-    let mut native = Column::new("native", native);
-    let mut others = vec![Column::new("guest", guest)];
+    let with_ports = |run: fn(&[String]) -> String| {
+        let ports = ports.clone();
+        move || run(&ports)
+    };
+    let mut others = vec![Column::new("guest", with_ports(guest))];
     if std::env::var_os(COMPONENT).is_some() {
-        others.push(Column::new("componentize-py", component));
+        others.push(Column::new("componentize-py", with_ports(component)));
     }
-    for round in 0..ROUNDS {
-        eprintln!("round {} of {ROUNDS}", round + 1);
-        for column in std::iter::once(&mut native).chain(&mut others) {
-            for (name, rate) in rates(&(column.run)(&ports)) {
-                column.rates.entry(name).or_default().push(rate);
-            }
-        }
-    }
-    print!("| per second, medians of {ROUNDS} | native |");
-    for Column { title, .. } in &others {
-        print!(" {title} | {title} / native |");
-    }
-    println!("\n|---|---|{}", "---|---|".repeat(others.len()));
-    for name in native.rates.keys() {
-        let base = native.median(name).expect("a rate a round");
-        print!("| {name} | {base:.3e} |");
-        for column in &others {
-            match column.median(name) {
-                Some(rate) => print!(" {rate:.3e} | {:.2} |", rate / base),
-                None => print!(" | |"),
-            }
-        }
-        println!();
-    }
+    compare(ROUNDS, Column::new("native", with_ports(native)), others);
 }

@@ -1,5 +1,6 @@
 //! The harness: guest programs in the real host, and servers on loopback for them to talk to.
 
+pub mod bench;
 pub mod guest;
 pub mod servers;
 pub mod tls;
