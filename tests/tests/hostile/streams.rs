@@ -152,7 +152,7 @@ fn listening_unbound_needs_a_grant_for_the_wildcard() {
 
 #[test]
 fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_does() {
-    let mut guest = Guest::new(allow_loopback());
+    let mut guest = Guest::new(Policy::new().allow("localhost").unwrap());
     for any in ["127.0.0.1:0", "0.0.0.0:0"] {
         let handle = guest.open(SOCK_STREAM);
         guest.bind(handle, any.parse().unwrap()).unwrap();
@@ -162,6 +162,7 @@ fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_do
             guest.denials(),
             [format!("bind to {any} denied: needs --allow-listen={any}")]
         );
+        guest.call("sock_close", &[handle]).unwrap();
     }
     // A number reserves it, another address may choose the route, and a datagram socket receives at once.
     for (kind, address) in [
