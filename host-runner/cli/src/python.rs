@@ -50,6 +50,13 @@ impl Python {
         &self.wasm
     }
 
+    /// A file of the standard library.
+    pub(crate) fn library_file(&self, name: &str) -> Option<PathBuf> {
+        // The other folder, if there is one, is below it.
+        let (library, _) = self.library.last()?;
+        Some(library.join(name)).filter(|file| file.is_file())
+    }
+
     /// Shows the standard library to the guest, to read only. Where none lies beside python.wasm, the
     /// guest's own folders have to hold it.
     pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {

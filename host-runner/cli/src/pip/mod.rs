@@ -7,6 +7,7 @@ mod reach;
 mod refusals;
 
 use std::ffi::OsString;
+use std::fs;
 
 use clap::Args;
 use tracing::debug;
@@ -14,9 +15,11 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
 use crate::certificates;
+use crate::python::Python;
 use crate::run::{self, GuestArgs, RunArgs};
 use arguments::Word;
 use given::Given;
+use reach::DefaultIndex;
 
 pub(crate) const AFTER_HELP: &str = "\
 PIP_ARGS are pip's own, as in `install --target DIR PACKAGE`. pip runs in the guest, and may only
@@ -30,11 +33,17 @@ If an index has its files on another host, the refusal names the grant that is m
 --allow-net go before the first of PIP_ARGS. Without --ca-bundle, pip's --cert and REQUESTS_CA_BUNDLE hold.
 
 Only wheels in pure Python can be installed: there is no compiler in the guest, nor a way to start one.
+Many packages with compiled parts have the same in Python, and use that where the parts cannot be loaded:
+--platform manylinux2014_x86_64 installs them.
 
 Examples:
   wasisocket pip install --target site requests
+  wasisocket pip install --target site --platform manylinux2014_x86_64 flask aiohttp
   wasisocket pip --allow-net=files.example.com:443 install --target site -r requirements.txt
   wasisocket run --dir site::/site:ro --env PYTHONPATH=/site --allow-net=example.com:443 fetch.py";
+
+/// The file of pip that knows its index.
+const INDEXES: &str = "site-packages/pip/_internal/models/index.py";
 
 /// The log that pip writes in its `/tmp`, beside what it prints.
 const LOG: &str = "pip.log";
@@ -72,6 +81,9 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
         _ => None,
     });
     let mut given = Given::new()?;
+    given.reach.default_index = Python::find(guest.python.as_deref())?
+        .library_file(INDEXES)
+        .and_then(|file| DefaultIndex::from_source(&fs::read_to_string(file).ok()?));
 
     let mut env: Vec<_> = SETTINGS
         .iter()

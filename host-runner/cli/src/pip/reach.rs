@@ -5,13 +5,34 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use tracing::debug;
 use url::{Host, Url};
 
-/// Where pip looks and fetches unless it is told otherwise: the Python Package Index, and the host of the
-/// files that are in it.
-const DEFAULT_INDEX: (&str, &str) = ("https://pypi.org/", "https://files.pythonhosted.org/");
+/// The line of pip/_internal/models/index.py with [`DefaultIndex`].
+const DEFAULT_INDEX: &str = "PyPI = PackageIndex(";
+
+/// Where pip looks and fetches unless it is told otherwise, as pip itself has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DefaultIndex {
+    index: String,
+    /// The URL of the host of the files that are in it.
+    files: String,
+}
+
+impl DefaultIndex {
+    /// From pip's source; `None` if it is not written as it used to be.
+    pub(super) fn from_source(source: &str) -> Option<Self> {
+        let line = source
+            .lines()
+            .find(|line| line.starts_with(DEFAULT_INDEX))?;
+        let mut texts = line.split('"').skip(1).step_by(2);
+        let index = texts.next()?.to_owned();
+        let files = format!("https://{}/", texts.next()?);
+        Some(Self { index, files })
+    }
+}
 
 /// What the user named, as URLs.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
+    pub(super) default_index: Option<DefaultIndex>,
     pub(super) index: Option<String>,
     pub(super) extra_indexes: Vec<String>,
     pub(super) no_index: bool,
@@ -29,7 +50,6 @@ impl Reach {
     }
 
     fn urls(&self) -> Vec<&str> {
-        let (default_index, its_files) = DEFAULT_INDEX;
         let mut urls: Vec<_> = self
             .links
             .iter()
@@ -37,11 +57,14 @@ impl Reach {
             .map(String::as_str)
             .collect();
         if !self.no_index {
-            urls.push(self.index.as_deref().unwrap_or(default_index));
+            let default = self.default_index.as_ref().map(|known| &known.index);
+            urls.extend(self.index.as_ref().or(default).map(String::as_str));
             urls.extend(self.extra_indexes.iter().map(String::as_str));
         }
-        if urls.iter().any(|url| url.starts_with(default_index)) {
-            urls.push(its_files);
+        if let Some(DefaultIndex { index, files }) = &self.default_index
+            && urls.iter().any(|url| url.starts_with(index.as_str()))
+        {
+            urls.push(files);
         }
         urls
     }
@@ -89,17 +112,22 @@ fn may_have_name(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEFAULT_INDEX, Reach, may_have_name};
+    use super::{DefaultIndex, Reach, may_have_name};
 
     #[test]
     fn default_index_is_reached_with_its_files() {
-        let named = Reach {
-            index: Some(format!("{}simple", DEFAULT_INDEX.0)),
-            ..Reach::default()
-        };
-        for reach in [Reach::default(), named] {
-            assert_eq!(reach.urls().last(), Some(&DEFAULT_INDEX.1));
+        let source = "class PackageIndex:\n    pass\n\n\n\
+            PyPI = PackageIndex(\"https://192.0.2.1/\", file_storage_domain=\"192.0.2.2\")\n\
+            TestPyPI = PackageIndex(\n    \"https://192.0.2.3/\")\n";
+        for index in [None, Some("https://192.0.2.1/simple".to_owned())] {
+            let reach = Reach {
+                default_index: DefaultIndex::from_source(source),
+                index,
+                ..Reach::default()
+            };
+            assert_eq!(reach.rules(), ["192.0.2.1:443", "192.0.2.2:443"]);
         }
+        assert_eq!(DefaultIndex::from_source("PyPI = PackageIndex("), None);
     }
 
     #[test]

@@ -70,8 +70,8 @@ fn explanations(log: impl Read) -> Vec<String> {
             let name = name.escape_debug();
             match (package.for_others, package.as_source) {
                 (true, _) => Some(format!(
-                    "{name} has compiled parts, and no wheel for this platform: only packages in pure \
-                     Python (...-none-any.whl) can be installed"
+                    "{name} has compiled parts, and no wheel for this platform. If it can do without \
+                     them, as many packages can, --platform manylinux2014_x86_64 installs it"
                 )),
                 (false, true) => Some(format!(
                     "{name} comes as source only: building it needs processes, which a guest has not; \
