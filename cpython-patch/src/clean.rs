@@ -24,8 +24,8 @@ const STEPS: &[&str] = &[
     "host",
 ];
 
-/// Folders that are made again without asking. `wasisocket` keeps its compiled modules in the first.
-const OTHERS: &[&str] = &["modules", "target", "logs", "apt"];
+/// Folders that are made again without asking. The first three are the command `wasisocket`'s.
+const OTHERS: &[&str] = &["modules", "certificates", "empty", "target", "logs", "apt"];
 
 pub(crate) fn clean(build: &Build, old: bool, downloads: bool) -> Result<()> {
     let root = build.cache.root();

@@ -202,25 +202,3 @@ fn guest_offers_chacha20_first() {
         format!("{SUITE} TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384\n")
     );
 }
-
-#[test]
-fn folder_with_the_hosts_certificates_is_not_granted_for_writing() {
-    let cache = tempfile::tempdir().unwrap();
-    let kept = cache.path().join("certificates");
-    let ended = run()
-        .env("WASISOCKET_CACHE", cache.path())
-        .args(["-c", "pass"])
-        .end();
-    assert!(kept.is_dir(), "{}", ended.stderr);
-    let ended = run()
-        .env("WASISOCKET_CACHE", cache.path())
-        .arg(format!("--dir={}::/data", kept.display()))
-        .args(["-c", "pass"])
-        .end();
-    assert_eq!(ended.status, Some(2), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("could change the certificates"),
-        "{}",
-        ended.stderr
-    );
-}

@@ -346,13 +346,18 @@ fn doctor_finds_all_well_and_says_what_is_not() {
 }
 
 #[test]
-fn folder_with_the_hosts_compiled_modules_is_not_granted_for_writing() {
+fn folder_that_later_runs_trust_is_not_granted_for_writing() {
     let cache = tempfile::tempdir().unwrap();
-    fs::create_dir(cache.path().join("modules")).unwrap();
+    run()
+        .env("WASISOCKET_CACHE", cache.path())
+        .args(["-c", "pass"])
+        .succeeds();
     let folder = cache.path().display();
     for (dir, status) in [
         (format!("{folder}::/data"), Some(2)),
         (format!("{folder}/modules::/data"), Some(2)),
+        (format!("{folder}/certificates::/data"), Some(2)),
+        (format!("{folder}/empty::/data"), Some(2)),
         (format!("{folder}::/data:ro"), Some(0)),
     ] {
         let ended = run()
@@ -361,7 +366,25 @@ fn folder_with_the_hosts_compiled_modules_is_not_granted_for_writing() {
             .args(["-c", "pass"])
             .end();
         assert_eq!(ended.status, status, "{dir}: {}", ended.stderr);
-        let told = ended.stderr.contains("could change the compiled modules");
+        let told = ended.stderr.contains("could change what is kept in ");
         assert_eq!(told, status == Some(2), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn guest_without_script_has_an_empty_root_that_it_cannot_write() {
+    let data = tempfile::tempdir().unwrap();
+    let printed = run()
+        .arg(format!("--dir={}::/data", data.path().display()))
+        .arg("-c")
+        .arg(
+            "import os\n\
+             os.makedirs('/data/new')\n\
+             os.makedirs('/data', exist_ok=True)\n\
+             print(os.getcwd(), os.listdir(), os.listdir('/'), os.listdir('/data'))\n\
+             try: open('/file', 'w')\n\
+             except PermissionError: print('refused')",
+        )
+        .succeeds();
+    assert_eq!(printed, "/ [] [] ['new']\nrefused\n");
 }

@@ -66,11 +66,6 @@ impl Certificates {
     }
 }
 
-/// Where they are kept from run to run: a guest that wrote there would choose whom others trust.
-pub(crate) fn kept_folder() -> Result<PathBuf> {
-    Ok(cache_folder()?.join("certificates"))
-}
-
 fn of_file(file: &Path) -> Result<String> {
     let found = load_certs_from_paths(Some(file), None);
     if let Some(error) = found.errors.into_iter().next() {
@@ -117,7 +112,7 @@ fn kept(files: &[(&str, &str)]) -> Result<PathBuf> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = kept_folder()?.join(name);
+    let folder = cache_folder()?.join("certificates").join(name);
     write(&folder, files)?;
     Ok(folder)
 }

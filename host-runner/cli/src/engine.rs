@@ -40,16 +40,11 @@ pub(crate) fn load(wasm: &Path) -> Result<Module> {
 
 fn cache() -> Result<Cache> {
     let mut config = CacheConfig::new();
-    config.with_directory(modules_folder()?);
+    config.with_directory(cache_folder()?.join("modules"));
     Cache::new(config)
 }
 
-/// Where compiled modules are: machine code, which the next run trusts.
-pub(crate) fn modules_folder() -> Result<PathBuf> {
-    Ok(cache_folder()?.join("modules"))
-}
-
-/// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder.
+/// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder. What is kept there is trusted by later runs.
 pub(crate) fn cache_folder() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("WASISOCKET_CACHE").filter(|folder| !folder.is_empty()) {
         return std::path::absolute(&folder).context("WASISOCKET_CACHE");

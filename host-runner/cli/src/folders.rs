@@ -1,5 +1,6 @@
 //! `--dir HOST[::GUEST][:ro]`.
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
@@ -7,6 +8,8 @@ use wasisocket_host::SocketsCtxBuilder;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::engine::cache_folder;
 
 /// A folder that the guest may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +55,20 @@ impl Folder {
         }
     }
 
-    /// Refuses a folder in which the guest could change what later runs trust: the machine code that they
-    /// load, or the certificates. `what` is in `trusted`.
-    pub(crate) fn keep_out_of(&self, what: &str, trusted: &Path) -> Result<()> {
-        let (Ok(own), Ok(trusted)) = (self.host.canonicalize(), trusted.canonicalize()) else {
+    /// Refuses a folder in which the guest could change what later runs trust: machine code, certificates, the
+    /// empty folder. All are kept in the cache.
+    pub(crate) fn keep_out_of(&self, cache: &Path) -> Result<()> {
+        let (Ok(own), Ok(cache)) = (self.host.canonicalize(), cache.canonicalize()) else {
             // What is not there cannot be written to; opening it says so.
             return Ok(());
         };
-        if !self.read_only && (trusted.starts_with(&own) || own.starts_with(&trusted)) {
+        if !self.read_only && (cache.starts_with(&own) || own.starts_with(&cache)) {
             bail!(
-                "--dir {}: the guest could change the {what} in {}; grant another folder, \
-                 or this one to read only (:ro), or set WASISOCKET_CACHE to one elsewhere",
+                "--dir {}: the guest could change what is kept in {} for later runs, such as compiled modules \
+                 and certificates; grant another folder, or this one to read only (:ro), or set \
+                 WASISOCKET_CACHE to one elsewhere",
                 self.host.display(),
-                trusted.display()
+                cache.display()
             );
         }
         Ok(())
@@ -87,6 +91,14 @@ impl Folder {
             .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))?;
         Ok(())
     }
+}
+
+/// What a guest without a script sees as `/`. A path of its has to begin somewhere, also that of a folder
+/// which was granted: `os.makedirs` looks for its parents.
+pub(crate) fn empty() -> Result<PathBuf> {
+    let folder = cache_folder()?.join("empty");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// The names in a path of the guest, whose relative paths begin at `/`.

@@ -13,7 +13,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::certificates::{self, Certificates};
 use crate::denials::DenialLines;
-use crate::folders::Folder;
+use crate::folders::{self, Folder};
 use crate::guest::{self, Guest};
 use crate::python::{PYTHON_VARIABLE, Python};
 use crate::stdin::Stdin;
@@ -60,7 +60,7 @@ pub(crate) struct GuestArgs {
     pub(crate) ca_bundle: Option<PathBuf>,
     /// The python.wasm to run, or its folder
     #[arg(long, value_name = "PATH", env = PYTHON_VARIABLE)]
-    python: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
     /// End the guest after this time, with status 124; 10, 0.5, 10s, 5m, 2h
     #[arg(long, value_name = "TIME", value_parser = limits::parse_duration)]
     timeout: Option<Duration>,
@@ -170,7 +170,15 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     }
     let root = args.dir.iter().find(|folder| folder.is_root());
     let (script_folder, arguments) = guest_arguments(&args, root)?;
-    if let Some(folder) = script_folder.filter(|_| root.is_none()) {
+    let seen = match (root, script_folder) {
+        (Some(_), _) => None,
+        (None, Some(folder)) => Some(folder),
+        (None, None) => folders::empty()
+            // A read-only home is no reason not to run.
+            .inspect_err(|error| debug!("the guest has no /: {error:#}"))
+            .ok(),
+    };
+    if let Some(folder) = seen {
         wasi.preopened_dir(&folder, "/", FsPerms::ReadOnly)
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
         sockets = sockets
@@ -183,12 +191,9 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
         certificates.mount(&mut wasi)?;
     }
     for folder in &args.dir {
-        // After these folders were made: one that is not there is nowhere inside another.
-        if let Ok(modules) = engine::modules_folder() {
-            folder.keep_out_of("compiled modules", &modules)?;
-        }
-        if let Ok(kept) = certificates::kept_folder() {
-            folder.keep_out_of("certificates", &kept)?;
+        // After it was made: a folder that is not there is nowhere inside another.
+        if let Ok(cache) = engine::cache_folder() {
+            folder.keep_out_of(&cache)?;
         }
         folder.open(&mut wasi)?;
         sockets = folder.open_for_sockets(sockets)?;
