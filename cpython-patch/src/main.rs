@@ -58,6 +58,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Build what is missing and install packages, with pip in the guest
+    Pip {
+        /// Arguments of `wasisocket pip`, such as `install --target site requests`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<OsString>,
+    },
     /// Build what is missing and run the tests
     Test {
         /// Arguments of `cargo test`
@@ -117,7 +123,12 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         Task::Run { args } if args.is_empty() => {
             return run::demo(&build(Stage::ALL, Detail::Steps)?);
         }
-        Task::Run { args } => return run::with_args(&build(Stage::ALL, Detail::Work)?, &args),
+        Task::Run { args } => {
+            return run::with_args(&build(Stage::ALL, Detail::Work)?, "run", &args);
+        }
+        Task::Pip { args } => {
+            return run::with_args(&build(Stage::ALL, Detail::Work)?, "pip", &args);
+        }
         Task::Test { args } => test::test(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::Bench(args) => bench::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::CpythonTests(args) => {

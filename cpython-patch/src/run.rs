@@ -1,4 +1,4 @@
-//! `cargo xtask run`: the user's program in the guest, or the demo.
+//! `cargo xtask run` and `cargo xtask pip`: the user's program in the guest, the demo, or pip.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
@@ -14,17 +14,19 @@ use crate::pipeline;
 
 const DEMO: &str = "tests/programs/demo.py";
 
-/// `wasisocket run` with the distribution, unless its arguments name another.
-fn wasisocket(command: &Path, python: &Path) -> Command {
+/// A subcommand of `wasisocket` with the distribution, unless its arguments name another.
+fn wasisocket(command: &Path, python: &Path, subcommand: &str) -> Command {
     let mut wasisocket = Command::new(command);
-    wasisocket.arg("run").env("WASISOCKET_PYTHON", python);
+    wasisocket.arg(subcommand).env("WASISOCKET_PYTHON", python);
     wasisocket
 }
 
 /// Runs `args` in place of this process, so that signals and the exit status are the guest's.
-pub(crate) fn with_args(build: &Build, args: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn with_args(build: &Build, subcommand: &str, args: &[OsString]) -> Result<ExitCode> {
     let (python, command) = pipeline::everything(build)?;
-    let error = wasisocket(&command, &python.folder).args(args).exec();
+    let error = wasisocket(&command, &python.folder, subcommand)
+        .args(args)
+        .exec();
     Err(error).with_context(|| format!("cannot run {}", command.display()))
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn demo(build: &Build) -> Result<ExitCode> {
     });
     let grant = format!("--allow-net=localhost:{port}");
     eprintln!("$ wasisocket run {grant} {DEMO} {port}");
-    let status = wasisocket(&command, &python.folder)
+    let status = wasisocket(&command, &python.folder, "run")
         .args([OsStr::new(&grant), build.checkout(DEMO).as_os_str()])
         .arg(port.to_string())
         .status()
@@ -53,6 +55,9 @@ pub(crate) fn demo(build: &Build) -> Result<ExitCode> {
             "  cargo xtask run -c 'import wasisocket as w; w.create_connection((\"127.0.0.1\", 80))'"
         );
         println!("                                                the same without one: denied");
+        println!(
+            "  cargo xtask pip install --target site NAME    a package, for --dir site::/site:ro --env PYTHONPATH=/site"
+        );
         println!("  cargo xtask test                              all tests");
         return Ok(ExitCode::SUCCESS);
     }
