@@ -148,6 +148,12 @@ fn standard_input_is_waited_for_beside_sockets() {
 }
 
 #[test]
+fn sockets_past_linuxs_fd_setsize_are_waited_for() {
+    let program = program("many.py");
+    run().arg("--max-sockets=3000").arg(program).succeeds();
+}
+
+#[test]
 fn every_program_is_run_by_one_test() {
     let tests = include_str!("guests.rs");
     for entry in std::fs::read_dir(program("")).expect("the folder is there") {
