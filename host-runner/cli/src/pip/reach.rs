@@ -71,7 +71,7 @@ impl Reach {
 }
 
 /// A name covers public addresses only, but networks answer for names with addresses of their own: an
-/// organisation's index, its proxy, or its mirror of a public index. They are granted as this machine knows
+/// organisation's index, its proxy, or its mirror of a public index. Those are granted as this machine knows
 /// them before the guest runs, so that no later answer leads anywhere else.
 fn rules_for(url: &str) -> Vec<String> {
     // A proxy may be written without.
@@ -93,26 +93,30 @@ fn rules_for(url: &str) -> Vec<String> {
         let addresses = (name, port).to_socket_addrs().into_iter().flatten();
         rules.extend(
             addresses
-                .filter(|address| may_have_name(address.ip()))
+                .filter(|address| is_of_network(address.ip()))
                 .map(|address| address.to_string()),
         );
     }
     rules
 }
 
-/// Not this machine itself, nor its link, where clouds have their metadata.
-fn may_have_name(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    let elsewhere = match ip {
-        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_broadcast(),
-        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
-    };
-    elsewhere && !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast()
+/// Is it an address that networks give to servers of their own? Not this machine's, nor its link's, nor those
+/// at which clouds have their metadata.
+fn is_of_network(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let shared = matches!(ip.octets(), [100, 64..=127, ..]); // RFC 6598
+            let benchmarking = matches!(ip.octets(), [198, 18 | 19, ..]); // RFC 2544
+            ip.is_private() || shared || benchmarking || ip.is_documentation()
+        }
+        // Amazon's metadata are at fd00:ec2::254.
+        IpAddr::V6(ip) => ip.is_unique_local() && ip.segments()[..2] != [0xfd00, 0xec2],
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DefaultIndex, Reach, may_have_name};
+    use super::{DefaultIndex, Reach, is_of_network};
 
     #[test]
     fn default_index_is_reached_with_its_files() {
@@ -157,19 +161,25 @@ mod tests {
     }
 
     #[test]
-    fn name_does_not_lead_to_this_machine() {
-        for (text, may) in [
+    fn name_leads_to_no_address_of_this_machine() {
+        for (text, is) in [
             ("10.1.2.3", true),
-            ("fd00::1", true),
+            ("100.100.1.1", true),
             ("192.0.2.1", true),
+            ("fd00::1", true),
+            ("8.8.8.8", false),
             ("127.0.0.1", false),
             ("::ffff:127.0.0.1", false),
+            ("64:ff9b::10.0.0.1", false),
+            ("168.63.129.16", false),
             ("169.254.169.254", false),
+            ("fd00:ec2::254", false),
             ("0.0.0.0", false),
             ("::1", false),
             ("fe80::1", false),
+            ("2606:4700::1", false),
         ] {
-            assert_eq!(may_have_name(text.parse().unwrap()), may, "{text}");
+            assert_eq!(is_of_network(text.parse().unwrap()), is, "{text}");
         }
         let reach = Reach {
             index: Some("https://localhost:8443/".into()),
