@@ -15,7 +15,7 @@ int dup2(int, int);
 int pipe(int[2]);
 int pipe2(int[2], int);
 
-/* getuid(2), getgid(2): 0, as the owner of all files. */
+/* getuid(2), getgid(2): an ordinary user's. */
 uid_t getuid(void);
 uid_t geteuid(void);
 gid_t getgid(void);

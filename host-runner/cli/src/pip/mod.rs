@@ -49,7 +49,7 @@ const INDEXES: &str = "site-packages/pip/_internal/models/index.py";
 const LOG: &str = "pip.log";
 
 /// What holds for every run. Options on the command line come before variables.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 5] = [
     // A source archive runs code of its own to become a wheel, in processes that a guest has not.
     ("PIP_ONLY_BINARY", ":all:"),
     // It is drawn by a thread.
@@ -58,8 +58,6 @@ const SETTINGS: [(&str, &str); 6] = [
     ("PIP_NO_INPUT", "1"),
     // A cache that outlasts the run could be poisoned by it.
     ("PIP_NO_CACHE_DIR", "1"),
-    // The guest's user has the number 0, which means nothing there.
-    ("PIP_ROOT_USER_ACTION", "ignore"),
 ];
 
 #[derive(Debug, Args)]
