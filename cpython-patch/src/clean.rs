@@ -8,7 +8,9 @@ use anyhow::Result;
 use crate::build::Build;
 use crate::cache::{COMPLETE, Cache};
 use crate::doctor;
+use crate::nginx;
 use crate::progress::human_bytes;
+use crate::site_packages;
 use crate::tree;
 
 /// Folders with one entry per key.
@@ -22,6 +24,8 @@ const STEPS: &[&str] = &[
     "guest",
     "python",
     "host",
+    nginx::NAME,
+    site_packages::NAME,
 ];
 
 /// Folders that are made again without asking. The first three are the command `wasisocket`'s.

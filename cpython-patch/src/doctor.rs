@@ -12,12 +12,14 @@ use crate::distribution;
 use crate::guest;
 use crate::host;
 use crate::libraries;
+use crate::nginx;
 use crate::openssl;
 use crate::pins::Release;
 use crate::process;
 use crate::progress::human_bytes;
 use crate::rust_target;
 use crate::sdk;
+use crate::site_packages;
 use crate::source;
 use crate::tree;
 
@@ -260,5 +262,7 @@ pub(crate) fn in_use(build: &Build) -> Result<Vec<PathBuf>> {
     Ok(steps(build)?
         .into_iter()
         .filter_map(|(_, path)| path)
+        .chain(site_packages::existing(build)?)
+        .chain(nginx::existing(build))
         .collect())
 }

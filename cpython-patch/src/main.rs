@@ -15,6 +15,7 @@ mod host;
 mod libraries;
 mod licences;
 mod lint;
+mod nginx;
 mod openssl;
 mod packages;
 mod pins;
@@ -25,6 +26,7 @@ mod release;
 mod run;
 mod rust_target;
 mod sdk;
+mod site_packages;
 mod source;
 mod test;
 mod tree;
@@ -129,7 +131,7 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         Task::Pip { args } => {
             return run::with_args(&build(Stage::ALL, Detail::Work)?, "pip", &args);
         }
-        Task::Test { args } => test::test(&build(Stage::ALL, Detail::Steps)?, &args)?,
+        Task::Test { args } => test::test(&build(Stage::TEST, Detail::Steps)?, &args)?,
         Task::Bench(args) => bench::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
         Task::CpythonTests(args) => {
             return cpython_tests::run(&build(Stage::ALL, Detail::Steps)?, &args);

@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Wasm,
     Distribution,
     Host,
+    SitePackages,
+    Nginx,
 }
 
 impl Stage {
@@ -41,6 +43,21 @@ impl Stage {
         Self::Host,
     ];
 
+    /// Also those that only the tests need.
+    pub(crate) const TEST: &[Self] = &[
+        Self::Sdk,
+        Self::Source,
+        Self::BuildPython,
+        Self::Guest,
+        Self::OpenSsl,
+        Self::Libraries,
+        Self::Wasm,
+        Self::Distribution,
+        Self::Host,
+        Self::SitePackages,
+        Self::Nginx,
+    ];
+
     fn title(self) -> &'static str {
         match self {
             Self::Sdk => "WASI SDK",
@@ -52,6 +69,8 @@ impl Stage {
             Self::Wasm => "CPython for wasm32-wasip1",
             Self::Distribution => "python.wasm and its library",
             Self::Host => "wasisocket command",
+            Self::SitePackages => "packages for the tests",
+            Self::Nginx => "nginx for the tests",
         }
     }
 }
