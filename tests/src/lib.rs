@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod guest;
+pub mod nginx;
 pub mod servers;
 pub mod tls;

@@ -178,8 +178,8 @@ pub fn closed(at: SocketAddr) -> SocketAddr {
         .expect("loopback has a free port")
 }
 
-/// xorshift64 in blocks of 64 KiB: cheap, and no block is like another.
-fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
+/// `length` bytes: xorshift64 in blocks of 64 KiB: cheap, and no block is like another.
+pub fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut left = length;
     std::iter::from_fn(move || {
@@ -197,6 +197,8 @@ fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Two digits for each byte.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -54,12 +55,7 @@ impl Authority {
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Arc<ServerConfig> {
-        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        // As for the authority.
-        params.use_authority_key_identifier_extension = true;
-        change(&mut params);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        let (certificate, key) = self.issue(name, change);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -72,4 +68,40 @@ impl Authority {
             .expect("the key is the certificate's");
         Arc::new(config)
     }
+
+    /// A certificate for this name or address, with something changed, for servers and clients.
+    ///
+    /// # Panics
+    /// As for [`Authority::server`].
+    #[must_use]
+    pub fn identity(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+        let (certificate, key) = self.issue(name, change);
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    fn issue(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (Certificate, KeyPair) {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+        // As for the authority.
+        params.use_authority_key_identifier_extension = true;
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        (certificate, key)
+    }
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
 }
