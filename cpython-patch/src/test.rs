@@ -17,7 +17,7 @@ use crate::site_packages;
 /// builds for the guest only.
 pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
     let (mut cargo, python, host) = product(build, "test")?;
-    let site = site_packages::ensure(build, &host, &python.folder)?;
+    let site = site_packages::ensure(build, &python, &host)?;
     cargo
         .env("WASISOCKET_SITE", &site.folder)
         .env("WASISOCKET_SITE_PYTHON", &site.python)
