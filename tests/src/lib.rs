@@ -1,7 +1,9 @@
 //! The harness: guest programs in the real host, and servers on loopback for them to talk to.
 
 pub mod bench;
+pub mod dns;
 pub mod guest;
+pub mod misbehaving;
 pub mod nginx;
 pub mod servers;
 pub mod tls;

@@ -19,11 +19,20 @@ pub fn loopback() -> [SocketAddr; 2] {
 }
 
 /// Serves every connection in a thread of its own.
-fn serve(
+pub(crate) fn serve(
     at: SocketAddr,
     answer: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static,
 ) -> SocketAddr {
-    let listener = TcpListener::bind(at).expect("loopback has a free port");
+    serve_at(
+        TcpListener::bind(at).expect("loopback has a free port"),
+        answer,
+    )
+}
+
+pub(crate) fn serve_at(
+    listener: TcpListener,
+    answer: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static,
+) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -88,22 +97,27 @@ pub fn tls_pages(
     })
 }
 
-fn answer_http(
-    mut stream: impl Read + Write,
-    page: impl Fn(&str) -> Option<Vec<u8>>,
-) -> Result<()> {
+/// Reads a request without a body, and returns what it asks for.
+pub(crate) fn read_request(stream: &mut impl Read) -> Result<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.ends_with(b"\r\n\r\n") {
         let length = stream.read(&mut buffer)?;
         if length == 0 {
-            return Ok(());
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         request.extend_from_slice(&buffer[..length]);
     }
     let request = String::from_utf8_lossy(&request);
-    let path = request.split(' ').nth(1).unwrap_or_default();
-    let (status, body) = match page(path) {
+    Ok(request.split(' ').nth(1).unwrap_or_default().to_owned())
+}
+
+fn answer_http(
+    mut stream: impl Read + Write,
+    page: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<()> {
+    let path = read_request(&mut stream)?;
+    let (status, body) = match page(&path) {
         Some(body) => ("200 OK", body),
         None => ("404 Not Found", Vec::new()),
     };

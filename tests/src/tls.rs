@@ -6,8 +6,8 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use rcgen::date_time_ymd as date;
 
@@ -56,16 +56,23 @@ impl Authority {
         change: impl FnOnce(&mut CertificateParams),
     ) -> Arc<ServerConfig> {
         let (certificate, key) = self.issue(name, change);
+        server(&certificate, &key)
+    }
+
+    /// A client that trusts it, and nobody else.
+    ///
+    /// # Panics
+    /// Its certificate is no authority's.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for them")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-            )
-            .expect("the key is the certificate's");
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         Arc::new(config)
     }
 
@@ -104,4 +111,29 @@ pub struct Identity {
     pub certificate: String,
     /// Its key.
     pub key: String,
+}
+
+/// A server whose certificate is of its own making.
+///
+/// # Panics
+/// There can be no such certificate.
+#[must_use]
+pub fn self_signed_server(name: &str) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new([name.to_owned()]).expect("a name");
+    server(&params.self_signed(&key).expect("a certificate"), &key)
+}
+
+fn server(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has suites for them")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .expect("the key is the certificate's");
+    Arc::new(config)
 }

@@ -1,21 +1,22 @@
 //! Popular packages, unpatched, and real servers and clients. What a program prints under native CPython with
 //! the same packages, it prints in the guest.
 
+mod clients;
+mod hostile;
+mod servers;
+
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use wasisocket_tests::guest::{Run, built, program, run};
-use wasisocket_tests::nginx::Nginx;
-use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent};
-use wasisocket_tests::tls::{Authority, date};
+use wasisocket_tests::guest::{Run, Started, built, program, run};
+use wasisocket_tests::tls::Authority;
 
-const LARGE: usize = 100 << 20;
+/// Where a guest has the folder of [`Trust`].
+const GIVEN: &str = "/given";
 
-/// What the certificates of a test are about: an authority that is trusted, and a folder with its certificate
-/// and a client's.
+/// What the certificates of a test are about: an authority that is trusted, and a folder with its certificate,
+/// a client's and a server's.
 struct Trust {
     authority: Authority,
     folder: TempDir,
@@ -26,10 +27,13 @@ impl Trust {
         let authority = Authority::new("ours");
         let folder = tempfile::tempdir().unwrap();
         let client = authority.identity("a client", |_| {});
+        let server = authority.identity("localhost", |_| {});
         for (name, content) in [
             ("ca.pem", authority.pem()),
             ("client.pem", client.certificate),
             ("client.key", client.key),
+            ("server.pem", server.certificate),
+            ("server.key", server.key),
         ] {
             fs::write(folder.path().join(name), content).unwrap();
         }
@@ -49,7 +53,14 @@ impl Trust {
         // Of these packages some bring certificates of their own.
         run.arg("--env=REQUESTS_CA_BUNDLE=/etc/ssl/cert.pem")
             .arg("--env=SSL_CERT_FILE=/etc/ssl/cert.pem")
-            .arg(format!("--dir={}::/given:ro", self.folder.path().display()))
+            // Nothing here is kept in memory as a whole.
+            .arg("--max-memory=192M")
+            .arg(self.grant())
+    }
+
+    /// That of the folder, to read.
+    fn grant(&self) -> String {
+        format!("--dir={}::{GIVEN}:ro", self.folder.path().display())
     }
 
     /// The same in native CPython.
@@ -66,32 +77,58 @@ impl Trust {
         python
     }
 
-    /// Runs a program of `tests/programs/packages` with ports for arguments, natively and in the guest, and
-    /// returns what both print. A last argument is the folder, if wanted.
-    fn same_in_both(&self, name: &str, ports: &[u16], with_folder: bool) -> String {
-        let program = program("packages").join(name);
-        let ports_given = ports.iter().map(u16::to_string);
-        let folder = |folder: &Path| with_folder.then(|| folder.display().to_string());
-        let native = self
-            .native()
+    /// Arguments as the native program has them: [`GIVEN`] stands for the folder.
+    fn natively(&self, arguments: &[&str]) -> Vec<String> {
+        let folder = self.folder.path().display().to_string();
+        let arguments = arguments.iter().map(|argument| match *argument {
+            GIVEN => folder.clone(),
+            other => other.to_owned(),
+        });
+        arguments.collect()
+    }
+
+    /// Runs a program of `tests/programs/packages` in native CPython, and returns what it prints.
+    fn in_native(&self, name: &str, arguments: &[&str]) -> String {
+        let mut python = self.native();
+        python
             .arg("-Wignore")
-            .arg(&program)
-            .args(ports_given.clone())
-            .args(folder(self.folder.path()))
+            .arg(program("packages").join(name))
+            .args(self.natively(arguments))
             .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(native.status.success(), "{name} fails in native CPython");
-        let native = String::from_utf8(native.stdout).unwrap();
-        let guest = self
-            .guest(ports)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = python.spawn().unwrap();
+        let ended = Started { child }.end();
+        assert_eq!(
+            ended.status,
+            Some(0),
+            "{name} in native CPython:\n{}",
+            ended.stderr
+        );
+        ended.stdout
+    }
+
+    /// The same in the guest, which may connect to these ports.
+    fn in_guest(&self, name: &str, ports: &[u16], arguments: &[&str]) -> String {
+        self.guest(ports)
             .arg("--env=PYTHONWARNINGS=ignore")
-            .arg(&program)
-            .args(ports_given)
-            .args(folder(Path::new("/given")))
-            .succeeds();
-        assert_eq!(guest, native);
+            .arg(program("packages").join(name))
+            .args(arguments)
+            .succeeds()
+    }
+
+    /// Runs a program in both, and returns what both print.
+    fn same_in_both(&self, name: &str, ports: &[u16], arguments: &[&str]) -> String {
+        let native = self.in_native(name, arguments);
+        let guest = self.in_guest(name, ports, arguments);
+        if guest != native {
+            for (guest, native) in guest.lines().zip(native.lines()) {
+                if guest != native {
+                    eprintln!("guest:  {guest}\nnative: {native}");
+                }
+            }
+            panic!("{name} prints in the guest:\n{guest}");
+        }
         guest
     }
 }
@@ -105,166 +142,16 @@ fn with_packages() -> Run {
         .arg("--env=PYTHONPATH=/site")
 }
 
-/// A web server that does what servers do; the other has a certificate that has expired.
-struct Web {
-    trust: Trust,
-    nginx: Nginx,
-    expired: Nginx,
-    /// SHA-256 of `/large`.
-    large: String,
-}
-
-impl Web {
-    fn start() -> Self {
-        let trust = Trust::new();
-        let [v4, _] = loopback();
-        let silent = silent(v4);
-        let ca = trust.ca();
-        let locations = format!(
-            "
-client_max_body_size 0;
-ssl_client_certificate {ca};
-ssl_verify_client optional;
-add_header Connection-Number $connection always;
-location = /redirect {{ return 301 /again; }}
-location = /again {{ return 302 https://localhost:$server_port/text; }}
-location = /loop {{ return 302 /loop; }}
-location = /busy {{ return 503; }}
-location = /close {{ keepalive_timeout 0; return 200 closing; }}
-location /gzip/ {{ alias root/; gzip on; gzip_types *; }}
-# A body that may be changed on its way has no length beforehand.
-location /chunked/ {{ alias root/; ssi on; ssi_types *; }}
-location /slow/ {{ alias root/; limit_rate 1k; }}
-location = /silent {{ proxy_pass http://{silent}; }}
-location /upload/ {{ dav_methods PUT; create_full_put_path on; }}
-location = /client {{
-    if ($ssl_client_verify != SUCCESS) {{ return 403; }}
-    return 200 $ssl_client_verify;
-}}
-"
-        );
-        let nginx = Nginx::start(&trust.authority.identity("localhost", |_| {}), &locations);
-        let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
-        fs::write(nginx.root().join("text"), &text).unwrap();
-        let large: Vec<u8> = blocks(LARGE).flatten().collect();
-        fs::write(nginx.root().join("large"), &large).unwrap();
-        let expired = trust.authority.identity("localhost", |params| {
-            params.not_before = date(2001, 1, 1);
-            params.not_after = date(2002, 1, 1);
-        });
-        Self {
-            trust,
-            nginx,
-            expired: Nginx::start(&expired, "location / { return 200; }"),
-            large: hexadecimal(&Sha256::digest(&large)),
-        }
-    }
-
-    fn ports(&self) -> [u16; 2] {
-        [self.nginx.port(), self.expired.port()]
-    }
-}
-
-#[test]
-fn requests_fetches_and_sends() {
-    let web = Web::start();
-    let printed = web
-        .trust
-        .same_in_both("requests_client.py", &web.ports(), true);
-    let uploaded = fs::read(web.nginx.root().join("upload/wasi")).unwrap();
-    let chunked = fs::read(web.nginx.root().join("upload/wasi-chunked")).unwrap();
-    assert_eq!(uploaded, chunked);
-    assert_eq!(
-        printed,
-        format!(
-            "loop: TooManyRedirects
-missing: 404
-large: {LARGE} {}
-upload: 201 {}
-chunked upload: 201
-silent: ReadTimeout
-slow: ConnectionError
-client: 403 SUCCESS
-wrong name: SSLError
-expired: SSLError
-unverified: nothing
-not TLS: nothing
-",
-            web.large,
-            hexadecimal(&Sha256::digest(&uploaded))
-        )
-    );
-}
-
-#[test]
-fn urllib3_keeps_connections_and_tries_again() {
-    let web = Web::start();
-    let [v4, _] = loopback();
-    let ports = [web.nginx.port(), closed(v4).port()];
-    let printed = web.trust.same_in_both("urllib3_pools.py", &ports, false);
-    assert_eq!(
-        printed,
-        "connections: 2 requests: 8
-no redirects: 301
-two redirects: 200
-one redirect: MaxRetryError ResponseError
-busy: MaxRetryError ResponseError
-silent: ReadTimeoutError NoneType
-closed: NewConnectionError NoneType
-closed, again: MaxRetryError NewConnectionError
-"
-    );
-}
-
-#[test]
-fn httpx_speaks_both_versions_with_and_without_asyncio() {
-    let web = Web::start();
-    let printed = web
-        .trust
-        .same_in_both("httpx_clients.py", &web.ports(), true);
-    let version = |version: &str| {
-        format!(
-            "{version} {0}\nupload: 201\nclient: SUCCESS\n{version} {0}\nsilent: ReadTimeout 200\n",
-            web.large
-        )
-    };
-    assert_eq!(
-        printed,
-        version("HTTP/1.1") + &version("HTTP/2") + "ConnectError\nConnectError\nTooManyRedirects\n"
-    );
-}
-
-#[test]
-fn aiohttp_fetches_and_sends() {
-    let web = Web::start();
-    let printed = web
-        .trust
-        .same_in_both("aiohttp_client.py", &web.ports(), true);
-    assert_eq!(
-        printed,
-        format!(
-            "connections: 4
-large: {}
-upload: 201
-client: SUCCESS
-silent: SocketTimeoutError
-slow: TimeoutError
-loop: TooManyRedirects
-wrong name: ClientConnectorCertificateError
-expired: ClientConnectorCertificateError
-unverified: nothing
-",
-            web.large
-        )
-    );
-}
-
 #[test]
 fn every_program_is_run() {
-    let tests = include_str!("packages.rs");
+    let tests = [
+        include_str!("clients.rs"),
+        include_str!("hostile.rs"),
+        include_str!("servers.rs"),
+    ]
+    .concat();
     for entry in fs::read_dir(program("packages")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let uses = tests.matches(&format!("\"{name}\"")).count();
-        assert_eq!(uses, 1, "{name}");
+        assert!(tests.contains(&format!("\"{name}\"")), "{name}");
     }
 }

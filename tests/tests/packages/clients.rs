@@ -1,0 +1,167 @@
+//! Clients in the guest, and nginx.
+
+use std::fs;
+
+use sha2::{Digest, Sha256};
+use wasisocket_tests::nginx::Nginx;
+use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent};
+use wasisocket_tests::tls::date;
+
+use crate::{GIVEN, Trust};
+
+const LARGE: usize = 100 << 20;
+
+/// A web server that does what servers do; the other has a certificate that has expired.
+struct Web {
+    trust: Trust,
+    nginx: Nginx,
+    expired: Nginx,
+    /// SHA-256 of `/large`.
+    large: String,
+}
+
+impl Web {
+    fn start() -> Self {
+        let trust = Trust::new();
+        let [v4, _] = loopback();
+        let silent = silent(v4);
+        let ca = trust.ca();
+        let locations = format!(
+            "
+client_max_body_size 0;
+ssl_client_certificate {ca};
+ssl_verify_client optional;
+add_header Connection-Number $connection always;
+location = /redirect {{ return 301 /again; }}
+location = /again {{ return 302 https://localhost:$server_port/text; }}
+location = /loop {{ return 302 /loop; }}
+location = /busy {{ return 503; }}
+location = /close {{ keepalive_timeout 0; return 200 closing; }}
+location /gzip/ {{ alias root/; gzip on; gzip_types *; }}
+# A body that may be changed on its way has no length beforehand.
+location /chunked/ {{ alias root/; ssi on; ssi_types *; }}
+location /slow/ {{ alias root/; limit_rate 1k; }}
+location = /silent {{ proxy_pass http://{silent}; }}
+location /upload/ {{ dav_methods PUT; create_full_put_path on; }}
+location = /client {{
+    if ($ssl_client_verify != SUCCESS) {{ return 403; }}
+    return 200 $ssl_client_verify;
+}}
+"
+        );
+        let nginx = Nginx::start(&trust.authority.identity("localhost", |_| {}), &locations);
+        let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+        fs::write(nginx.root().join("text"), &text).unwrap();
+        let large: Vec<u8> = blocks(LARGE).flatten().collect();
+        fs::write(nginx.root().join("large"), &large).unwrap();
+        let expired = trust.authority.identity("localhost", |params| {
+            params.not_before = date(2001, 1, 1);
+            params.not_after = date(2002, 1, 1);
+        });
+        Self {
+            trust,
+            nginx,
+            expired: Nginx::start(&expired, "location / { return 200; }"),
+            large: hexadecimal(&Sha256::digest(&large)),
+        }
+    }
+
+    /// A program whose arguments are both ports and the folder.
+    fn same_in_both(&self, name: &str) -> String {
+        let ports = [self.nginx.port(), self.expired.port()];
+        let [port, expired] = ports.map(|port| port.to_string());
+        self.trust
+            .same_in_both(name, &ports, &[&port, &expired, GIVEN])
+    }
+}
+
+#[test]
+fn requests_fetches_and_sends() {
+    let web = Web::start();
+    let printed = web.same_in_both("requests_client.py");
+    let uploaded = fs::read(web.nginx.root().join("upload/wasi")).unwrap();
+    let chunked = fs::read(web.nginx.root().join("upload/wasi-chunked")).unwrap();
+    assert_eq!(uploaded, chunked);
+    assert_eq!(
+        printed,
+        format!(
+            "loop: TooManyRedirects
+missing: 404
+large: {LARGE} {}
+upload: 201 {}
+chunked upload: 201
+silent: ReadTimeout
+slow: ConnectionError
+client: 403 SUCCESS
+wrong name: SSLError
+expired: SSLError
+unverified: nothing
+not TLS: nothing
+",
+            web.large,
+            hexadecimal(&Sha256::digest(&uploaded))
+        )
+    );
+}
+
+#[test]
+fn urllib3_keeps_connections_and_tries_again() {
+    let web = Web::start();
+    let [v4, _] = loopback();
+    let ports = [web.nginx.port(), closed(v4).port()];
+    let [port, closed] = ports.map(|port| port.to_string());
+    let printed = web
+        .trust
+        .same_in_both("urllib3_pools.py", &ports, &[&port, &closed]);
+    assert_eq!(
+        printed,
+        "connections: 2 requests: 8
+no redirects: 301
+two redirects: 200
+one redirect: MaxRetryError ResponseError
+busy: MaxRetryError ResponseError
+silent: ReadTimeoutError NoneType
+closed: NewConnectionError NoneType
+closed, again: MaxRetryError NewConnectionError
+"
+    );
+}
+
+#[test]
+fn httpx_speaks_both_versions_with_and_without_asyncio() {
+    let web = Web::start();
+    let printed = web.same_in_both("httpx_clients.py");
+    let version = |version: &str| {
+        format!(
+            "{version} {0}\nupload: 201\nclient: SUCCESS\n{version} {0}\nsilent: ReadTimeout 200\n",
+            web.large
+        )
+    };
+    assert_eq!(
+        printed,
+        version("HTTP/1.1") + &version("HTTP/2") + "ConnectError\nConnectError\nTooManyRedirects\n"
+    );
+}
+
+#[test]
+fn aiohttp_fetches_and_sends() {
+    let web = Web::start();
+    let printed = web.same_in_both("aiohttp_client.py");
+    assert_eq!(
+        printed,
+        format!(
+            "connections: 4
+large: {}
+upload: 201
+client: SUCCESS
+silent: SocketTimeoutError
+slow: TimeoutError
+loop: TooManyRedirects
+wrong name: ClientConnectorCertificateError
+expired: ClientConnectorCertificateError
+unverified: nothing
+",
+            web.large
+        )
+    );
+}
