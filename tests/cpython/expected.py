@@ -19,7 +19,6 @@ REASONS = [
     (r"can't start new thread|waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
-    (r"attribute 'geteuid'", "needs users: os.geteuid"),
 ]
 
 

@@ -38,7 +38,7 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_select test_poll test_epoll test_selectors test_timeout test_httplib test_httpservers
     test_socketserver test_urllib test_urllib2 test_urllib2_localnet test_urllibnet test_urlparse
     test_urllib_response test_ftplib test_smtplib test_poplib test_imaplib test_xmlrpc test_wsgiref
-    test_ipaddress test_robotparser
+    test_ipaddress test_robotparser test_ssl
 """.split()]
 
 # Tests of these that say they need the network stay on this machine.

@@ -1,203 +1,268 @@
 """Runs the code of threads in the only thread there is, so that tests have the other half they talk to.
 
-When a test waits for a socket, an event or a thread, the others' code runs as far as it comes. Python code
-cannot be suspended and continued, so code that has to wait is left by an exception, Parked, and run once more
-from its beginning when what it waits for is there: what it did with sockets was recorded, and has the same
-results again without being done again. While Parked is on its way, sockets cannot be closed or written to.
+The code of the second and further threads is run as generators (see as_generators.py): it is left where it has
+to wait, for a socket, a lock or the time, and goes on when that is over. The first thread's code is run as it
+is; when it has to wait, the others go on meanwhile. That is what happens with real threads, except that
+nobody is interrupted elsewhere.
 
-None of this takes effect before a thread is started, and no data takes another way than over real sockets.
+What is replaced is what waits: the functions of _thread, sockets, TLS, select and time.sleep. All of it does
+what it did as long as no thread was started, and no data takes another way than over real sockets.
 """
 
+import functools
+import queue
 import select
 import selectors
 import socket
+import sys
 import threading
 import time
+import weakref
+
+import _pyio
+import _thread
+
+from as_generators import by_hand, call
 
 # Seconds that nothing happens before a wait without a time limit counts as one for ever.
 PATIENCE = 10
 
-# And before a wait for an event has servers' loops look whether they are over.
-SHORT = 0.05
+# The same if there is nobody who could do anything.
+ALONE = 0.5
 
-# Rounds of a server's loop in which it has to notice that it is over.
-MANY_POLLS = 2000
+# Calls of the first thread that could have waited and did not: then it is the others' turn nevertheless.
+MANY_CALLS = 100
 
 _select = select.select
 _sleep = time.sleep
-
-
-class Parked(BaseException):
-    """On the way out of code that has to wait."""
+_get_ident = _thread.get_ident
 
 
 class Strand:
-    """Code of a thread, or a part of it."""
+    """A thread's code."""
 
-    module = None
     running = None
-    parking = False
+    # In the order they were started, but for those that have ended.
     others = []
-    servers = []
-    # May it go on only if there is something to do?
-    only_if_ready = True
+    _count = 0
+    # What the first thread called that could have waited, since the others went on.
+    calls = 0
 
-    def __init__(self, run):
-        self._run = run
-        self._record = []
-        self._position = 0
-        self._recording = False
+    def __init__(self, code):
+        Strand._count += 1
+        self.ident = _get_ident() + 16 * Strand._count
+        self.done = False
+        self._code = code
+        self._loop = None
         self._ready = lambda: True
         self._deadline = None
-        self._made = []
-        self._polls_left = 0
-        self.pump = None
-        self.done = False
-
-    def may_go(self):
-        return self._ready() or expired(self._deadline)
+        Strand.others.append(self)
 
     def advance(self):
-        """Runs until the end or until it has to wait."""
+        """Goes on until the code ends or has to wait. False if nothing happened that it waited for."""
+        if self._code.gi_running:
+            return False  # It has called C code that waits.
+        try:
+            ready = self._ready()
+        except Exception:
+            ready = True  # And once more in the code that waits, whose affair it is.
+        if not ready and not expired(self._deadline):
+            return False
         before = Strand.running
         Strand.running = self
-        self._position = 0
+        self._swap_event_loops()
         try:
-            self._run()
+            self._ready, self._deadline = next(self._code)
+        except StopIteration:
             self.done = True
-        except Parked:
-            vars(Strand.module).update(self._globals)
+            Strand.others.remove(self)
         finally:
+            self._swap_event_loops()
             Strand.running = before
-            Strand.parking = False
+        return ready or self.done
 
-    def restart_from(self, run):
-        """What was done up to here is done for good."""
-        self._run = run
-        self._record.clear()
-        self._position = 0
+    def _swap_event_loops(self):
+        """Which loop is running is asked by thread."""
+        if events := sys.modules.get("asyncio.events"):
+            loop = events._get_running_loop()
+            events._set_running_loop(self._loop)
+            self._loop = loop
 
-    def become(self, pump):
-        """The rest of this code is a server's loop."""
-        Strand.others[:] = [pump if strand is self else strand for strand in Strand.others]
-        self.pump = pump
-        Strand.servers.append(self)
-        self.park()
+    def give_up(self):
+        try:
+            self._code.close()
+        except RuntimeError:
+            pass  # Even its end has to wait.
 
-    def leave_loop(self):
-        """Runs what comes after a server's loop, if the loop's condition says that it is over."""
-        self._polls_left = MANY_POLLS
-        self.advance()
-        if self.done:
-            self.pump.done = True
 
-    def leave_for_good(self):
-        """The same when somebody joins the thread."""
-        if not self.done:
-            self.pump.leave(self)
-        self.done = self.pump.done = True
+def forget_all():
+    """The test is over."""
+    while Strand.others:
+        Strand.others.pop().give_up()
 
-    def loop(self, pump):
-        """Called in the place of a server's loop, or of one round of it."""
-        if self._polls_left > 0:
-            self._polls_left -= 1
-        elif self.pump:
-            self.park()
-        else:
-            self.become(pump)
 
-    def park(self):
-        # "finally" blocks of code that is left only for now must not have effects on others.
-        self._globals = dict(vars(Strand.module))
-        Strand.parking = True
-        raise Parked
-
-    def recorded(self, name, action):
-        """The result of the action, or what it was when this was run before."""
-        if self._recording:
-            return action()
-        if self._position == len(self._record):
-            self._recording = True
-            try:
-                entry = name, action(), None
-            except Exception as exc:
-                entry = name, None, exc
-            finally:
-                self._recording = False
-            self._record.append(entry)
-        was, result, exc = self._record[self._position]
-        self._position += 1
-        if was != name:
-            raise RuntimeError(f"a thread's code, run again, does {name} instead of {was}")
-        if exc is not None:
-            raise exc.with_traceback(None)
-        return result
-
-    def wait(self, ready, timeout):
-        """Like wait(), in the code of this strand."""
-        if Strand.parking:
-            raise Parked
-        if self._deadline is None and timeout is not None:
-            self._deadline = time.monotonic() + timeout
-        if ready() or expired(self._deadline):
-            self._deadline = None
-            return ready()
-        self._ready = ready
-        self.park()
-
-    def is_made(self, made):
-        """Was this socket made when the code was run before?"""
-        if any(made is old for old in self._made):
-            return True
-        self._made.append(made)
-        return False
+def step():
+    """Lets the others go on as far as they can. False if nothing happened that they waited for."""
+    Strand.calls = 0
+    return any([strand.advance() for strand in list(Strand.others) if not strand.done])
 
 
 def expired(deadline):
     return deadline is not None and time.monotonic() >= deadline
 
 
-def start(strand):
-    Strand.others.append(strand)
-    # Another strand's code is run as a whole, and may be run again.
-    if Strand.running is None:
-        strand.advance()
-
-
-def forget_all():
-    """The test is over."""
-    Strand.others.clear()
-    Strand.servers.clear()
-
-
-def step():
-    """Lets the others go on, if they may. False if none did."""
-    moved = False
-    for strand in list(Strand.others):
-        if strand.done:
-            Strand.others.remove(strand)
-        elif strand.may_go():
-            strand.advance()
-            moved = moved or strand.only_if_ready
-    return moved
-
-
-def wait(ready, timeout):
-    """Waits until ready() is true, which is the result, or the time is over."""
-    if Strand.running is not None:
-        return Strand.running.wait(ready, timeout)
+def until(ready, timeout=None):
+    """Waits, in code that is a generator, until ready() is true, which is the result, or the time is over."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    patience = time.monotonic() + PATIENCE
-    while not ready():
-        if expired(deadline):
+    while True:
+        yield ready, deadline  # At least once: code that asks again and again must not keep the others from going on.
+        if (result := ready()) or expired(deadline):
+            return result
+
+
+def in_place(code):
+    """Runs a generator in code that is none: the first thread's, or what C code has called."""
+    Strand.calls += 1
+    if Strand.calls > MANY_CALLS:
+        step()
+    try:
+        while True:
+            ready, deadline = next(code)
+            since = time.monotonic()
+            while not ready() and not expired(deadline):
+                if step():
+                    since = time.monotonic()
+                elif deadline is None and expired(since + (PATIENCE if Strand.others else ALONE)):
+                    raise RuntimeError("waits for another thread")
+                else:
+                    _sleep(0.0002)
+    except StopIteration as stop:
+        return stop.value
+
+
+def waits(owner, name):
+    """Decorates a generator function that stands in for owner.name, given the stock one."""
+    stock = getattr(owner, name, None)
+
+    def decorate(function):
+        def replacement(*args, **kwargs):
+            if not Strand.others and stock:
+                return stock(*args, **kwargs)
+            return in_place(function(stock, *args, **kwargs))
+
+        replacement.__name__ = name
+        by_hand[replacement] = functools.partial(function, stock)
+        setattr(owner, name, replacement)
+        return function
+
+    return decorate
+
+
+def install():
+    _threads()
+    _sockets()
+    _selectors()
+    if sys.modules.get("_ssl", True):
+        _tls()
+
+    @waits(time, "sleep")
+    def sleep(stock, seconds):
+        yield from until(lambda: False, seconds)
+
+
+# _thread, from which the module threading has the rest.
+
+
+class Lock:
+    def __init__(self):
+        self._locked = False
+
+    def release(self):
+        if not self._locked:
+            raise RuntimeError("release unlocked lock")
+        self._locked = False
+
+    def locked(self):
+        return self._locked
+
+    def __exit__(self, *exc_info):
+        self.release()
+
+    def _at_fork_reinit(self):
+        self._locked = False
+
+
+@waits(Lock, "acquire")
+def acquire(stock, self, blocking=True, timeout=-1):
+    if self._locked:
+        if not blocking or not (yield from until(lambda: not self._locked, None if timeout < 0 else timeout)):
             return False
-        if step():
-            patience = time.monotonic() + PATIENCE
-        elif deadline is None and expired(patience):
-            raise RuntimeError("waits for another thread")
-        else:
-            _sleep(0.0002)
+    self._locked = True
     return True
+
+
+@waits(Lock, "__enter__")
+def enter_lock(stock, self):
+    return acquire(None, self)
+
+
+class ThreadHandle:
+    """_thread._ThreadHandle"""
+
+    strand = None
+    _ended = False
+
+    @property
+    def ident(self):
+        return self.strand.ident if self.strand else 0
+
+    def is_done(self):
+        return self._ended or self.strand is not None and self.strand.done
+
+    def _set_done(self):
+        self._ended = True
+
+
+@waits(ThreadHandle, "join")
+def join(stock, self, timeout=None):
+    yield from until(self.is_done, timeout)
+
+
+def _threads():
+    def body(function, args, kwargs):
+        try:
+            yield from call(function, *args, **kwargs)
+        except SystemExit:
+            pass
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            sys.excepthook(type(exc), exc, exc.__traceback__)
+
+    def start_joinable_thread(function, handle=None, daemon=True):
+        handle = handle or ThreadHandle()
+        handle.strand = Strand(body(function, (), {}))
+        return handle
+
+    def start_new_thread(function, args, kwargs={}):
+        return Strand(body(function, args, kwargs)).ident
+
+    def get_ident():
+        return Strand.running.ident if Strand.running else _get_ident()
+
+    for owner in [_thread, threading]:
+        for name, stand_in in [("start_joinable_thread", start_joinable_thread), ("get_ident", get_ident),
+                               ("start_new_thread", start_new_thread), ("start_new", start_new_thread),
+                               ("allocate_lock", Lock), ("Lock", Lock), ("_ThreadHandle", ThreadHandle)]:
+            for name in [name, "_" + name]:
+                if hasattr(owner, name):
+                    setattr(owner, name, stand_in)
+    _thread._count = lambda: len(Strand.others)
+    threading._CRLock = None  # The one of Python.
+    queue.SimpleQueue = queue._PySimpleQueue
+
+
+# Sockets.
 
 
 def is_ready(file, direction):
@@ -207,198 +272,137 @@ def is_ready(file, direction):
         return True  # The operation itself fails, as it should.
 
 
-def install():
-    _threads()
-    _events()
-    _sockets()
-    _selectors()
-
-
-def replace(owner, name):
-    """Decorates a function that stands in for owner.name, given the stock one, where there are strands."""
-    stock = getattr(owner, name)
-
-    def decorate(function):
-        def replacement(*args, **kwargs):
-            if not Strand.others and Strand.running is None:
-                return stock(*args, **kwargs)
-            return function(stock, *args, **kwargs)
-
-        replacement.__name__ = name
-        setattr(owner, name, replacement)
-        return function
-
-    return decorate
-
-
-def _threads():
-    from concurrent.futures import thread as executors
-    strands = {}
-
-    def run(self, target):
-        self._target, self._args, self._kwargs = target  # Thread.run() deletes them.
-        try:
-            self.run()
-        except Parked:
-            raise
-        except BaseException:
-            self._invoke_excepthook(self)
-
-    def start_thread(self):
-        if self._started.is_set():
-            raise RuntimeError("threads can only be started once")
-        if self._target is executors._worker:  # It waits for work without any function of Python's.
-            raise RuntimeError("can't start new thread")
-        self._started.set()
-        target = self._target, self._args, self._kwargs
-        self._strand = Strand(lambda: run(self, target))
-        start(self._strand)
-
-    def is_alive(self):
-        return self._started.is_set() and not self._strand.done
-
-    def join(self, timeout=None):
-        if not self._started.is_set():
-            raise RuntimeError("cannot join thread before it is started")
-        if self._strand.pump:
-            for _ in range(20):
-                step()
-            self._strand.leave_for_good()
-        else:
-            wait(lambda: self._strand.done, timeout)
-
-    threading.Thread.start = start_thread
-    threading.Thread.is_alive = is_alive
-    threading.Thread.join = join
-
-
-def _events():
-    @replace(threading.Event, "wait")
-    def wait_for_event(stock, self, timeout=None):
-        short = SHORT if timeout is None else min(timeout, SHORT)
-        if Strand.running is None and not wait(self.is_set, short):
-            # It may be what comes after a server's loop that sets it.
-            for strand in [strand for strand in Strand.servers if not strand.done]:
-                strand.leave_loop()
-        return wait(self.is_set, timeout)
-
-    @replace(time, "sleep")
-    def sleep(stock, seconds):
-        if not Strand.parking:
-            doze = lambda: wait(lambda: False, seconds)
-            Strand.running.recorded("sleep", doze) if Strand.running else doze()
-
-
 def _sockets():
-    def perform(stock, direction, self, *args, **kwargs):
-        """The operation itself, once it need not wait."""
+    def until_ready(self, direction):
         timeout = self.gettimeout()
-        if direction and timeout != 0 and not wait(lambda: is_ready(self, direction), timeout):
+        if timeout != 0 and not (yield from until(lambda: is_ready(self, direction), timeout)):
             raise TimeoutError("timed out")
-        return stock(self, *args, **kwargs)
 
-    def method(name, direction=None):
-        @replace(socket.socket, name)
-        def operation(stock, *args, **kwargs):
-            if Strand.running is None:
-                return perform(stock, direction, *args, **kwargs)
-            if Strand.parking:
-                if direction:
-                    raise Parked
-                return None
-            return Strand.running.recorded(name, lambda: perform(stock, direction, *args, **kwargs))
+    def reads(name):
+        @waits(socket.socket, name)
+        def read(stock, self, *args, **kwargs):
+            yield from until_ready(self, "read")
+            return stock(self, *args, **kwargs)
 
-    for name in ["accept", "recv", "recvfrom", "recvmsg"]:
-        method(name, "read")
+    def writes(name):
+        @waits(socket.socket, name)
+        def write(stock, self, *args, **kwargs):
+            while True:
+                yield from until_ready(self, "write")
+                timeout = self.gettimeout()
+                self.settimeout(0)  # What does not fit must not wait in there.
+                try:
+                    return stock(self, *args, **kwargs)
+                except BlockingIOError:
+                    if timeout == 0:
+                        raise
+                finally:
+                    self.settimeout(timeout)
+
+    for name in ["accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]:
+        if hasattr(socket.socket, name):
+            reads(name)
     for name in ["send", "sendto", "sendmsg"]:
-        method(name, "write")
-    for name in ["bind", "close", "connect", "connect_ex", "detach", "listen", "setsockopt", "shutdown"]:
-        method(name)
+        if hasattr(socket.socket, name):
+            writes(name)
 
-    @replace(socket.socket, "recv_into")
-    def recv_into(stock, self, buffer, nbytes=0, flags=0):
-        if Strand.running is None:
-            return perform(stock, "read", self, buffer, nbytes, flags)
-        view = memoryview(buffer).cast("B")
-        data = self.recv(nbytes or len(view), flags)
-        view[:len(data)] = data
-        return len(data)
-
-    @replace(socket.socket, "recvfrom_into")
-    def recvfrom_into(stock, self, buffer, nbytes=0, flags=0):
-        if Strand.running is None:
-            return perform(stock, "read", self, buffer, nbytes, flags)
-        view = memoryview(buffer).cast("B")
-        data, address = self.recvfrom(nbytes or len(view), flags)
-        view[:len(data)] = data
-        return len(data), address
-
-    @replace(socket.socket, "sendall")
+    @waits(socket.socket, "sendall")
     def sendall(stock, self, data, flags=0):
-        timeout = self.gettimeout()
-        if timeout == 0:
+        if self.gettimeout() == 0:
             return stock(self, data, flags)
-        view = memoryview(data).cast("B")
-        while view and not Strand.parking:
-            # What does not fit must not wait inside send().
-            view = view[send_some(self, view[:65536], flags, timeout):]
+        with memoryview(data) as view, view.cast("B") as rest:
+            sent = 0
+            while sent < len(rest):
+                sent += yield from call(socket.socket.send, self, rest[sent:sent + 65536], flags)
 
-    def send_some(self, view, flags, timeout):
-        if not wait(lambda: is_ready(self, "write"), timeout):
-            raise TimeoutError("timed out")
-        self.settimeout(0)
-        try:
-            return self.send(view, flags)
-        except BlockingIOError:
-            return 0
-        finally:
-            self.settimeout(timeout)
+    # Of C code there is no second form.
+    for name in ["read", "readall"]:
+        setattr(socket.SocketIO, name, getattr(_pyio.RawIOBase, name))
+    makefile = socket.socket.makefile
+    in_python = type(makefile)(makefile.__code__, vars(socket) | {"io": _pyio}, "makefile", makefile.__defaults__)
+    in_python.__kwdefaults__ = makefile.__kwdefaults__
 
-    stock_new, stock_init = socket.socket.__new__, socket.socket.__init__
-
-    def new(cls, *args, **kwargs):
-        make = lambda: stock_new(cls, *args, **kwargs)
-        if Strand.running is None or Strand.parking:
-            return make()
-        return Strand.running.recorded("socket", make)
-
-    def init(self, *args, **kwargs):
-        if Strand.running is None or not Strand.running.is_made(self):
-            stock_init(self, *args, **kwargs)
-
-    socket.socket.__new__ = new
-    socket.socket.__init__ = init
+    @waits(socket.socket, "makefile")
+    def makefile_in_python(stock, self, *args, **kwargs):
+        return (in_python if Strand.running else stock)(self, *args, **kwargs)
+        yield
 
 
 def _selectors():
-    @replace(select, "select")
+    @waits(select, "select")
     def select_files(stock, rlist, wlist, xlist, timeout=None):
-        def action():
-            result = [], [], []
+        found = [], [], []
 
-            def ready():
-                nonlocal result
-                result = stock(rlist, wlist, xlist, 0)
-                return any(result)
+        def ready():
+            nonlocal found
+            found = stock(rlist, wlist, xlist, 0)
+            return any(found)
 
-            wait(ready, timeout)
-            return result
+        yield from until(ready, timeout)
+        return found
 
-        return Strand.running.recorded("select", action) if Strand.running else action()
+    if hasattr(select, "poll"):
+        def poll(self, timeout=None):
+            endless = timeout is None or timeout < 0
+            return until(lambda: self.poll(0), None if endless else timeout / 1000)
+
+        by_hand[type(select.poll()), "poll"] = poll
 
     for name in ["SelectSelector", "PollSelector", "EpollSelector"]:
         if hasattr(selectors, name):
-            @replace(getattr(selectors, name), "select")
+            @waits(getattr(selectors, name), "select")
             def select_keys(stock, self, timeout=None):
-                def action():
-                    result = []
+                found = yield from until(lambda: stock(self, 0), None if timeout is None else max(timeout, 0))
+                return found
 
-                    def ready():
-                        nonlocal result
-                        result = stock(self, 0)
-                        return bool(result)
 
-                    wait(ready, None if timeout is None else max(timeout, 0))
-                    return result
+def _tls():
+    import ssl
 
-                return Strand.running.recorded("selector", action) if Strand.running else action()
+    class Connection:
+        """What _ssl has for a connection, with operations that can be left while they wait."""
+
+        def __init__(self, stock, sock):
+            object.__setattr__(self, "_stock", stock)
+            object.__setattr__(self, "_socket", weakref.ref(sock))
+
+        def __getattr__(self, name):
+            return getattr(self._stock, name)
+
+        def __setattr__(self, name, value):
+            setattr(self._stock, name, value)
+
+    def operation(name, what):
+        setattr(Connection, name, lambda self, *args: getattr(self._stock, name)(*args))
+
+        @waits(Connection, name)
+        def operate(stock, self, *args):
+            sock = self._socket()
+            timeout = sock and sock.gettimeout()
+            if sock is None or timeout == 0:
+                return stock(self, *args)
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while True:
+                sock.settimeout(0)
+                try:
+                    return stock(self, *args)
+                except ssl.SSLWantReadError:
+                    direction = "read"
+                except ssl.SSLWantWriteError:
+                    direction = "write"
+                finally:
+                    if sock.fileno() != -1:
+                        sock.settimeout(timeout)
+                left = None if deadline is None else deadline - time.monotonic()
+                if not (yield from until(lambda: is_ready(sock, direction), left)) or expired(deadline):
+                    raise TimeoutError(f"The {what or direction} operation timed out")
+
+    for name, what in [("do_handshake", "handshake"), ("read", "read"), ("write", "write"), ("shutdown", None)]:
+        operation(name, what)
+
+    stock_wrap = ssl.SSLContext._wrap_socket
+
+    def wrap_socket(self, sock, *args, **kwargs):
+        return Connection(stock_wrap(self, sock, *args, **kwargs), sock)
+
+    ssl.SSLContext._wrap_socket = wrap_socket

@@ -42,23 +42,30 @@ def prepare(job):
         support.has_fork_support = False
         support.has_subprocess_support = False
         threading_helper.can_start_thread = False
-        _refuse_endless_waits()
         one_thread.install()
-        import server_loops
-        server_loops.install()
+
+
+# Modules that ask for what they do not need, and what they are told while they are imported.
+_TOLD = {
+    # These only look at the platform's name.
+    "test.test_selectors": {"is_wasi": False},
+    "test.test_socket": {"is_wasi": False},
+    "test.test_urllib_response": {"is_wasi": False},
+    # Its tests of TLS say that they need subprocesses, and start none.
+    "test.test_ftplib": {"has_subprocess_support": True},
+}
 
 
 def import_tests(job):
-    """The module, of which the three that look at the platform's name are told that it is another."""
     from test import support
-    truth = support.is_wasi
-    if job.module in {"test.test_selectors", "test.test_socket", "test.test_urllib_response"}:
-        support.is_wasi = False
+    truth = {}
+    for name, value in _TOLD.get(job.module, {}).items():
+        truth[name] = getattr(support, name)
+        setattr(support, name, value)
     try:
-        one_thread.Strand.module = importlib.import_module(job.module)
-        return one_thread.Strand.module
+        return importlib.import_module(job.module)
     finally:
-        support.is_wasi = truth
+        vars(support).update(truth)
 
 
 def _stand_ins():
@@ -90,18 +97,3 @@ def _take_threads_and_processes_away():
                 delattr(module, name)
     import subprocess
     subprocess._can_fork_exec = False
-    # Its sockets wait inside C code, which cannot be left and run again.
-    sys.modules["_ssl"] = None
-
-
-def _refuse_endless_waits():
-    """Nobody can wake a thread that is the only one: better an error at once than a hanging test."""
-    import threading
-    stock = threading.Condition.wait
-
-    def wait(self, timeout=None):
-        if timeout is None:
-            raise RuntimeError("waits for another thread")
-        return stock(self, timeout)
-
-    threading.Condition.wait = wait
