@@ -33,18 +33,25 @@ ASYNCIO = """
     test_unix_events test_waitfor
 """.split()
 
+SQLITE = """
+    test_backup test_cli test_dbapi test_dump test_factory test_hooks test_regression test_transactions
+    test_types test_userfunctions
+""".split()
+
 # The long ones first, so that two at a time end together.
 MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_select test_poll test_epoll test_selectors test_timeout test_httplib test_httpservers
     test_socketserver test_urllib test_urllib2 test_urllib2_localnet test_urllibnet test_urlparse
     test_urllib_response test_ftplib test_smtplib test_poplib test_imaplib test_xmlrpc test_wsgiref
-    test_ipaddress test_robotparser test_ssl
-""".split()]
+    test_ipaddress test_robotparser test_ssl test_hashlib test_hmac test_zlib test_gzip test_bz2 test_lzma
+    test_tarfile test_zipfile.test_core test_zipfile._path.test_path test_zipfile._path.test_complexity
+""".split(), *("test_sqlite3." + name for name in SQLITE)]
 
 # Tests of these that say they need the network stay on this machine.
 NETWORK_ON_THIS_MACHINE = {"test_socketserver", "test_timeout"}
 
-RESOURCES = ["cpu", "walltime", "largefile", "subprocess"]
+# Not "cpu": its tests, such as hashing four GiB, take half a minute each and are about no socket.
+RESOURCES = ["walltime", "largefile", "subprocess"]
 
 # Seconds. The guest cannot interrupt itself: a test that takes longer is ended with its process, and
 # the module goes on after it.
@@ -282,7 +289,7 @@ def copy_tests(source, folder, modules):
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for part in ["support", "test_asyncio"]:
+    for part in ["support", "test_asyncio", "test_sqlite3", "test_zipfile"]:
         compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
     for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
         if path.exists():
