@@ -3,7 +3,7 @@
 The code of the second and further threads is run as generators (see as_generators.py): it is left where it has
 to wait, for a socket, a lock or the time, and goes on when that is over. The first thread's code is run as it
 is; when it has to wait, the others go on meanwhile. That is what happens with real threads, except that
-nobody is interrupted elsewhere.
+nobody is interrupted elsewhere, and that all share their thread-local data.
 
 What is replaced is what waits: the functions of _thread, sockets, TLS, select and time.sleep. All of it does
 what it did as long as no thread was started, and no data takes another way than over real sockets.
@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import types
 import weakref
 
 import _pyio
@@ -93,6 +94,7 @@ class Strand:
             self._code.close()
         except RuntimeError:
             pass  # Even its end has to wait.
+        self.done = True
 
 
 def forget_all():
@@ -162,8 +164,7 @@ def install():
     _threads()
     _sockets()
     _selectors()
-    if sys.modules.get("_ssl", True):
-        _tls()
+    _tls()
 
     @waits(time, "sleep")
     def sleep(stock, seconds):
@@ -210,17 +211,13 @@ class ThreadHandle:
     """_thread._ThreadHandle"""
 
     strand = None
-    _ended = False
 
     @property
     def ident(self):
         return self.strand.ident if self.strand else 0
 
     def is_done(self):
-        return self._ended or self.strand is not None and self.strand.done
-
-    def _set_done(self):
-        self._ended = True
+        return self.strand is not None and self.strand.done
 
 
 @waits(ThreadHandle, "join")
@@ -234,9 +231,7 @@ def _threads():
             yield from call(function, *args, **kwargs)
         except SystemExit:
             pass
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
+        except Exception as exc:
             sys.excepthook(type(exc), exc, exc.__traceback__)
 
     def start_joinable_thread(function, handle=None, daemon=True):
@@ -273,38 +268,26 @@ def is_ready(file, direction):
 
 
 def _sockets():
-    def until_ready(self, direction):
-        timeout = self.gettimeout()
-        if timeout != 0 and not (yield from until(lambda: is_ready(self, direction), timeout)):
-            raise TimeoutError("timed out")
-
-    def reads(name):
+    def operation(name, direction):
         @waits(socket.socket, name)
-        def read(stock, self, *args, **kwargs):
-            yield from until_ready(self, "read")
-            return stock(self, *args, **kwargs)
-
-    def writes(name):
-        @waits(socket.socket, name)
-        def write(stock, self, *args, **kwargs):
-            while True:
-                yield from until_ready(self, "write")
-                timeout = self.gettimeout()
-                self.settimeout(0)  # What does not fit must not wait in there.
+        def operate(stock, self, *args, **kwargs):
+            timeout = self.gettimeout()
+            while timeout != 0:
+                if not (yield from until(lambda: is_ready(self, direction), timeout)):
+                    raise TimeoutError("timed out")
+                self.settimeout(0)  # It must not wait in there, if there is less than it wants.
                 try:
                     return stock(self, *args, **kwargs)
                 except BlockingIOError:
-                    if timeout == 0:
-                        raise
+                    pass
                 finally:
                     self.settimeout(timeout)
+            return stock(self, *args, **kwargs)
 
-    for name in ["accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"]:
+    for name in ["accept", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into",
+                 "send", "sendto", "sendmsg"]:
         if hasattr(socket.socket, name):
-            reads(name)
-    for name in ["send", "sendto", "sendmsg"]:
-        if hasattr(socket.socket, name):
-            writes(name)
+            operation(name, "write" if name.startswith("send") else "read")
 
     @waits(socket.socket, "sendall")
     def sendall(stock, self, data, flags=0):
@@ -315,17 +298,13 @@ def _sockets():
             while sent < len(rest):
                 sent += yield from call(socket.socket.send, self, rest[sent:sent + 65536], flags)
 
-    # Of C code there is no second form.
+    # Files of C code cannot be left.
+    stock = socket.socket.makefile
+    makefile = types.FunctionType(stock.__code__, vars(socket) | {"io": _pyio}, "makefile", stock.__defaults__)
+    makefile.__kwdefaults__ = stock.__kwdefaults__
+    by_hand[stock] = functools.partial(call, makefile)
     for name in ["read", "readall"]:
-        setattr(socket.SocketIO, name, getattr(_pyio.RawIOBase, name))
-    makefile = socket.socket.makefile
-    in_python = type(makefile)(makefile.__code__, vars(socket) | {"io": _pyio}, "makefile", makefile.__defaults__)
-    in_python.__kwdefaults__ = makefile.__kwdefaults__
-
-    @waits(socket.socket, "makefile")
-    def makefile_in_python(stock, self, *args, **kwargs):
-        return (in_python if Strand.running else stock)(self, *args, **kwargs)
-        yield
+        by_hand[socket.SocketIO, name] = functools.partial(call, getattr(_pyio.RawIOBase, name))
 
 
 def _selectors():
@@ -357,7 +336,10 @@ def _selectors():
 
 
 def _tls():
-    import ssl
+    try:
+        import ssl
+    except ImportError:
+        return
 
     class Connection:
         """What _ssl has for a connection, with operations that can be left while they wait."""

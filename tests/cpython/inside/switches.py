@@ -97,3 +97,4 @@ def _take_threads_and_processes_away():
                 delattr(module, name)
     import subprocess
     subprocess._can_fork_exec = False
+    os.environ["PATH"] = ""  # Tests look for programs to start.
