@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{CipherSuite, ClientConnection, StreamOwned};
 use wasisocket_tests::dns::name_server;
 use wasisocket_tests::guest::{Started, program};
 
@@ -225,6 +225,12 @@ fn aiohttp_answers_over_tls_and_websockets() {
         stream.read_line(&mut head).unwrap();
     }
     assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
+    // The client would rather have AES.
+    let suite = stream.get_ref().conn.negotiated_cipher_suite();
+    assert_eq!(
+        suite.map(|suite| suite.suite()),
+        Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256)
+    );
     stream
         .get_mut()
         .write_all(b"\x81\x85\0\0\0\0hello\x88\x80\0\0\0\0")
