@@ -31,19 +31,6 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Sdk,
-        Self::Source,
-        Self::BuildPython,
-        Self::Guest,
-        Self::OpenSsl,
-        Self::Libraries,
-        Self::Wasm,
-        Self::Distribution,
-        Self::Host,
-    ];
-
-    /// Also those that only the tests need.
     pub(crate) const TEST: &[Self] = &[
         Self::Sdk,
         Self::Source,
@@ -57,6 +44,9 @@ impl Stage {
         Self::SitePackages,
         Self::Nginx,
     ];
+
+    /// Without those that only the tests need.
+    pub(crate) const ALL: &[Self] = Self::TEST.split_at(Self::SitePackages as usize).0;
 
     fn title(self) -> &'static str {
         match self {
