@@ -5,5 +5,6 @@ pub mod dns;
 pub mod guest;
 pub mod misbehaving;
 pub mod nginx;
+pub mod scripted;
 pub mod servers;
 pub mod tls;

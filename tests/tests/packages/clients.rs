@@ -1,13 +1,16 @@
-//! Clients in the guest, and nginx.
+//! Clients in the guest, and servers outside: nginx, and smaller ones.
 
 use std::fs;
 
 use sha2::{Digest, Sha256};
+use wasisocket_tests::dns::name_server;
+use wasisocket_tests::guest::program;
 use wasisocket_tests::nginx::Nginx;
+use wasisocket_tests::scripted::{mqtt, mysql};
 use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent};
 use wasisocket_tests::tls::date;
 
-use crate::{GIVEN, Trust};
+use crate::{GIVEN, Trust, with_packages};
 
 const LARGE: usize = 100 << 20;
 
@@ -163,5 +166,54 @@ unverified: nothing
 ",
             web.large
         )
+    );
+}
+
+#[test]
+fn paho_publishes_and_hears() {
+    let [v4, _] = loopback();
+    let port = mqtt(v4).port().to_string();
+    let trust = Trust::new();
+    let name = "mqtt_client.py";
+    let native = trust.in_native(name, &[&port]);
+    // It makes a pair of sockets by connecting to itself, at a port of the system's choice.
+    let guest = with_packages()
+        .args(["--allow-net=127.0.0.1", "--allow-listen=127.0.0.1:0"])
+        .arg(program("packages").join(name))
+        .arg(port)
+        .succeeds();
+    assert_eq!(guest, "connected: Success\n[4, 9, 100000]\n");
+    assert_eq!(guest, native);
+}
+
+#[test]
+fn pymysql_asks() {
+    let [v4, _] = loopback();
+    let ports = [mysql(v4), closed(v4)].map(|server| server.port());
+    let [port, closed] = ports.map(|port| port.to_string());
+    let printed = Trust::new().same_in_both("mysql_client.py", &ports, &[&port, &closed]);
+    assert_eq!(
+        printed,
+        "10000 ('row 0',) ('row 9999',)
+1064 You have an error in your SQL syntax
+2003 ConnectionRefusedError
+"
+    );
+}
+
+#[test]
+fn dnspython_asks_over_udp_and_tcp() {
+    let port = name_server().port();
+    let printed = Trust::new().same_in_both("dns_queries.py", &[port], &[&port.to_string()]);
+    assert_eq!(
+        printed,
+        "one.test. 60 192.0.2.1
+100
+NXDOMAIN
+LifetimeTimeout
+192.0.2.1
+192.0.2.1
+Answer Answer NXDOMAIN 192.0.2.1 100
+"
     );
 }

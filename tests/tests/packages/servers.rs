@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::{CipherSuite, ClientConnection, StreamOwned};
-use wasisocket_tests::dns::name_server;
 use wasisocket_tests::guest::{Started, program};
 
 use crate::{GIVEN, Trust, with_packages};
@@ -285,21 +284,4 @@ fn websockets_talk_either_way() {
         };
         assert!(status.success());
     }
-}
-
-#[test]
-fn dnspython_asks_over_udp_and_tcp() {
-    let port = name_server().port();
-    let printed = Trust::new().same_in_both("dns_queries.py", &[port], &[&port.to_string()]);
-    assert_eq!(
-        printed,
-        "one.test. 60 192.0.2.1
-100
-NXDOMAIN
-LifetimeTimeout
-192.0.2.1
-192.0.2.1
-Answer Answer NXDOMAIN 192.0.2.1 100
-"
-    );
 }
