@@ -184,6 +184,19 @@ pub fn silent(at: SocketAddr) -> SocketAddr {
     })
 }
 
+/// Answers an HTTP request with the first bytes of a body, and no more.
+#[must_use]
+pub fn stalling(at: SocketAddr) -> SocketAddr {
+    serve(at, |mut stream| {
+        read_request(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst")?;
+        loop {
+            thread::park();
+            let _ = &stream;
+        }
+    })
+}
+
 /// An address that nobody listens at.
 #[must_use]
 pub fn closed(at: SocketAddr) -> SocketAddr {

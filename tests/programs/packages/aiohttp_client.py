@@ -56,7 +56,7 @@ async def main():
             print("client:", await response.text())
 
     print("silent:", await raised(base + "/silent", timeout=aiohttp.ClientTimeout(sock_read=0.3)))
-    print("slow:", await raised(base + "/slow/text", timeout=aiohttp.ClientTimeout(total=0.5)))
+    print("stalling:", await raised(base + "/stalling", timeout=aiohttp.ClientTimeout(total=0.5)))
     print("loop:", await raised(base + "/loop"))
     print("wrong name:", await raised(f"https://127.0.0.1:{port}/text"))
     print("expired:", await raised(f"https://localhost:{expired_port}/text"))

@@ -52,7 +52,7 @@ blocks = (body[start : start + 100_000] for start in range(0, len(body), 100_000
 print("chunked upload:", session.put(f"{new}-chunked", data=blocks, timeout=60).status_code)
 
 print("silent:", raised(base + "/silent", timeout=(60, 0.3)))
-print("slow:", raised(base + "/slow/text", timeout=(60, 0.3)))
+print("stalling:", raised(base + "/stalling", timeout=(60, 2)))
 
 pair = (f"{folder}/client.pem", f"{folder}/client.key")
 print("client:", get("/client").status_code, requests.get(base + "/client", cert=pair, timeout=60).text)

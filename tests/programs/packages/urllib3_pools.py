@@ -47,7 +47,7 @@ with urllib3.PoolManager(num_pools=1, maxsize=2, timeout=60) as pools:
         ("two redirects", {"url": base + "/redirect"}),
         ("one redirect", {"url": base + "/redirect", "retries": urllib3.Retry(redirect=1)}),
         ("busy", {"url": base + "/busy", "retries": urllib3.Retry(2, status_forcelist=[503])}),
-        ("silent", {"url": base + "/silent", "timeout": 0.3, "retries": False}),
+        ("silent", {"url": base + "/silent", "timeout": urllib3.Timeout(connect=60, read=0.3), "retries": False}),
         ("closed", {"url": f"https://localhost:{closed_port}/", "retries": False}),
         ("closed, again", {"url": f"https://localhost:{closed_port}/", "retries": 1}),
     ]:

@@ -7,7 +7,7 @@ use wasisocket_tests::dns::name_server;
 use wasisocket_tests::guest::program;
 use wasisocket_tests::nginx::Nginx;
 use wasisocket_tests::scripted::{mqtt, mysql};
-use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent};
+use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent, stalling};
 use wasisocket_tests::tls::date;
 
 use crate::{GIVEN, Trust, with_packages};
@@ -28,6 +28,7 @@ impl Web {
         let trust = Trust::new();
         let [v4, _] = loopback();
         let silent = silent(v4);
+        let stalling = stalling(v4);
         let ca = trust.ca();
         let locations = format!(
             "
@@ -43,8 +44,8 @@ location = /close {{ keepalive_timeout 0; return 200 closing; }}
 location /gzip/ {{ alias root/; gzip on; gzip_types *; }}
 # A body that may be changed on its way has no length beforehand.
 location /chunked/ {{ alias root/; ssi on; ssi_types *; }}
-location /slow/ {{ alias root/; limit_rate 1k; }}
 location = /silent {{ proxy_pass http://{silent}; }}
+location = /stalling {{ proxy_pass http://{stalling}; proxy_buffering off; }}
 location /upload/ {{ dav_methods PUT; create_full_put_path on; }}
 location = /client {{
     if ($ssl_client_verify != SUCCESS) {{ return 403; }}
@@ -94,7 +95,7 @@ large: {LARGE} {}
 upload: 201 {}
 chunked upload: 201
 silent: ReadTimeout
-slow: ConnectionError
+stalling: ConnectionError
 client: 403 SUCCESS
 wrong name: SSLError
 expired: SSLError
@@ -158,7 +159,7 @@ large: {}
 upload: 201
 client: SUCCESS
 silent: SocketTimeoutError
-slow: TimeoutError
+stalling: TimeoutError
 loop: TooManyRedirects
 wrong name: ClientConnectorCertificateError
 expired: ClientConnectorCertificateError
