@@ -7,7 +7,7 @@ import textwrap
 import tomllib
 
 HEAD = """\
-# What becomes of each of CPython's own network tests in a guest. `cargo xtask cpython-tests` compares with
+# What becomes of each of CPython's own tests in a guest. `cargo xtask cpython-tests` compares with
 # it, and writes it with --bless. What is written here by hand as the reason of a failure stays as long as
 # the test fails. "Class.*" stands for all tests of a class, "*" for a whole module.
 """

@@ -1,4 +1,4 @@
-"""CPython's own network tests, in a guest: runs them and compares what they do with expected.toml.
+"""CPython's own tests, in a guest: runs them and compares what they do with expected.toml.
 
 `cargo xtask cpython-tests` calls this with the native Python of the same version. The tests come from
 CPython's source as they are. See README.md beside this file.

@@ -17,8 +17,8 @@ import types
 
 # Only functions of these modules and packages may have to wait.
 PLACES = {
-    "asyncio", "concurrent", "ftplib", "http", "imaplib", "poplib", "queue", "_pyio", "select",
-    "selectors", "smtplib", "socket", "socketserver", "ssl", "test", "threading", "urllib", "wsgiref", "xmlrpc",
+    "asyncio", "concurrent", "ftplib", "http", "imaplib", "poplib", "queue", "_pyio", "selectors", "smtplib",
+    "socket", "socketserver", "ssl", "test", "threading", "urllib", "wsgiref", "xmlrpc",
 }
 
 # These look at the frame that calls them.
