@@ -19,7 +19,6 @@ REASONS = [
     (r"can't start new thread|waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
-    (r"attribute 'chown'", "os.geteuid() is root's, as files' owners are, and then tarfile expects os.chown"),
     (r"database is locked", "needs file locks, for lack of which SQLite has one connection to a file at a time"),
 ]
 
