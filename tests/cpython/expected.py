@@ -16,7 +16,7 @@ UNEXPLAINED = "unexplained: "
 
 # Why a test cannot pass, by what it fails with.
 REASONS = [
-    (r"can't start new thread|waits for another thread", "needs threads"),
+    (r"waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
     (r"database is locked", "needs file locks, for lack of which SQLite has one connection to a file at a time"),

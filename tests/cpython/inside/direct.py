@@ -36,4 +36,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == "__main__":  # And not in the processes that tests start.
+    main()

@@ -28,7 +28,7 @@ def read_job():
 def prepare(job):
     """Everything that has to happen before a test module is imported."""
     if not job.threads and sys.platform != "wasi":
-        _take_threads_and_processes_away()
+        _take_processes_away()
     _stand_ins()
     from test import support
     from test.support import socket_helper, threading_helper
@@ -81,20 +81,19 @@ def _stand_ins():
         sys.modules["tty"] = types.ModuleType("tty")
 
 
-def _take_threads_and_processes_away():
-    """Native Python as a guest is: for what can be expected of a guest."""
-    import _thread
-
-    def start(*args, **kwargs):
-        raise RuntimeError("can't start new thread")
-
-    for name in ["start_new", "start_new_thread", "start_joinable_thread"]:
-        setattr(_thread, name, start)
+def _take_processes_away():
+    """Native Python as a guest is, together with one_thread: for what can be expected of a guest."""
+    import _posixsubprocess
     import posix
+    import subprocess
+
+    def fork_exec(*args):
+        raise RuntimeError("can't start new process")
+
     for name in ["fork", "forkpty", "posix_spawn", "posix_spawnp"]:
         for module in [os, posix]:
             if hasattr(module, name):
                 delattr(module, name)
-    import subprocess
+    _posixsubprocess.fork_exec = fork_exec
     subprocess._can_fork_exec = False
     os.environ["PATH"] = ""  # Tests look for programs to start.
