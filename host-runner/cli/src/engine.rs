@@ -44,7 +44,7 @@ fn cache() -> Result<Cache> {
     Cache::new(config)
 }
 
-/// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder. What is kept there is trusted by later runs.
+/// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder.
 pub(crate) fn cache_folder() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("WASISOCKET_CACHE").filter(|folder| !folder.is_empty()) {
         return std::path::absolute(&folder).context("WASISOCKET_CACHE");

@@ -11,6 +11,9 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::engine::cache_folder;
 
+/// Folders of the cache that runs have in common: machine code, whom guests trust, and [`empty`].
+const TRUSTED: [&str; 3] = ["modules", "certificates", "empty"];
+
 /// A folder that the guest may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Folder {
@@ -55,21 +58,22 @@ impl Folder {
         }
     }
 
-    /// Refuses a folder in which the guest could change what later runs trust: machine code, certificates, the
-    /// empty folder. All are kept in the cache.
+    /// Refuses a folder in which the guest could change what later runs trust.
     pub(crate) fn keep_out_of(&self, cache: &Path) -> Result<()> {
-        let (Ok(own), Ok(cache)) = (self.host.canonicalize(), cache.canonicalize()) else {
-            // What is not there cannot be written to; opening it says so.
-            return Ok(());
-        };
-        if !self.read_only && (cache.starts_with(&own) || own.starts_with(&cache)) {
-            bail!(
-                "--dir {}: the guest could change what is kept in {} for later runs, such as compiled modules \
-                 and certificates; grant another folder, or this one to read only (:ro), or set \
-                 WASISOCKET_CACHE to one elsewhere",
-                self.host.display(),
-                cache.display()
-            );
+        let own = self.host.canonicalize();
+        for trusted in TRUSTED {
+            let (Ok(own), Ok(trusted)) = (&own, cache.join(trusted).canonicalize()) else {
+                // What is not there cannot be written to; opening it says so.
+                continue;
+            };
+            if !self.read_only && (trusted.starts_with(own) || own.starts_with(&trusted)) {
+                bail!(
+                    "--dir {}: the guest could change what is kept in {} for later runs; grant another \
+                     folder, or this one to read only (:ro), or set WASISOCKET_CACHE to one elsewhere",
+                    self.host.display(),
+                    trusted.display()
+                );
+            }
         }
         Ok(())
     }
