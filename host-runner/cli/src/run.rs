@@ -35,8 +35,8 @@ For TLS the guest trusts the certificates that this system trusts, or the host's
 SSL_CERT_DIR name. It sees them in /etc/ssl, to read only; its own such variables (--env) and a folder
 that is granted as /etc/ssl come before them.
 
-The guest sees the folder of its script as /, to read only. What comes after SCRIPT, CODE or MODULE is
-the guest's sys.argv.
+The guest sees the folder of its script as /, to read only; for CODE or MODULE that is an empty one. What
+comes after SCRIPT, CODE or MODULE is the guest's sys.argv.
 
 Examples:
   wasisocket run --allow-net=example.com:443 fetch.py
