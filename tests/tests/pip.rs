@@ -242,7 +242,6 @@ fn guest_has_what_pip_needs_of_the_environment_and_nothing_else() {
             ":env:.no-input='1'",
             ":env:.only-binary=':all:'",
             ":env:.progress-bar='off'",
-            ":env:.root-user-action='ignore'",
             ":env:.trusted-host='127.0.0.1'",
         ]
     );
