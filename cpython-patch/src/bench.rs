@@ -1,28 +1,34 @@
-//! `cargo xtask bench`: sockets in the guest beside native CPython, and beside a component.
+//! `cargo xtask bench`: sockets and TLS in the guest beside native CPython, and beside components.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::build::{Build, TARGET};
 use crate::host;
+use crate::packages::Metadata;
 use crate::process;
 use crate::test;
 
-/// The program of `componentize-py`, its WIT, and the version that pip is to install.
-const PROGRAM: &str = "tests/programs/bench/componentize";
-/// What the program imports.
+/// The programs of `componentize-py`, their WIT, and the version that pip is to install.
+const PROGRAMS: &str = "tests/programs/bench/componentize";
+/// What the programs import.
 const IMPORTED: &str = "tests/programs/bench";
 /// What of wasmtime's own command it takes to compile and run a component.
 const WASMTIME_FEATURES: &str = "compile,component-model,parallel-compilation,run";
+/// The host of the component that uses HTTPS: a workspace of its own, with its own Cargo.lock.
+const HTTPS_HOST: &str = "tests/componentize-host";
+const HTTPS_HOST_PACKAGE: &str = "wasisocket-componentize-host";
+/// wasmtime's HTTP, beside which lies the WIT of wasi:http.
+const HTTP: &str = "wasmtime-wasi-http";
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// Also measure a component made by componentize-py, which pip installs; wasmtime's own command is
-    /// compiled for it
+    /// Also measure components made by componentize-py, which pip installs; wasmtime's own command is
+    /// compiled for them, and a host for HTTPS
     #[arg(long)]
     componentize_py: bool,
     /// Arguments of `cargo bench`
@@ -37,11 +43,16 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
     if args.componentize_py {
         // Below cargo's folder: `cargo xtask clean` removes it, too.
         let folder = target.join("componentize-py");
-        let wasmtime = wasmtime(build, &folder)?;
-        let component = component(build, &folder, &wasmtime)?;
+        let tools = Tools::install(build, &folder)?;
+        let wit = https_wit(build, &tools.version)?;
         cargo
-            .env("WASISOCKET_COMPONENT", component)
-            .env("WASISOCKET_WASMTIME", wasmtime);
+            .env("WASISOCKET_COMPONENT", tools.component("app", &[])?)
+            .env("WASISOCKET_WASMTIME", &tools.wasmtime)
+            .env(
+                "WASISOCKET_HTTPS_COMPONENT",
+                tools.component("https", &[wit])?,
+            )
+            .env("WASISOCKET_COMPONENTIZE_HOST", https_host(build, &folder)?);
     }
     cargo
         // Both, as in the command's own build: see there.
@@ -56,63 +67,128 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
     process::visible(&mut cargo)
 }
 
-/// Installs wasmtime's own command, in the version that this project's host is made of. The Python package
-/// of that version cannot let a component use TCP.
-fn wasmtime(build: &Build, folder: &Path) -> Result<PathBuf> {
-    let package = process::output(build.cargo("pkgid").args(["--locked", "wasmtime"]))?;
-    let (_, version) = package
-        .rsplit_once('@')
-        .with_context(|| format!("{package} has no version"))?;
-    // Does nothing if it is there in that version.
-    process::visible(
-        build
-            .cargo("install")
-            // Has hardly a crate in common with what is there: a folder that cargo removes.
-            .env_remove("CARGO_TARGET_DIR")
-            .args(["--locked", "--no-default-features"])
-            .args(["--features", WASMTIME_FEATURES])
-            .args(["--version", version, "--root"])
-            .arg(folder)
-            .arg("wasmtime-cli"),
-    )?;
-    Ok(folder.join("bin/wasmtime"))
+/// What makes components, and compiles them for this machine.
+struct Tools<'a> {
+    build: &'a Build,
+    /// Where it all lies.
+    folder: &'a Path,
+    venv: PathBuf,
+    wasmtime: PathBuf,
+    /// wasmtime's.
+    version: String,
 }
 
-/// Makes the component, compiled for this machine.
-fn component(build: &Build, folder: &Path, wasmtime: &Path) -> Result<PathBuf> {
-    let venv = folder.join("venv");
-    let program = build.checkout(PROGRAM);
-    if !venv.join("bin/pip").is_file() {
-        process::visible(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-            .context("install Python 3.10 or later with venv (Debian: python3-venv)")?;
+impl<'a> Tools<'a> {
+    /// Installs wasmtime's own command, in the version that this project's host is made of, and
+    /// componentize-py. The Python package of that version cannot let a component use TCP.
+    fn install(build: &'a Build, folder: &'a Path) -> Result<Self> {
+        let package = process::output(build.cargo("pkgid").args(["--locked", "wasmtime"]))?;
+        let (_, version) = package
+            .rsplit_once('@')
+            .with_context(|| format!("{package} has no version"))?;
+        // Does nothing if it is there in that version.
+        process::visible(
+            build
+                .cargo("install")
+                // Has hardly a crate in common with what is there: a folder that cargo removes.
+                .env_remove("CARGO_TARGET_DIR")
+                .args(["--locked", "--no-default-features"])
+                .args(["--features", WASMTIME_FEATURES])
+                .args(["--version", version, "--root"])
+                .arg(folder)
+                .arg("wasmtime-cli"),
+        )?;
+        let venv = folder.join("venv");
+        if !venv.join("bin/pip").is_file() {
+            process::visible(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+                .context("install Python 3.10 or later with venv (Debian: python3-venv)")?;
+        }
+        process::visible(
+            Command::new(venv.join("bin/pip"))
+                .args(["install", "--quiet", "--requirement"])
+                .arg(build.checkout(PROGRAMS).join("requirements.txt")),
+        )?;
+        Ok(Self {
+            build,
+            folder,
+            venv,
+            wasmtime: folder.join("bin/wasmtime"),
+            version: version.to_owned(),
+        })
     }
-    process::visible(
-        Command::new(venv.join("bin/pip"))
-            .args(["install", "--quiet", "--requirement"])
-            .arg(program.join("requirements.txt")),
-    )?;
-    let component = folder.join("sockets.wasm");
-    process::visible(
-        Command::new(venv.join("bin/componentize-py"))
-            .arg("--wit-path")
-            .arg(program.join("bench.wit"))
-            .args(["--world", "bench", "componentize"])
-            .arg("--python-path")
-            .arg(&program)
-            .arg("--python-path")
-            .arg(build.checkout(IMPORTED))
-            .arg("--output")
-            .arg(&component)
-            .arg("app")
-            // Else it looks for the packages of whatever Python is around.
-            .env("VIRTUAL_ENV", &venv),
-    )?;
-    let compiled = component.with_extension("cwasm");
-    process::visible(
-        Command::new(wasmtime)
-            .arg("compile")
-            .arg("--output")
-            .args([&compiled, &component]),
-    )?;
-    Ok(compiled)
+
+    /// Makes the component of a module and the WIT of that name, which uses what is in `wit`.
+    fn component(&self, module: &str, wit: &[PathBuf]) -> Result<PathBuf> {
+        let programs = self.build.checkout(PROGRAMS);
+        let component = self.folder.join(module).with_extension("wasm");
+        let mut componentize = Command::new(self.venv.join("bin/componentize-py"));
+        for wit in wit {
+            componentize.arg("--wit-path").arg(wit);
+        }
+        process::visible(
+            componentize
+                .arg("--wit-path")
+                .arg(programs.join(module).with_extension("wit"))
+                .args([
+                    "--world",
+                    &format!("wasisocket:{module}/bench"),
+                    "componentize",
+                ])
+                .arg("--python-path")
+                .arg(&programs)
+                .arg("--python-path")
+                .arg(self.build.checkout(IMPORTED))
+                .arg("--output")
+                .arg(&component)
+                .arg(module)
+                // Else it looks for the packages of whatever Python is around.
+                .env("VIRTUAL_ENV", &self.venv),
+        )?;
+        let compiled = component.with_extension("cwasm");
+        process::visible(
+            Command::new(&self.wasmtime)
+                .arg("compile")
+                .arg("--output")
+                .args([&compiled, &component]),
+        )?;
+        Ok(compiled)
+    }
+}
+
+/// That host's, which is no part of this workspace.
+pub(crate) fn https_host_manifest(build: &Build) -> PathBuf {
+    build.checkout(HTTPS_HOST).join("Cargo.toml")
+}
+
+/// The WIT of wasi:http, as wasmtime of `version` has it.
+fn https_wit(build: &Build, version: &str) -> Result<PathBuf> {
+    let metadata = Metadata::of(build, &https_host_manifest(build))?;
+    let http = metadata.package(HTTP)?;
+    if http.version != version {
+        bail!(
+            "{HTTPS_HOST}/Cargo.lock has {HTTP} {} and Cargo.lock has wasmtime {version}, but what one compiles \
+             the other is to run: cargo update --manifest-path {HTTPS_HOST}/Cargo.toml",
+            http.version
+        );
+    }
+    Ok(http.folder()?.join("wit"))
+}
+
+/// Compiles the host of the component that uses HTTPS.
+fn https_host(build: &Build, folder: &Path) -> Result<PathBuf> {
+    // Of its own, as its wasmtime has other features than the one that is there.
+    let target = folder.join("host");
+    let manifest = https_host_manifest(build);
+    let cargo = |subcommand| {
+        let mut cargo = build.cargo(subcommand);
+        cargo
+            .env("CARGO_TARGET_DIR", &target)
+            .args(["--release", "--locked", "--manifest-path"])
+            .arg(&manifest);
+        cargo
+    };
+    // Another checkout's may be there: see `Build::claim`.
+    process::output(cargo("clean").args(["--package", HTTPS_HOST_PACKAGE]))?;
+    process::visible(&mut cargo("build"))?;
+    Ok(target.join("release").join(HTTPS_HOST_PACKAGE))
 }

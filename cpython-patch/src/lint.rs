@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::build::{Build, TARGET};
 use crate::guest;
 use crate::process;
@@ -17,6 +18,10 @@ const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn lint(build: &Build) -> Result<()> {
     process::visible(build.cargo("fmt").args(["--all", "--check"]))?;
+    // Clippy would have to compile a second wasmtime for it, as only the benchmark does.
+    let mut other = build.cargo("fmt");
+    other.args(["--check", "--manifest-path"]);
+    process::visible(other.arg(bench::https_host_manifest(build)))?;
 
     let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     let mut native = build.cargo("clippy");

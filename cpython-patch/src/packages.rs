@@ -92,6 +92,22 @@ impl Metadata {
         serde_json::from_str(&text).context("cargo metadata")
     }
 
+    /// The packages of another workspace.
+    pub(crate) fn of(build: &Build, manifest: &Path) -> Result<Self> {
+        let mut cargo = build.cargo("metadata");
+        cargo.args(["--format-version", "1", "--locked", "--manifest-path"]);
+        let text = process::output(cargo.arg(manifest))?;
+        serde_json::from_str(&text).context("cargo metadata")
+    }
+
+    /// The package of that name.
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
+        let mut packages = self.packages.iter();
+        packages
+            .find(|package| package.name == name)
+            .with_context(|| format!("no package {name}"))
+    }
+
     /// The packages of a program: `root`, and what its code is linked with.
     pub(crate) fn linked(&self, root: &str) -> Result<Vec<&Package>> {
         let packages: BTreeMap<&str, &Package> = self

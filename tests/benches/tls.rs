@@ -1,20 +1,23 @@
 //! TLS in the guest beside native CPython: HTTPS to a server on loopback. `cargo xtask bench` runs it.
 //!
-//! What componentize-py makes has no `ssl`; its host's HTTPS trusts the public authorities alone, so there is
-//! nothing on loopback that it would talk to.
+//! On demand beside a component made by componentize-py, which has no `ssl` and reaches HTTPS through
+//! wasi:http: its TLS is native code, the host's. `tests/componentize-host` is that host.
 
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::{fs, thread};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 use wasisocket_tests::bench::{Column, compare, printed};
 use wasisocket_tests::guest::{built, program, run};
 use wasisocket_tests::tls::Authority;
 
 const PROGRAM: &str = "bench/tls.py";
+/// Names the component, if it is to be measured.
+const COMPONENT: &str = "WASISOCKET_HTTPS_COMPONENT";
 /// How often each is run.
 const ROUNDS: usize = 5;
 
@@ -29,10 +32,11 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
         if stream.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let line = line.trim_end();
-        if let Some(rest) = line.strip_prefix("GET /") {
+        // Names of fields are in lower case where hyper sends them.
+        let line = line.trim_end().to_ascii_lowercase();
+        if let Some(rest) = line.strip_prefix("get /") {
             path = rest.split(' ').next().unwrap_or_default().to_owned();
-        } else if let Some(value) = line.strip_prefix("Content-Length: ") {
+        } else if let Some(value) = line.strip_prefix("content-length: ") {
             length = value.parse().map_err(Error::other)?;
         } else if line.is_empty() {
             break;
@@ -40,6 +44,8 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
     }
     let received = std::io::copy(&mut (&mut stream).take(length), &mut std::io::sink())?;
     let stream = stream.get_mut();
+    // What is measured is named a full handshake: a client that resumes gets no answer.
+    assert_ne!(stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
     if path.is_empty() {
         let body = received.to_string();
         let head = format!(
@@ -82,6 +88,12 @@ fn native() -> String {
     found.expect("a native Python with ssl").into_owned()
 }
 
+/// The program as a component, in a host that trusts the server's authority.
+fn component(cafile: &Path, port: &str) -> String {
+    let mut host = Command::new(built("WASISOCKET_COMPONENTIZE_HOST"));
+    printed(host.arg(cafile).arg(built(COMPONENT)).arg(port))
+}
+
 fn main() {
     let authority = Authority::new("benchmark");
     let port = serve(authority.server("localhost")).to_string();
@@ -99,13 +111,21 @@ fn main() {
     let native = Column::new("native", move || {
         printed(Command::new(&python).arg(program(PROGRAM)).args(&arguments))
     });
-    let guest = Column::new("guest", move || {
-        run()
-            .args(["--allow-net=127.0.0.1,localhost"])
-            .arg(format!("--ca-bundle={}", cafile.display()))
-            .arg(program(PROGRAM))
-            .args([&port, "/etc/ssl/cert.pem"])
-            .succeeds()
-    });
-    compare(ROUNDS, native, vec![guest]);
+    let guest = {
+        let (port, cafile) = (port.clone(), cafile.clone());
+        Column::new("guest", move || {
+            run()
+                .args(["--allow-net=127.0.0.1,localhost"])
+                .arg(format!("--ca-bundle={}", cafile.display()))
+                .arg(program(PROGRAM))
+                .args([&port, "/etc/ssl/cert.pem"])
+                .succeeds()
+        })
+    };
+    let mut others = vec![guest];
+    if std::env::var_os(COMPONENT).is_some() {
+        let run = move || component(&cafile, &port);
+        others.push(Column::new("componentize-py", run));
+    }
+    compare(ROUNDS, native, others);
 }

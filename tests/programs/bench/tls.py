@@ -1,47 +1,47 @@
 """One round of the benchmark of TLS. Usage: tls.py PORT CAFILE. Prints lines of name, tab and rate."""
 
+import contextlib
 import http.client
 import socket
 import ssl
 import sys
-import time
 
-TOTAL = 256 << 20
+import rates
+
 HANDSHAKES = 200
 
 port, cafile = int(sys.argv[1]), sys.argv[2]
 context = ssl.create_default_context(cafile=cafile)
 
 
-def measure(name, count, function):
-    start = time.perf_counter()
-    function(count)
-    print(name, count / (time.perf_counter() - start), sep="\t")
-
-
 def connected():
-    return http.client.HTTPSConnection("localhost", port, context=context)
+    return contextlib.closing(http.client.HTTPSConnection("localhost", port, context=context))
 
 
 def download(total):
-    connection = connected()
-    connection.request("GET", f"/{total}")
-    response = connection.getresponse()
-    buffer = bytearray(1 << 20)
-    received = 0
-    while count := response.readinto(buffer):
-        received += count
-    assert received == total
-    connection.close()
+    with connected() as connection:
+        connection.request("GET", f"/{total}")
+        response = connection.getresponse()
+        buffer = bytearray(1 << 20)
+        received = 0
+        while count := response.readinto(buffer):
+            received += count
+        assert received == total
 
 
 def upload(total):
     buffer = bytes(1 << 20)
-    connection = connected()
-    body = (buffer for _ in range(total // len(buffer)))
-    connection.request("PUT", "/", body, {"Content-Length": str(total)})
-    assert connection.getresponse().read() == str(total).encode()
-    connection.close()
+    with connected() as connection:
+        body = (buffer for _ in range(total // len(buffer)))
+        connection.request("PUT", "/", body, {"Content-Length": str(total)})
+        assert connection.getresponse().read() == str(total).encode()
+
+
+def fetch(count):
+    for _ in range(count):
+        with connected() as connection:
+            connection.request("GET", "/1")
+            assert len(connection.getresponse().read()) == 1
 
 
 def handshakes(count):
@@ -51,6 +51,6 @@ def handshakes(count):
                 assert not tls.session_reused
 
 
-measure("HTTPS download, bytes", TOTAL, download)
-measure("HTTPS upload, bytes", TOTAL, upload)
-measure("full handshake", HANDSHAKES, handshakes)
+rates.main(download, upload, fetch)
+# Has no counterpart in wasi:http, which knows requests only.
+rates.measure("full handshake", HANDSHAKES, handshakes)
