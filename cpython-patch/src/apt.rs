@@ -44,13 +44,37 @@ pub(crate) fn install(build: &Build, step: &Step, packages: &[String], why: &str
             .args(packages);
         process::run(step, &mut command)
     };
-    // A fresh machine has no package lists, or old ones.
-    install()
-        .or_else(|_| {
-            process::run(step, Command::new("apt-get").arg("update"))?;
-            install()
-        })
+    with_new_lists(step, install)
         .with_context(|| format!("{why}, and installing the Debian packages {names} failed"))
+}
+
+/// Tries, and once more with new package lists: a fresh machine has none, or old ones. Only root may renew them.
+fn with_new_lists(step: &Step, attempt: impl Fn() -> Result<()>) -> Result<()> {
+    attempt().or_else(|error| {
+        if !rustix::process::geteuid().is_root() {
+            return Err(error);
+        }
+        process::run(step, Command::new("apt-get").arg("update"))?;
+        attempt()
+    })
+}
+
+/// Downloads the package that this system's own sources have, into `folder`.
+pub(crate) fn download(step: &Step, name: &str, folder: &Path) -> Result<()> {
+    with_new_lists(step, || {
+        let mut download = Command::new("apt-get");
+        download
+            // The user _apt may not write to the cache folder.
+            .args(["-o", "APT::Sandbox::User=root", "download", name])
+            .current_dir(folder);
+        process::run(step, &mut download)
+    })
+}
+
+/// Unpacks what is in a package into `folder`, and runs nothing of it.
+pub(crate) fn unpack(step: &Step, package: &Path, folder: &Path) -> Result<()> {
+    let mut unpack = Command::new("dpkg-deb");
+    process::run(step, unpack.arg("--extract").args([package, folder]))
 }
 
 /// Makes sure that the commands `names` exist.

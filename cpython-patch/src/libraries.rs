@@ -185,7 +185,8 @@ pub(crate) fn ensure(build: &Build, sdk: &Sdk) -> Result<Libraries> {
     let folder = build.cache.publish(NAME, &key, &step, |folder| {
         for library in LIBRARIES {
             step.note(&format!("compiling {}", library.name));
-            library.make(build, sdk, packages.source(library.package)?, folder)?;
+            let package = packages.package(library.package)?.folder()?;
+            library.make(build, sdk, package, folder)?;
         }
         Ok(())
     })?;

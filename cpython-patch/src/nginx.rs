@@ -61,28 +61,10 @@ pub(crate) fn ensure(build: &Build) -> Result<PathBuf> {
 
 /// Unpacks the package into `folder`, and sees whether it runs: other packages have its libraries.
 fn fetch(step: &Step, folder: &Path) -> Result<()> {
-    let download = || {
-        let mut download = Command::new("apt-get");
-        download
-            // The user _apt may not write to the cache folder.
-            .args(["-o", "APT::Sandbox::User=root", "download", NAME])
-            .current_dir(folder);
-        process::run(step, &mut download)
-    };
-    // A fresh machine has no package lists, or old ones.
-    download().or_else(|error| {
-        if !rustix::process::geteuid().is_root() {
-            return Err(error);
-        }
-        process::run(step, Command::new("apt-get").arg("update"))?;
-        download()
-    })?;
+    apt::download(step, NAME, folder)?;
     for file in fs::read_dir(folder)? {
         let package = file?.path();
-        process::run(
-            step,
-            Command::new("dpkg-deb").arg("-x").args([&package, folder]),
-        )?;
+        apt::unpack(step, &package, folder)?;
         fs::remove_file(package)?;
     }
     process::run(step, Command::new(folder.join(COMMAND)).arg("-V"))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -88,15 +89,18 @@ impl Metadata {
             "--filter-platform",
             target,
         ]);
-        let text = process::output(&mut cargo)?;
-        serde_json::from_str(&text).context("cargo metadata")
+        Self::from_cargo(&mut cargo)
     }
 
     /// The packages of another workspace.
     pub(crate) fn of(build: &Build, manifest: &Path) -> Result<Self> {
         let mut cargo = build.cargo("metadata");
         cargo.args(["--format-version", "1", "--locked", "--manifest-path"]);
-        let text = process::output(cargo.arg(manifest))?;
+        Self::from_cargo(cargo.arg(manifest))
+    }
+
+    fn from_cargo(cargo: &mut Command) -> Result<Self> {
+        let text = process::output(cargo)?;
         serde_json::from_str(&text).context("cargo metadata")
     }
 
@@ -147,15 +151,6 @@ impl Metadata {
             .iter()
             .filter_map(|(_, _, id)| packages.get(id).copied())
             .collect())
-    }
-
-    /// The folder of the package `name`.
-    pub(crate) fn source(&self, name: &str) -> Result<&Path> {
-        let mut packages = self.packages.iter();
-        let found = packages.find(|package| package.name == name);
-        found
-            .with_context(|| format!("no package {name}"))?
-            .folder()
     }
 }
 

@@ -222,13 +222,7 @@ fn from_debian(build: &Build, step: &Step) -> Result<Sdk> {
     })?;
     let folder = build.cache.publish(NAME, &sdk.key, step, |folder| {
         let package = wasi_libc(build, step)?;
-        process::run(
-            step,
-            Command::new("dpkg-deb")
-                .arg("--extract")
-                .arg(&package)
-                .arg(folder.join("sysroot")),
-        )?;
+        apt::unpack(step, &package, &folder.join("sysroot"))?;
         lay_out(build, folder).context("cannot lay out the SDK's folder")
     })?;
     Ok(sdk.at(folder, build))
