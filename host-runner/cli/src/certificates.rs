@@ -13,7 +13,8 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::engine::cache_folder;
+use crate::folders;
+use crate::kept::Kept;
 
 /// OPENSSLDIR of the guest's OpenSSL: `cert.pem` and `openssl.cnf` are what it reads there unasked.
 pub(crate) const GUEST_FOLDER: &str = "/etc/ssl";
@@ -60,9 +61,7 @@ impl Certificates {
 
     /// Shows them to the guest, to read only.
     pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
-        wasi.preopened_dir(&self.folder, GUEST_FOLDER, FsPerms::ReadOnly)
-            .with_context(|| format!("cannot open the folder {}", self.folder.display()))?;
-        Ok(())
+        folders::preopen(wasi, &self.folder, GUEST_FOLDER, FsPerms::ReadOnly)
     }
 }
 
@@ -112,7 +111,7 @@ fn kept(files: &[(&str, &str)]) -> Result<PathBuf> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = cache_folder()?.join("certificates").join(name);
+    let folder = Kept::Certificates.folder()?.join(name);
     write(&folder, files)?;
     Ok(folder)
 }

@@ -10,6 +10,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 use crate::engine;
 use crate::guest::{self, Guest};
+use crate::kept;
 use crate::python::Python;
 
 /// What the guest is asked to tell of itself, one line a fact.
@@ -33,7 +34,7 @@ pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
         env!("CARGO_PKG_VERSION"),
         wasmtime_version()
     );
-    println!("cache: {}", engine::cache_folder()?.display());
+    println!("cache: {}", kept::cache_folder()?.display());
 
     let python = Python::find(path)?;
     println!("module: {}", python.wasm().display());

@@ -1,12 +1,12 @@
 //! The engine, and compiled modules: compiling CPython takes seconds, loading it again milliseconds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use etcetera::BaseStrategy as _;
 use tracing::debug;
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Config, Engine, Module, Result};
 
+use crate::kept::Kept;
 use crate::say;
 
 /// What CPython needs: it is linked with this much stack of its own, and its parser and its tests
@@ -40,16 +40,6 @@ pub(crate) fn load(wasm: &Path) -> Result<Module> {
 
 fn cache() -> Result<Cache> {
     let mut config = CacheConfig::new();
-    config.with_directory(cache_folder()?.join("modules"));
+    config.with_directory(Kept::Modules.folder()?);
     Cache::new(config)
-}
-
-/// `$WASISOCKET_CACHE`, or `wasisocket` in the user's cache folder.
-pub(crate) fn cache_folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("WASISOCKET_CACHE").filter(|folder| !folder.is_empty()) {
-        return std::path::absolute(&folder).context("WASISOCKET_CACHE");
-    }
-    let folders =
-        etcetera::choose_base_strategy().context("no home folder: set WASISOCKET_CACHE")?;
-    Ok(folders.cache_dir().join("wasisocket"))
 }

@@ -9,10 +9,7 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::engine::cache_folder;
-
-/// Folders of the cache that runs have in common: machine code, whom guests trust, and [`empty`].
-const TRUSTED: [&str; 3] = ["modules", "certificates", "empty"];
+use crate::kept::Kept;
 
 /// A folder that the guest may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +41,7 @@ impl Folder {
 
     /// Where a folder of the host is in this one.
     pub(crate) fn place_of(&self, folder: &Path) -> Result<PathBuf> {
-        let real = |path: &Path| {
-            path.canonicalize()
-                .with_context(|| format!("cannot open the folder {}", path.display()))
-        };
+        let real = |path: &Path| path.canonicalize().with_context(|| cannot_open(path));
         let (inner, outer) = (real(folder)?, real(&self.host)?);
         match inner.strip_prefix(&outer) {
             Ok(place) => Ok(place.to_owned()),
@@ -59,10 +53,11 @@ impl Folder {
     }
 
     /// Refuses a folder in which the guest could change what later runs trust.
-    pub(crate) fn keep_out_of(&self, cache: &Path) -> Result<()> {
+    pub(crate) fn keep_out_of_kept(&self) -> Result<()> {
         let own = self.host.canonicalize();
-        for trusted in TRUSTED {
-            let (Ok(own), Ok(trusted)) = (&own, cache.join(trusted).canonicalize()) else {
+        for trusted in Kept::ALL {
+            let trusted = trusted.folder().map(|folder| folder.canonicalize());
+            let (Ok(own), Ok(Ok(trusted))) = (&own, trusted) else {
                 // What is not there cannot be written to; opening it says so.
                 continue;
             };
@@ -78,29 +73,44 @@ impl Folder {
         Ok(())
     }
 
-    /// The same folder for Unix sockets.
-    pub(crate) fn open_for_sockets(&self, sockets: SocketsCtxBuilder) -> Result<SocketsCtxBuilder> {
-        sockets
-            .unix_folder(&self.host, &self.guest, self.read_only)
-            .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))
-    }
-
-    pub(crate) fn open(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
+    /// Shows it to the guest, with the Unix sockets in it.
+    pub(crate) fn open(
+        &self,
+        wasi: &mut WasiCtxBuilder,
+        sockets: SocketsCtxBuilder,
+    ) -> Result<SocketsCtxBuilder> {
         let perms = if self.read_only {
             FsPerms::ReadOnly
         } else {
             FsPerms::ReadWrite
         };
-        wasi.preopened_dir(&self.host, &self.guest, perms)
-            .with_context(|| format!("--dir: cannot open the folder {}", self.host.display()))?;
-        Ok(())
+        preopen(wasi, &self.host, &self.guest, perms)?;
+        sockets
+            .unix_folder(&self.host, &self.guest, self.read_only)
+            .with_context(|| cannot_open(&self.host))
     }
+}
+
+/// Shows a folder of the host to the guest, as `guest`.
+pub(crate) fn preopen(
+    wasi: &mut WasiCtxBuilder,
+    host: &Path,
+    guest: &str,
+    perms: FsPerms,
+) -> Result<()> {
+    wasi.preopened_dir(host, guest, perms)
+        .with_context(|| cannot_open(host))?;
+    Ok(())
+}
+
+fn cannot_open(folder: &Path) -> String {
+    format!("cannot open the folder {}", folder.display())
 }
 
 /// What a guest without a script sees as `/`. A path of its has to begin somewhere, also that of a folder
 /// which was granted: `os.makedirs` looks for its parents.
 pub(crate) fn empty() -> Result<PathBuf> {
-    let folder = cache_folder()?.join("empty");
+    let folder = Kept::Empty.folder()?;
     fs::create_dir_all(&folder)?;
     Ok(folder)
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod engine;
 mod folders;
 mod guest;
+mod kept;
 mod limits;
 mod pip;
 mod python;

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::folders;
 
 pub(crate) const PYTHON_VARIABLE: &str = "WASISOCKET_PYTHON";
 
@@ -61,8 +62,7 @@ impl Python {
     /// guest's own folders have to hold it.
     pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
         for (host, guest) in &self.library {
-            wasi.preopened_dir(host, guest, FsPerms::ReadOnly)
-                .with_context(|| format!("cannot open the folder {}", host.display()))?;
+            folders::preopen(wasi, host, guest, FsPerms::ReadOnly)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use tracing::debug;
 use wasisocket_host::{MAX_SOCKETS_DEFAULT, Policy, SocketsCtx};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::certificates::{self, Certificates};
 use crate::denials::DenialLines;
@@ -179,11 +179,7 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
             .ok(),
     };
     if let Some(folder) = seen {
-        wasi.preopened_dir(&folder, "/", FsPerms::ReadOnly)
-            .with_context(|| format!("cannot open the folder {}", folder.display()))?;
-        sockets = sockets
-            .unix_folder(&folder, "/", true)
-            .with_context(|| format!("cannot open the folder {}", folder.display()))?;
+        sockets = Folder::new(folder, "/".into(), true).open(&mut wasi, sockets)?;
     }
     let module = engine::load(python.wasm())?;
     let certificates = certificates(&args)?;
@@ -191,12 +187,9 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
         certificates.mount(&mut wasi)?;
     }
     for folder in &args.dir {
-        // After it was made: a folder that is not there is nowhere inside another.
-        if let Ok(cache) = engine::cache_folder() {
-            folder.keep_out_of(&cache)?;
-        }
-        folder.open(&mut wasi)?;
-        sockets = folder.open_for_sockets(sockets)?;
+        // After those were made: a folder that is not there is nowhere inside another.
+        folder.keep_out_of_kept()?;
+        sockets = folder.open(&mut wasi, sockets).context("--dir")?;
     }
     for variable in &args.env {
         let (name, value) = environment(variable)?;
