@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::{fs, thread};
 
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, StreamOwned};
 use wasisocket_tests::bench::{Column, compare, printed};
 use wasisocket_tests::guest::{built, program, run};
-use wasisocket_tests::tls::Authority;
+use wasisocket_tests::tls::{Authority, accepted};
 
 const PROGRAM: &str = "bench/tls.py";
 /// Names the component, if it is to be measured.
@@ -24,7 +24,7 @@ const ROUNDS: usize = 5;
 /// Sends as many bytes as a GET's path says, or counts those of a PUT.
 fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
     stream.set_nodelay(true)?;
-    let connection = ServerConnection::new(config).map_err(Error::other)?;
+    let connection = accepted(&config)?;
     let mut stream = BufReader::with_capacity(1 << 16, StreamOwned::new(connection, stream));
     let (mut path, mut length) = (String::new(), 0);
     loop {

@@ -83,6 +83,23 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// Wants status 0.
+    ///
+    /// # Panics
+    /// Any other end; the message has the guest's output, with Python's traceback.
+    #[track_caller]
+    pub fn assert_success(&self) {
+        assert_eq!(
+            self.status,
+            Some(0),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+    }
+}
+
 impl Run {
     /// Adds an argument.
     #[must_use]
@@ -166,13 +183,7 @@ impl Run {
     /// Any other end; the message has the guest's output, with Python's traceback.
     pub fn succeeds(self) -> String {
         let ended = self.end();
-        assert_eq!(
-            ended.status,
-            Some(0),
-            "stdout:\n{}\nstderr:\n{}",
-            ended.stdout,
-            ended.stderr
-        );
+        ended.assert_success();
         ended.stdout
     }
 }

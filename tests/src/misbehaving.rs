@@ -10,6 +10,7 @@ use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::servers::{read_request, serve};
+use crate::tls::accepted;
 
 /// How a connection ends, after a response over TLS.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +46,7 @@ pub fn broken_pages(
     pages: BTreeMap<&'static str, (Vec<u8>, End)>,
 ) -> SocketAddr {
     serve(at, move |stream| {
-        let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+        let connection = accepted(&config)?;
         let mut stream = StreamOwned::new(connection, stream);
         let path = read_request(&mut stream)?;
         let Some((response, end)) = pages.get(path.trim_start_matches('/')) else {
@@ -108,8 +109,7 @@ fn drain(mut stream: TcpStream) -> Result<()> {
 #[must_use]
 pub fn broken_handshake(at: SocketAddr, config: Arc<ServerConfig>, hello: Hello) -> SocketAddr {
     serve(at, move |mut stream| {
-        let mut connection =
-            ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+        let mut connection = accepted(&config)?;
         while !connection.wants_write() {
             connection.read_tls(&mut stream)?;
             let processed = connection.process_new_packets();

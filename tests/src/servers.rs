@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConfig, StreamOwned};
 use sha2::{Digest, Sha256};
+
+use crate::tls::accepted;
 
 /// Loopback, both families, any port.
 #[must_use]
@@ -89,8 +91,7 @@ pub fn tls_pages(
     page: impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static,
 ) -> SocketAddr {
     serve(at, move |stream| {
-        let connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, stream);
+        let mut stream = StreamOwned::new(accepted(&config)?, stream);
         answer_http(&mut stream, &page)?;
         stream.conn.send_close_notify();
         stream.flush()

@@ -1,5 +1,6 @@
 //! Certificate authorities that live as long as a test, and servers with certificates of theirs.
 
+use std::io;
 use std::sync::Arc;
 
 use rcgen::{
@@ -7,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 
 pub use rcgen::date_time_ymd as date;
 
@@ -111,6 +112,14 @@ pub struct Identity {
     pub certificate: String,
     /// Its key.
     pub key: String,
+}
+
+/// The server's side of a connection.
+///
+/// # Errors
+/// As rustls finds fault with the configuration.
+pub fn accepted(config: &Arc<ServerConfig>) -> io::Result<ServerConnection> {
+    ServerConnection::new(config.clone()).map_err(io::Error::other)
 }
 
 /// A server whose certificate is of its own making.

@@ -57,13 +57,7 @@ fn install(run: Run, site: &Path, packages: &[&str]) -> Ended {
 
 #[track_caller]
 fn installed(ended: &Ended, site: &Path) {
-    assert_eq!(
-        ended.status,
-        Some(0),
-        "stdout:\n{}\nstderr:\n{}",
-        ended.stdout,
-        ended.stderr
-    );
+    ended.assert_success();
     let printed = run()
         .arg(format!("--dir={}::/site:ro", site.display()))
         .args(["--env=PYTHONPATH=/site", "-c"])

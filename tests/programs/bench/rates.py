@@ -1,4 +1,4 @@
-"""What the benchmark of TLS measures, for each program of it. Prints lines of name, tab and rate."""
+"""How the benchmarks' programs measure, and what those of TLS do. Prints lines of name, tab and rate."""
 
 import time
 
@@ -13,7 +13,7 @@ def measure(name, count, function):
 
 
 def main(download, upload, fetch):
-    """Each is given a count: of bytes, or of requests for one byte, each over a connection of its own."""
+    """The benchmark of TLS. Each is given a count: of bytes, or of requests for one byte, each over a connection of its own."""
     measure("HTTPS download, bytes", TOTAL, download)
     measure("HTTPS upload, bytes", TOTAL, upload)
     measure("connect, full handshake, GET of one byte", REQUESTS, fetch)

@@ -6,19 +6,14 @@ Runs unchanged under native CPython, in the guest, and in a component of compone
 import select
 import socket
 import sys
-import time
+
+from rates import measure
 
 
 def connected(port):
     sock = socket.create_connection(("127.0.0.1", port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
-
-
-def measure(name, count, function):
-    start = time.perf_counter()
-    function(count)
-    print(name, count / (time.perf_counter() - start), sep="\t")
 
 
 def transfers(source, sink, size):
