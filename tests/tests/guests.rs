@@ -1,6 +1,7 @@
 //! Guest programs against real servers. Each program in `tests/programs` is run by one test.
 
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use wasisocket_tests::guest::{program, run};
@@ -140,6 +141,27 @@ fn calls_for_threads_run_in_line_unless_refused() {
     inline.arg(&program).arg("inline").succeeds();
     let refused = run().arg("--env=WASISOCKET_INLINE=0");
     refused.arg(&program).arg("refused").succeeds();
+}
+
+#[test]
+fn guest_talks_to_itself_over_loopback_and_strangers_are_not_heard() {
+    let program = program("itself.py");
+    run().arg(&program).arg("nothing").succeeds();
+    let [v4, _] = loopback();
+    let mut guest = run()
+        .arg("--allow-net=192.0.2.1")
+        .arg(&program)
+        .args(["itself", &servers::silent(v4).port().to_string()])
+        .start();
+    let mut port = String::new();
+    BufReader::new(guest.child.stdout.as_mut().expect("a pipe"))
+        .read_line(&mut port)
+        .expect("a line");
+    let port: u16 = port.trim().parse().expect("a port");
+    let mut stranger = TcpStream::connect((v4.ip(), port)).expect("the kernel answers");
+    guest.end().assert_success();
+    let heard = stranger.read(&mut [0]);
+    assert!(!matches!(heard, Ok(1..)), "{heard:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod builder;
 mod lookup;
 mod message;
 mod network;
+mod own;
 mod readiness;
 mod unix;
 

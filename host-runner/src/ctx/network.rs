@@ -7,7 +7,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
 use super::{Address, Name, SocketsCtx};
-use crate::policy::destination;
+use crate::policy::{Denial, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, Timeout, interfaces};
 
 impl SocketsCtx {
@@ -22,7 +22,7 @@ impl SocketsCtx {
                 // connect, and to see whether there is IPv6. Listening is another matter, see there.
                 let nowhere = address.ip().is_unspecified() || address.ip().is_loopback();
                 if socket.kind() == Kind::Datagram || address.port() != 0 || !nowhere {
-                    self.may_listen(socket, address)?;
+                    self.allowed(self.check_listen(socket, address))?;
                 }
                 socket.bind_ip(address)
             }
@@ -41,23 +41,33 @@ impl SocketsCtx {
             // before, for a connect that failed, is no grant either. Bound to port 0, it may have lost the
             // port that the kernel chose, and gets another now.
             let bound = socket.state().bound;
-            self.may_listen(socket, bound.unwrap_or(SocketAddr::new(wildcard, 0)))?;
+            let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
+            let verdict = self.check_listen(socket, bound);
+            if verdict.is_err() && self.may_listen_to_itself(bound) {
+                socket.state().own = true;
+            } else {
+                self.allowed(verdict)?;
+            }
         }
         socket.listen(backlog)
     }
 
-    fn may_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Errno> {
+    fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {
         let both_families =
             socket.family() == Family::V6 && socket.option(SocketOption::IPV6_V6ONLY) != Ok(1);
-        self.allowed(self.policy.check_listen(address, both_families))
+        self.policy.check_listen(address, both_families)
     }
 
     /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
     pub(crate) fn accept(&mut self, handle: u32, timeout: Timeout) -> Result<(u32, Name), Errno> {
         let socket = self.handles.socket(handle)?;
         self.handles.room_for(1)?;
-        let admits = |peer| !self.policy.forbids_peer(peer, &self.looked_up);
-        let is_asked = socket.family() != Family::Unix && self.policy.forbids_any();
+        let own = socket.state().own;
+        let admits = |peer| match own {
+            true => self.connected_to_itself(peer),
+            false => !self.policy.forbids_peer(peer, &self.looked_up),
+        };
+        let is_asked = own || socket.family() != Family::Unix && self.policy.forbids_any();
         let (accepted, peer) = socket.accept(is_asked.then_some(&admits), timeout)?;
         let peer = self.name_of(peer);
         let handle = self.handles.insert(Open::Socket(accepted))?;
@@ -81,7 +91,12 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 let address = destination(address);
-                self.allowed(self.policy.check_connect(address, &self.looked_up))?;
+                let verdict = self.policy.check_connect(address, &self.looked_up);
+                if verdict.is_err() && self.may_connect_to_itself(socket, address) {
+                    socket.state().own = true;
+                } else {
+                    self.allowed(verdict)?;
+                }
                 match socket.inbound() {
                     Inbound::Kernel => socket.connect(&address, timeout),
                     _ => socket.connect_datagram(address),

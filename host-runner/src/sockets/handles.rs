@@ -125,6 +125,14 @@ impl Handles {
         }
     }
 
+    /// All sockets.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Some(Open::Socket(socket)) => Some(socket),
+            _ => None,
+        })
+    }
+
     /// All interest sets.
     pub(crate) fn interest_sets_mut(&mut self) -> impl Iterator<Item = &mut InterestSet> {
         self.slots.iter_mut().filter_map(|slot| match slot {

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) sent_to: Option<(SocketAddr, u64)>,
     /// Who sent to it while it was [`Inbound::Anyone`], and may be answered.
     pub(crate) heard: Heard,
+    /// The guest talks to itself with this stream, without a grant.
+    pub(crate) own: bool,
     /// The path that a Unix socket was bound to, as the guest sees it.
     pub(crate) path: Option<Arc<[u8]>>,
     /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, as the guest has them.
@@ -104,6 +106,7 @@ impl Socket {
             bound: None,
             sent_to: None,
             heard: Heard::default(),
+            own: false,
             path: None,
             reuse: Reuse::default(),
         };
