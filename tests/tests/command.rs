@@ -356,7 +356,7 @@ fn folder_that_later_runs_trust_is_not_granted_for_writing() {
     for (dir, status) in [
         (format!("{folder}::/data"), Some(2)),
         (format!("{folder}/modules::/data"), Some(2)),
-        (format!("{folder}/certificates::/data"), Some(2)),
+        (format!("{folder}/etc::/data"), Some(2)),
         (format!("{folder}/empty::/data"), Some(2)),
         (format!("{folder}::/data:ro"), Some(0)),
     ] {

@@ -165,6 +165,22 @@ fn guest_talks_to_itself_over_loopback_and_strangers_are_not_heard() {
 }
 
 #[test]
+fn name_servers_of_the_host_are_told_to_guests_that_have_a_use_for_them() {
+    let code = "import os; print(open('/etc/resolv.conf').read() if os.path.exists('/etc/resolv.conf') else 'none')";
+    let told = run().args(["--allow-net=192.0.2.1", "-c", code]).succeeds();
+    let configured = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers: Vec<_> = configured
+        .lines()
+        .filter(|line| line.starts_with("nameserver"))
+        .collect();
+    match servers.as_slice() {
+        [] => assert_eq!(told, "none\n"),
+        servers => assert_eq!(told.trim(), servers.join("\n")),
+    }
+    assert_eq!(run().args(["-c", code]).succeeds(), "none\n");
+}
+
+#[test]
 fn standard_input_is_waited_for_beside_sockets() {
     run().arg(program("stdin.py")).input(b"ab").succeeds();
 }

@@ -34,6 +34,11 @@ impl Folder {
         self.is_at("/")
     }
 
+    /// Its path on the host.
+    pub(crate) fn host(&self) -> &Path {
+        &self.host
+    }
+
     /// Does the guest see it as this folder?
     pub(crate) fn is_at(&self, folder: &str) -> bool {
         names(&self.guest).eq(names(folder))

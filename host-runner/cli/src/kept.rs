@@ -11,20 +11,20 @@ use wasmtime::error::Context as _;
 pub(crate) enum Kept {
     /// Compiled modules: machine code.
     Modules,
-    /// The certificates that guests trust.
-    Certificates,
+    /// What guests see as `/etc`, with the certificates that they trust.
+    Etc,
     /// Nothing: what a guest without a script sees as `/`.
     Empty,
 }
 
 impl Kept {
-    pub(crate) const ALL: [Self; 3] = [Self::Modules, Self::Certificates, Self::Empty];
+    pub(crate) const ALL: [Self; 3] = [Self::Modules, Self::Etc, Self::Empty];
 
     /// Its path, whether it is there or not.
     pub(crate) fn folder(self) -> Result<PathBuf> {
         Ok(cache_folder()?.join(match self {
             Self::Modules => "modules",
-            Self::Certificates => "certificates",
+            Self::Etc => "etc",
             Self::Empty => "empty",
         }))
     }

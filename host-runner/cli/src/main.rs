@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stderr)]
 
-mod certificates;
 mod denials;
 mod doctor;
 mod engine;
+mod etc;
 mod folders;
 mod guest;
 mod kept;

@@ -11,8 +11,8 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::WasiCtxBuilder;
 
-use crate::certificates::{self, Certificates};
 use crate::denials::DenialLines;
+use crate::etc::{self, Etc, Place};
 use crate::folders::{self, Folder};
 use crate::guest::{self, Guest};
 use crate::python::{PYTHON_VARIABLE, Python};
@@ -170,6 +170,7 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     }
     let root = args.dir.iter().find(|folder| folder.is_root());
     let (script_folder, arguments) = guest_arguments(&args, root)?;
+    let etc = etc(&args, root.map(Folder::host).or(script_folder.as_deref()))?;
     let seen = match (root, script_folder) {
         (Some(_), _) => None,
         (None, Some(folder)) => Some(folder),
@@ -182,9 +183,8 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
         sockets = Folder::new(folder, "/".into(), true).open(&mut wasi, sockets)?;
     }
     let module = engine::load(python.wasm())?;
-    let certificates = certificates(&args)?;
-    if let Some(certificates) = &certificates {
-        certificates.mount(&mut wasi)?;
+    if let Some(etc) = &etc {
+        etc.mount(&mut wasi)?;
     }
     for folder in &args.dir {
         // After those were made: a folder that is not there is nowhere inside another.
@@ -207,17 +207,27 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     )
 }
 
-/// What the guest trusts; `None` where a folder of the user's takes their place.
-fn certificates(args: &RunArgs) -> Result<Option<Certificates>> {
-    let own = |folder: &Folder| folder.is_at(certificates::GUEST_FOLDER);
-    match (args.dir.iter().any(own), &args.guest.ca_bundle) {
-        (false, bundle) => Certificates::find(bundle.as_deref()).map(Some),
-        (true, None) => Ok(None),
-        (true, Some(_)) => bail!(
+/// The guest's settings, beside what its folders have of them; `root` is what it sees as `/`.
+fn etc(args: &RunArgs, root: Option<&Path>) -> Result<Option<Etc>> {
+    let granted = |guest| args.dir.iter().any(|folder| folder.is_at(guest));
+    let has_tls = granted(etc::TLS_FOLDER);
+    if has_tls && args.guest.ca_bundle.is_some() {
+        bail!(
             "--ca-bundle and a --dir at {} are two answers to one question: leave one out",
-            certificates::GUEST_FOLDER
-        ),
+            etc::TLS_FOLDER
+        );
     }
+    let place = match granted(etc::FOLDER) || root.is_some_and(|root| root.join("etc").exists()) {
+        false => Place::All,
+        true if has_tls => return Ok(None),
+        true => Place::Tls,
+    };
+    // For who has a use for them.
+    let name_servers = match args.guest.allow_net.is_empty() {
+        true => Vec::new(),
+        false => etc::name_servers(),
+    };
+    Etc::find(place, args.guest.ca_bundle.as_deref(), &name_servers).map(Some)
 }
 
 fn policy(args: &RunArgs) -> Result<Policy> {

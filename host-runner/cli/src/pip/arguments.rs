@@ -7,7 +7,7 @@ use lexopt::{Arg, Parser};
 use wasmtime::{Result, format_err};
 
 use super::given::Given;
-use crate::certificates;
+use crate::etc;
 
 /// What an option's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ fn place(kind: Kind, value: &str, given: &mut Given) -> Result<String> {
         Kind::Links => given.reach.links.push(value.to_owned()),
         Kind::Bundle => {
             given.bundle = Some(path.to_owned());
-            return Ok(format!("{}/cert.pem", certificates::GUEST_FOLDER));
+            return Ok(format!("{}/cert.pem", etc::TLS_FOLDER));
         }
         Kind::File => return given.file(path),
         // pip fetches it, where that is granted.

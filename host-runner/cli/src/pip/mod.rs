@@ -14,7 +14,7 @@ use tracing::debug;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-use crate::certificates;
+use crate::etc;
 use crate::python::Python;
 use crate::run::{self, GuestArgs, RunArgs};
 use arguments::Word;
@@ -117,7 +117,7 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
         guest.ca_bundle = given.bundle.take().or_else(configuration::bundle);
     }
     if guest.ca_bundle.is_some() {
-        env.push(format!("PIP_CERT={}/cert.pem", certificates::GUEST_FOLDER));
+        env.push(format!("PIP_CERT={}/cert.pem", etc::TLS_FOLDER));
     }
     let rules = given.reach.rules();
     debug!(?rules, "granted to pip");

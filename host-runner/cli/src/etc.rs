@@ -1,7 +1,8 @@
-//! What the guest sees in [`GUEST_FOLDER`]: the certificates that it trusts, and OpenSSL's settings.
+//! What the guest sees of a system's settings: the certificates that it trusts, OpenSSL's, and the name servers.
 
 use std::fs;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use pem::{EncodeConfig, LineEnding, Pem};
@@ -16,42 +17,62 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use crate::folders;
 use crate::kept::Kept;
 
-/// OPENSSLDIR of the guest's OpenSSL: `cert.pem` and `openssl.cnf` are what it reads there unasked.
-pub(crate) const GUEST_FOLDER: &str = "/etc/ssl";
+/// Where the guest sees it.
+pub(crate) const FOLDER: &str = "/etc";
 
-const SETTINGS: &str = include_str!("openssl.cnf");
+/// OPENSSLDIR of the guest's OpenSSL: `cert.pem` and `openssl.cnf` are what it reads there unasked.
+pub(crate) const TLS_FOLDER: &str = "/etc/ssl";
+
+const TLS_SETTINGS: &str = include_str!("openssl.cnf");
+
+/// How much of it a guest sees, which may have another /etc.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    All,
+    Tls,
+}
 
 /// A folder of the host with those files.
 #[derive(Debug)]
-pub(crate) struct Certificates {
+pub(crate) struct Etc {
+    place: Place,
     folder: PathBuf,
     /// Where nothing can be kept: the folder lives as long as this.
     _temporary: Option<TempDir>,
 }
 
-impl Certificates {
-    /// Those of a PEM file, or else the ones that this system trusts. If it has none, neither has the
-    /// guest: OpenSSL then says that it cannot verify, as it would outside.
-    pub(crate) fn find(bundle: Option<&Path>) -> Result<Self> {
+impl Etc {
+    /// Certificates are those of a PEM file, or else the ones that this system trusts. If it has none,
+    /// neither has the guest: OpenSSL then says that it cannot verify, as it would outside.
+    pub(crate) fn find(
+        place: Place,
+        bundle: Option<&Path>,
+        name_servers: &[IpAddr],
+    ) -> Result<Self> {
         let bundle = match bundle {
             Some(file) => of_file(file).context("--ca-bundle")?,
             None => of_system(),
         };
-        let mut files = vec![("openssl.cnf", SETTINGS)];
-        if !bundle.is_empty() {
-            files.push(("cert.pem", &bundle));
+        let name_servers = resolv_conf(name_servers);
+        let mut files = vec![("ssl/openssl.cnf", TLS_SETTINGS)];
+        for (name, text) in [("ssl/cert.pem", &bundle), ("resolv.conf", &name_servers)] {
+            if !text.is_empty() {
+                files.push((name, text));
+            }
         }
         match kept(&files) {
             Ok(folder) => Ok(Self {
+                place,
                 folder,
                 _temporary: None,
             }),
             // A read-only home is no reason not to run.
             Err(error) => {
-                debug!("certificates are not kept: {error:#}");
-                let folder = tempfile::tempdir().context("no place for the certificates")?;
+                debug!("/etc is not kept: {error:#}");
+                let folder = tempfile::tempdir().context("no place for the guest's /etc")?;
                 write(folder.path(), &files)?;
                 Ok(Self {
+                    place,
                     folder: folder.path().to_owned(),
                     _temporary: Some(folder),
                 })
@@ -59,10 +80,33 @@ impl Certificates {
         }
     }
 
-    /// Shows them to the guest, to read only.
+    /// Shows it to the guest, to read only.
     pub(crate) fn mount(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
-        folders::preopen(wasi, &self.folder, GUEST_FOLDER, FsPerms::ReadOnly)
+        let (folder, guest) = match self.place {
+            Place::All => (&self.folder, FOLDER),
+            Place::Tls => (&self.folder.join("ssl"), TLS_FOLDER),
+        };
+        folders::preopen(wasi, folder, guest, FsPerms::ReadOnly)
     }
+}
+
+/// The name servers of this system: resolv.conf(5). None if they cannot be told.
+pub(crate) fn name_servers() -> Vec<IpAddr> {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let server = (words.next() == Some("nameserver")).then(|| words.next())??;
+        // The scope of a link-local address is not the guest's.
+        server.parse().ok()
+    });
+    servers.collect()
+}
+
+fn resolv_conf(name_servers: &[IpAddr]) -> String {
+    let lines = name_servers
+        .iter()
+        .map(|server| format!("nameserver {server}\n"));
+    lines.collect()
 }
 
 fn of_file(file: &Path) -> Result<String> {
@@ -111,16 +155,17 @@ fn kept(files: &[(&str, &str)]) -> Result<PathBuf> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = Kept::Certificates.folder()?.join(name);
+    let folder = Kept::Etc.folder()?.join(name);
     write(&folder, files)?;
     Ok(folder)
 }
 
 /// Each file is there whole or not at all, also where several runs write it at once.
 fn write(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
-    fs::create_dir_all(folder)?;
     for (name, text) in files {
         let path = folder.join(name);
+        let folder = path.parent().unwrap_or(folder);
+        fs::create_dir_all(folder)?;
         if fs::read(&path).is_ok_and(|present| present == text.as_bytes()) {
             continue;
         }
