@@ -1,12 +1,13 @@
-"""Has two modules of the standard library changed when they are imported, and costs nothing before.
+"""Has modules that want threads changed when they are imported, and costs nothing before.
 
-wasisocket.pth loads it at start. Both modules want threads, which there are none of: see
-_wasisocket_asyncio and _wasisocket_socketserver.
+wasisocket.pth loads it at start. There are no threads: see _wasisocket_asyncio, _wasisocket_socketserver and
+_wasisocket_anyio.
 """
 
 import sys
 
 _CHANGES = {
+    "anyio._backends._asyncio": "_wasisocket_anyio",
     "asyncio.base_events": "_wasisocket_asyncio",
     "socketserver": "_wasisocket_socketserver",
 }

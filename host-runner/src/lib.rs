@@ -45,6 +45,8 @@
 //!   a socket is heard and may be answered, except those that [`Policy::deny`] keeps away: over an
 //!   accepted connection, or with datagrams to the last 256 senders of each socket, for two minutes after
 //!   they were heard. As with a stateful firewall, a sender is who its datagrams say it is.
+//! - With any rule, a TCP listener at a loopback port that the system picks, and connections to it by the
+//!   same guest, as programs make them that know no socketpair(2). Others are closed when it accepts.
 //! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
 //!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.

@@ -180,6 +180,7 @@ impl Reader {
         let build = cpython.join(CROSS_BUILD);
         for path in [
             cpython.join("Lib/wasisocket.py"),
+            cpython.join("Lib/_wasisocket_anyio.py"),
             cpython.join("Lib/_wasisocket_asyncio.py"),
             cpython.join("Lib/_wasisocket_site.py"),
             cpython.join("Lib/_wasisocket_socketserver.py"),

@@ -33,7 +33,8 @@ In a folder of --dir the guest may also have Unix sockets, and reach those of ot
 
 For TLS the guest trusts the certificates that this system trusts, or the host's SSL_CERT_FILE and
 SSL_CERT_DIR name. It sees them in /etc/ssl, to read only; its own such variables (--env) and a folder
-that is granted as /etc/ssl come before them.
+that is granted as /etc/ssl come before them. With --allow-net, /etc/resolv.conf names the name servers
+of this system.
 
 The guest sees the folder of its script as /, to read only; for CODE or MODULE that is an empty one. What
 comes after SCRIPT, CODE or MODULE is the guest's sys.argv.

@@ -1,6 +1,7 @@
 """dnspython and a name server: its port"""
 
 import asyncio
+import os
 import sys
 
 import dns.asyncresolver
@@ -13,7 +14,7 @@ port = int(sys.argv[1])
 
 
 def configured(kind):
-    resolver = kind(configure=False)
+    resolver = kind(configure=os.path.exists("/etc/resolv.conf"))
     resolver.nameservers = ["127.0.0.1"]
     resolver.port = port
     resolver.lifetime = 30
