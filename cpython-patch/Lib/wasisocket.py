@@ -16,11 +16,12 @@ standard socket module has the rest.
 
 import errno
 import os
+import time
 
 import _socket
 import _wasisocket
 from _socket import (
-    IPPROTO_TCP, SO_KEEPALIVE, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY, gaierror, getdefaulttimeout, herror,
+    IPPROTO_TCP, SO_ERROR, SO_KEEPALIVE, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY, gaierror, getdefaulttimeout, herror,
     setdefaulttimeout,
 )
 from _wasisocket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM
@@ -81,28 +82,110 @@ _DEFAULT = object()
 def create_connection(address, timeout=_DEFAULT):
     """Connect to the TCP address (host, port) and return the Socket.
 
-    Every address of host is tried in turn. If none accepts, the OSError that is raised has the
-    failure of each as a note. timeout is in seconds, for each attempt and for the socket then; None
-    is without end, and if it is not given, getdefaulttimeout() holds.
+    The addresses of host are tried as in Happy Eyeballs (RFC 8305): the families by turns, each attempt a
+    quarter of a second after the one before or once that failed, and the first to succeed wins. If none
+    does, the OSError that is raised has the failure of each as a note. timeout is in seconds, for each
+    attempt and for the socket then; None is without end, and if it is not given, getdefaulttimeout() holds.
     """
     host, port = address
-    failures = []
-    for family, port, packed in _resolve(host, port):
+    attempts = _Attempts(getdefaulttimeout() if timeout is _DEFAULT else timeout)
+    with attempts:
+        for entry in _by_turns(_resolve(host, port)):
+            sock = attempts.begin(*entry) or attempts.wait(_ATTEMPT_DELAY)
+            if sock is not None:
+                return sock
+        sock = attempts.wait(None)
+    if sock is not None:
+        return sock
+    if not attempts.failures:
+        raise OSError("the look-up returned no address")
+    _raise(attempts.failures, host)
+
+
+# In seconds: RFC 8305, section 5.
+_ATTEMPT_DELAY = 0.25
+
+
+def _by_turns(found):
+    """Addresses with their families by turns, beginning with that of the first (RFC 8305, section 4)."""
+    ranks = {}
+    turn = []
+    for family, *_ in found:
+        ranks[family] = ranks.get(family, -1) + 1
+        turn.append(ranks[family])
+    return [entry for _, entry in sorted(zip(turn, found), key=lambda pair: pair[0])]
+
+
+class _Attempts:
+    """Sockets that are being connected, and how others failed."""
+
+    def __init__(self, timeout):
+        self.timeout = timeout
+        self.failures = []
+        self.running = {}  # By file descriptor: the socket, its address and port, and when its time is over.
+
+    def begin(self, family, port, packed):
+        """Start one; return its socket if it is connected already."""
         sock = None
         try:
             sock = Socket(family, SOCK_STREAM)
-            if timeout is not _DEFAULT:
-                sock.settimeout(timeout)
+            try:
+                sock.setblocking(False)
+            except OSError as exc:
+                # With the core six only, it blocks and so is over when it returns.
+                if exc.errno != errno.ENOTSUP or self.timeout is not None:
+                    raise
             sock._connect(packed, port)
-            return sock
+        except BlockingIOError:
+            end = None if self.timeout is None else time.monotonic() + self.timeout
+            self.running[sock.fileno()] = sock, packed, port, end
         except OSError as exc:
-            if sock is not None:
-                sock.close()
-            _note(exc, packed, port)
-            failures.append(exc)
-    if not failures:
-        raise OSError("the look-up returned no address")
-    _raise(failures, host)
+            self._lost(sock, packed, port, exc)
+        else:
+            return self._won(sock)
+
+    def wait(self, seconds):
+        """Wait until one is connected, and return its socket; or until one fails, or the time is over."""
+        import select
+        end = None if seconds is None else time.monotonic() + seconds
+        count = len(self.failures)
+        while self.running and (len(self.failures) == count or seconds is None):
+            poll = select.poll()
+            for fd in self.running:
+                poll.register(fd, select.POLLOUT)
+            ends = [moment for *_, moment in self.running.values()] + [end]
+            left = min((moment for moment in ends if moment is not None), default=None)
+            # Rounded up, as poll's milliseconds are.
+            for fd, _ in poll.poll(None if left is None else max(0, left - time.monotonic()) * 1000):
+                sock, packed, port, _ = self.running.pop(fd)
+                number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+                if number == 0:
+                    return self._won(sock)
+                self._lost(sock, packed, port, OSError(number, os.strerror(number)))
+            now = time.monotonic()
+            for fd, (sock, packed, port, moment) in list(self.running.items()):
+                if moment is not None and moment <= now:
+                    del self.running[fd]
+                    self._lost(sock, packed, port, TimeoutError(errno.ETIMEDOUT, "timed out"))
+            if end is not None and end <= now:
+                return None
+
+    def _won(self, sock):
+        sock.settimeout(self.timeout)
+        return sock
+
+    def _lost(self, sock, packed, port, exc):
+        if sock is not None:
+            sock.close()
+        _note(exc, packed, port)
+        self.failures.append(exc)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        for sock, *_ in self.running.values():
+            sock.close()
 
 
 def _note(exc, packed, port):
