@@ -60,10 +60,12 @@
 mod ctx;
 mod errno;
 mod guest_memory;
+mod limits;
 mod linker;
 mod policy;
 mod sockets;
 
-pub use ctx::{MAX_SOCKETS_DEFAULT, SocketsCtx, SocketsCtxBuilder};
+pub use ctx::{SocketsCtx, SocketsCtxBuilder};
+pub use limits::{Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::add_to_linker;
 pub use policy::{Denial, Operation, Policy, RuleError};

@@ -8,30 +8,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{DenialSink, SocketsCtx};
+use crate::limits::Limits;
 use crate::policy::{Denial, LookedUp, Policy};
 use crate::sockets::{Handles, Lookups, UnixFolder};
-
-/// Open handles that a guest may have unless the builder says otherwise. Each is a file descriptor of
-/// the host's process, whose own limit is often 1024 for all guests together.
-pub const MAX_SOCKETS_DEFAULT: usize = 256;
 
 /// Made by [`SocketsCtx::builder`].
 pub struct SocketsCtxBuilder {
     policy: Arc<Policy>,
-    max_sockets: usize,
+    limits: Limits,
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
     on_denial: Option<Arc<DenialSink>>,
 }
 
 impl SocketsCtx {
-    /// Starts with the grants of `policy`, [`MAX_SOCKETS_DEFAULT`], and denials logged by `tracing`: one
+    /// Starts with the grants of `policy`, the default [`Limits`], and denials logged by `tracing`: one
     /// warning for each, with the target `wasisocket::denied`. A guest decides how many: where the log has
     /// to be bounded, bound it in its subscriber or set [`SocketsCtxBuilder::on_denial`].
     pub fn builder(policy: impl Into<Arc<Policy>>) -> SocketsCtxBuilder {
         SocketsCtxBuilder {
             policy: policy.into(),
-            max_sockets: MAX_SOCKETS_DEFAULT,
+            limits: Limits::default(),
             stdin: None,
             unix_folders: Vec::new(),
             on_denial: None,
@@ -40,12 +37,17 @@ impl SocketsCtx {
 }
 
 impl SocketsCtxBuilder {
-    /// How many handles may be open at once, sockets, interest sets and look-ups together; one more is
-    /// EMFILE. Interest sets have up to 64 times as many entries together, of which the system has a limit
-    /// for each user (epoll(7), max_user_watches).
+    /// How much the guest may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// [`Limits::max_sockets`] alone.
     #[must_use]
     pub fn max_sockets(mut self, count: usize) -> Self {
-        self.max_sockets = count;
+        self.limits.max_sockets = count;
         self
     }
 
@@ -89,7 +91,7 @@ impl SocketsCtxBuilder {
         SocketsCtx {
             policy: self.policy,
             looked_up: LookedUp::default(),
-            handles: Handles::new(self.max_sockets),
+            handles: Handles::new(self.limits.max_sockets),
             watches: 0,
             lookups: Lookups::default(),
             stdin: self.stdin.map(Arc::new),
@@ -104,7 +106,7 @@ impl fmt::Debug for SocketsCtxBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketsCtxBuilder")
             .field("policy", &self.policy)
-            .field("max_sockets", &self.max_sockets)
+            .field("limits", &self.limits)
             .field("stdin", &self.stdin)
             .field("unix_folders", &self.unix_folders)
             .finish_non_exhaustive()

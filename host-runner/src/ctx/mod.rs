@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use wasisocket_abi::Errno;
 
 pub(crate) use address::{Address, Name};
-pub use builder::{MAX_SOCKETS_DEFAULT, SocketsCtxBuilder};
+pub use builder::SocketsCtxBuilder;
 
 use crate::policy::{Denial, LookedUp, Policy};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};

@@ -1,0 +1,58 @@
+//! How much a guest may use. No sockets in here.
+
+use std::time::Duration;
+
+/// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of
+/// the host's process, whose own limit is often 1024 for all guests together.
+pub const MAX_SOCKETS_DEFAULT: usize = 256;
+
+/// How much one guest may use. Without a number there is no limit, but for [`Limits::max_sockets`].
+///
+/// What is counted are IPv4 and IPv6 sockets; Unix sockets, of which connected pairs are made without any
+/// grant, are only among the open ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How many handles may be open at once: sockets, interest sets and look-ups together; one more is
+    /// EMFILE. Interest sets have up to 64 times as many entries together, of which the system has a limit
+    /// for each user (epoll(7), max_user_watches).
+    pub max_sockets: usize,
+    /// Connections in all, made and accepted; one more is EDQUOT.
+    pub max_connections: Option<u64>,
+    /// Connections that are made a second. The guest waits.
+    pub connect_rate: Option<u64>,
+    /// Bytes that are received in all; beyond them receiving is EDQUOT.
+    pub max_bytes_in: Option<u64>,
+    /// Bytes that are sent in all; beyond them sending is EDQUOT.
+    pub max_bytes_out: Option<u64>,
+    /// Bytes that are received a second. The guest waits, also in a call that does not.
+    pub rate_in: Option<u64>,
+    /// Bytes that are sent a second. The guest waits, also in a call that does not.
+    pub rate_out: Option<u64>,
+    /// Look-ups of names and addresses in all; one more is EDQUOT.
+    pub max_lookups: Option<u64>,
+    /// Wall time from the start to the end of a guest.
+    pub timeout: Option<Duration>,
+    /// The time that processors work for a guest, in its code and for its calls.
+    pub max_cpu: Option<Duration>,
+    /// Bytes of its linear memory.
+    pub max_memory: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_sockets: MAX_SOCKETS_DEFAULT,
+            max_connections: None,
+            connect_rate: None,
+            max_bytes_in: None,
+            max_bytes_out: None,
+            rate_in: None,
+            rate_out: None,
+            max_lookups: None,
+            timeout: None,
+            max_cpu: None,
+            max_memory: None,
+        }
+    }
+}
