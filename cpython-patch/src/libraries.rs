@@ -156,11 +156,25 @@ const FLAGS: &[&str] = &[
 ];
 
 fn key(build: &Build, sdk: &Sdk) -> Result<Key> {
-    Ok(KeyBuilder::new("libraries 1")
+    Ok(KeyBuilder::new("libraries 2")
         .key("sdk", &sdk.key)
         .text("recipes", &format!("{LIBRARIES:?} {FLAGS:?}"))
-        .file(&build.checkout("Cargo.lock"))?
+        .text("sources", &locked(&build.checkout("Cargo.lock"))?)
         .finish())
+}
+
+/// What Cargo.lock says of the packages that the sources are in. The rest of it changes more often, and CPython
+/// would be built again each time.
+fn locked(lock: &Path) -> Result<String> {
+    let lock: toml::Table = fs::read_to_string(lock)?.parse()?;
+    let packages = lock.get("package").and_then(toml::Value::as_array);
+    let pinned = packages.into_iter().flatten().filter(|package| {
+        let name = package.get("name").and_then(toml::Value::as_str);
+        LIBRARIES
+            .iter()
+            .any(|library| name == Some(library.package))
+    });
+    Ok(pinned.map(|package| format!("{package:?}")).collect())
 }
 
 /// The libraries, if they were built.

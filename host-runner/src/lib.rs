@@ -57,6 +57,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod ctx;
 mod errno;
 mod guest_memory;
@@ -64,8 +65,11 @@ mod limits;
 mod linker;
 mod policy;
 mod sockets;
+mod view;
 
+pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};
 pub use ctx::{SocketsCtx, SocketsCtxBuilder};
-pub use limits::{Limits, MAX_SOCKETS_DEFAULT};
-pub use linker::add_to_linker;
+pub use limits::{Limit, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
+pub use linker::{add_to_linker, add_to_linker_async};
 pub use policy::{Denial, Operation, Policy, RuleError};
+pub use view::SocketsView;

@@ -6,9 +6,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{DenialSink, SocketsCtx};
-use crate::limits::Limits;
+use crate::limits::{Limit, LimitSink, Limits, Usage};
 use crate::policy::{Denial, LookedUp, Policy};
 use crate::sockets::{Handles, Lookups, UnixFolder};
 
@@ -19,6 +20,7 @@ pub struct SocketsCtxBuilder {
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
     on_denial: Option<Arc<DenialSink>>,
+    on_limit: Option<Arc<LimitSink>>,
 }
 
 impl SocketsCtx {
@@ -32,6 +34,7 @@ impl SocketsCtx {
             stdin: None,
             unix_folders: Vec::new(),
             on_denial: None,
+            on_limit: None,
         }
     }
 }
@@ -85,7 +88,14 @@ impl SocketsCtxBuilder {
         self
     }
 
-    /// The sockets of one guest, none of them open yet.
+    /// Called for every limit that is reached, once for each, in place of the log.
+    #[must_use]
+    pub fn on_limit(mut self, sink: impl Fn(Limit) + Send + Sync + 'static) -> Self {
+        self.on_limit = Some(Arc::new(sink));
+        self
+    }
+
+    /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
         SocketsCtx {
@@ -98,6 +108,14 @@ impl SocketsCtxBuilder {
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
             on_denial: self.on_denial,
+            usage: Usage::new(&self.limits, self.on_limit),
+            // Centuries from now are without end.
+            end: self
+                .limits
+                .timeout
+                .and_then(|timeout| Instant::now().checked_add(timeout)),
+            max_cpu: self.limits.max_cpu,
+            cpu: Arc::default(),
         }
     }
 }

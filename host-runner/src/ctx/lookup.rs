@@ -2,26 +2,15 @@
 
 use std::net::IpAddr;
 
-use wasisocket_abi::{AF_INET, AF_INET6, Errno, RESOLVE_MAX};
+use wasisocket_abi::{AF_INET, AF_INET6, Errno};
 
 use super::SocketsCtx;
+use super::usage::room_for;
+use crate::limits::Counted;
 use crate::policy::HostName;
-use crate::sockets::{Answer, Family, Open, Question, Timeout, resolve};
+use crate::sockets::{Answer, Family, Open, Question};
 
 impl SocketsCtx {
-    /// The addresses of a name, at most [`RESOLVE_MAX`]. A name grant covers what comes back. Blocks.
-    pub(crate) fn resolve(&mut self, name: &[u8]) -> Result<Vec<IpAddr>, Errno> {
-        let name = match HostName::parse(name)? {
-            HostName::Literal(ip) => return Ok(vec![ip]),
-            HostName::Name(name) => name,
-        };
-        self.allowed(self.policy.check_resolve(&name))?;
-        let mut addresses = resolve(&name)?;
-        addresses.truncate(RESOLVE_MAX);
-        self.looked_up.record(&self.policy, &name, &addresses);
-        Ok(addresses)
-    }
-
     /// Starts a look-up of a name, for one family or 0. One that no rule covers is asked of nobody.
     pub(crate) fn lookup_name(&mut self, name: &[u8], family: u32) -> Result<u32, Errno> {
         let family = match family {
@@ -30,7 +19,7 @@ impl SocketsCtx {
             AF_INET6 => Some(Family::V6),
             _ => return Err(Errno::EAFNOSUPPORT),
         };
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
         let lookup = match HostName::parse(name)? {
             HostName::Literal(ip) => {
                 let name = ip.to_string();
@@ -49,6 +38,7 @@ impl SocketsCtx {
             }
             HostName::Name(name) => {
                 self.allowed(self.policy.check_resolve(&name))?;
+                self.usage.take_one(Counted::Lookups)?;
                 self.lookups.start(Question::Name { name, family })?
             }
         };
@@ -57,40 +47,37 @@ impl SocketsCtx {
 
     /// Starts a look-up of the name that an address has.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
         self.allowed(self.policy.check_reverse_lookup(address))?;
+        self.usage.take_one(Counted::Lookups)?;
         let lookup = self.lookups.start(Question::Address(address))?;
         self.handles.insert(Open::Lookup(lookup))
     }
 
     /// The addresses that a look-up found. A name grant covers them from now on.
-    pub(crate) fn lookup_addrs(
-        &mut self,
-        handle: u32,
-        timeout: Timeout,
-    ) -> Result<&[IpAddr], Errno> {
+    pub(crate) fn lookup_addrs(&mut self, handle: u32) -> Result<&[IpAddr], Errno> {
         let lookup = self.handles.lookup(handle)?;
         let Question::Name { name, .. } = lookup.question() else {
             return Err(Errno::EINVAL);
         };
-        let answer = lookup.answer(timeout)?;
+        let answer = lookup.answer()?;
         self.looked_up.record(&self.policy, name, &answer.addresses);
         Ok(&answer.addresses)
     }
 
     /// The name that a look-up found.
-    pub(crate) fn lookup_host(&self, handle: u32, timeout: Timeout) -> Result<&str, Errno> {
+    pub(crate) fn lookup_host(&self, handle: u32) -> Result<&str, Errno> {
         let lookup = self.handles.lookup(handle)?;
-        lookup.answer(timeout).map(|answer| answer.host.as_str())
+        lookup.answer().map(|answer| answer.host.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx, Timeout};
+    use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx};
     use crate::ctx::Address;
     use crate::policy::Policy;
-    use crate::sockets::Data;
+    use crate::sockets::{Data, Patience};
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
     use wasisocket_abi::v1::Ancillary;
@@ -126,10 +113,7 @@ mod tests {
         };
         assert!(!allowed(&sockets));
         for _ in 0..2 {
-            assert_eq!(
-                sockets.lookup_addrs(lookup, Timeout::NONE).unwrap(),
-                [public]
-            );
+            assert_eq!(sockets.lookup_addrs(lookup).unwrap(), [public]);
             assert!(allowed(&sockets));
         }
     }
@@ -148,12 +132,12 @@ mod tests {
             let to = Some(Address::Ip(address));
             let flags = SendFlags::empty();
             let nothing = Ancillary::default();
-            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Timeout::NONE)
+            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Patience::NONE)
         };
         assert_eq!(send(&mut sockets), Ok(1));
         assert_eq!(send(&mut sockets), Ok(1));
         let lookup = looked_up(&mut sockets, "evil.test", Ipv4Addr::LOCALHOST.into());
-        sockets.lookup_addrs(lookup, Timeout::NONE).unwrap();
+        sockets.lookup_addrs(lookup).unwrap();
         assert_eq!(send(&mut sockets), Err(Errno::EACCES));
     }
 }

@@ -7,27 +7,35 @@ use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::Ancillary;
 
+use super::usage::is_counted;
 use super::{Address, Name, SocketsCtx};
+use crate::limits::Counted;
 use crate::policy::destination;
 use crate::sockets::{
-    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Receiving, Socket,
-    Timeout,
+    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Patience, Receiving,
+    Socket,
 };
 
 impl SocketsCtx {
-    /// The core six's `sock_send`: blocks until all is sent.
-    pub(crate) fn send(&mut self, handle: u32, data: &[u8]) -> Result<usize, Errno> {
-        let socket = self.handles.socket(handle)?;
-        if socket.inbound() == Inbound::Nobody {
-            return Err(Errno::EDESTADDRREQ);
-        }
-        socket.send_all(data)
+    /// The core six's `sock_send`, once.
+    pub(crate) fn send(
+        &mut self,
+        handle: u32,
+        data: &[u8],
+        patience: Patience,
+    ) -> Result<usize, Errno> {
+        let (data, nothing) = (Data::One(data), Ancillary::default());
+        self.sendmsg(handle, data, None, &nothing, SendFlags::empty(), patience)
     }
 
-    /// The core six's `sock_recv`: blocks until something comes, and knows no datagram without a peer.
-    pub(crate) fn recv(&mut self, handle: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let socket = self.handles.socket(handle)?;
-        if socket.inbound() == Inbound::Nobody {
+    /// The core six's `sock_recv`, which knows no datagram without a peer.
+    pub(crate) fn recv(
+        &mut self,
+        handle: u32,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<usize, Errno> {
+        if self.handles.socket(handle)?.inbound() == Inbound::Nobody {
             return Err(Errno::ENOTCONN);
         }
         let mut buffers = Buffers::One(buffer);
@@ -35,17 +43,13 @@ impl SocketsCtx {
             flags: RecvFlags::empty(),
             from: false,
             ancillary: false,
-            timeout: Timeout::FOREVER,
+            patience,
         };
-        let incoming = self.receive(socket, &mut buffers, receiving)?;
+        let (incoming, _) = self.recvmsg(handle, &mut buffers, receiving)?;
         Ok(incoming.length.min(buffers.room()))
     }
 
-    /// Is there a next call for what one does not take?
-    pub(crate) fn is_stream(&self, handle: u32) -> Result<bool, Errno> {
-        Ok(self.handles.socket(handle)?.kind() == Kind::Stream)
-    }
-
+    /// sendmsg(2), of not more than [`SocketsCtx::room_to_send`] says.
     pub(crate) fn sendmsg(
         &mut self,
         handle: u32,
@@ -53,7 +57,7 @@ impl SocketsCtx {
         to: Option<Address>,
         ancillary: &Ancillary,
         flags: SendFlags,
-        timeout: Timeout,
+        patience: Patience,
     ) -> Result<usize, Errno> {
         let socket = self.handles.socket(handle)?;
         may_be_out_of_band(socket, flags.contains(SendFlags::OOB))?;
@@ -69,7 +73,11 @@ impl SocketsCtx {
             }
             socket.state().inbound = Inbound::Reachable;
         }
-        socket.send(data, &to, ancillary, flags, timeout)
+        let sent = socket.send(data, &to, ancillary, flags, patience)?;
+        if is_counted(&socket) {
+            self.usage.used(Counted::Sent, sent);
+        }
+        Ok(sent)
     }
 
     /// Where a message goes, if it may.
@@ -116,6 +124,7 @@ impl SocketsCtx {
         Ok(())
     }
 
+    /// recvmsg(2), of not more than [`SocketsCtx::room_to_receive`] says.
     pub(crate) fn recvmsg(
         &mut self,
         handle: u32,
@@ -128,6 +137,9 @@ impl SocketsCtx {
         receiving.from &= socket.kind() == Kind::Datagram || socket.family() == Family::Unix;
         let from = receiving.from;
         let mut incoming = self.receive(socket, buffers, receiving)?;
+        if is_counted(&socket) {
+            self.usage.used(Counted::Received, incoming.length);
+        }
         let name = match incoming.from.take() {
             Some(name) if from => self.name_of(Some(name)),
             _ => Name::None,

@@ -10,17 +10,24 @@ mod network;
 mod own;
 mod readiness;
 mod unix;
+mod usage;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use wasisocket_abi::Errno;
 
 pub(crate) use address::{Address, Name};
 pub use builder::SocketsCtxBuilder;
+pub(crate) use readiness::WaitsFor;
+use usage::room_for;
+pub(crate) use usage::{Pace, Room};
 
+use crate::clock::Cpu;
+use crate::limits::Usage;
 use crate::policy::{Denial, LookedUp, Policy};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
 
@@ -39,11 +46,16 @@ pub struct SocketsCtx {
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
     on_denial: Option<Arc<DenialSink>>,
+    usage: Usage,
+    /// When the guest's time is over.
+    end: Option<Instant>,
+    max_cpu: Option<Duration>,
+    pub(crate) cpu: Arc<Cpu>,
 }
 
 impl SocketsCtx {
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
         // What is rare in a kernel is for those that have a use for it.
         if protocol == UDP_LITE && !self.policy.grants_any() {
             return Err(Errno::EPROTONOSUPPORT);
@@ -53,7 +65,7 @@ impl SocketsCtx {
     }
 
     pub(crate) fn pair(&mut self, kind: u32) -> Result<(u32, u32), Errno> {
-        self.handles.room_for(2)?;
+        room_for(&self.handles, &mut self.usage, 2)?;
         let (one, other) = Socket::pair(kind)?;
         Ok((
             self.handles.insert(Open::Socket(one))?,
@@ -63,7 +75,7 @@ impl SocketsCtx {
 
     pub(crate) fn duplicate(&mut self, handle: u32) -> Result<u32, Errno> {
         let socket = self.handles.socket(handle)?;
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
         let socket = socket.duplicate()?;
         self.handles.insert(Open::Socket(socket))
     }
@@ -96,8 +108,8 @@ impl fmt::Debug for SocketsCtx {
     }
 }
 
-/// Stores move between threads.
+/// Stores move between threads, also while something is waited for.
 const _: fn() = || {
-    fn is_send<T: Send>() {}
-    is_send::<SocketsCtx>();
+    fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<SocketsCtx>();
 };

@@ -6,9 +6,11 @@ use rustix::net::{AddressFamily, SocketAddrAny};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
+use super::usage::{connect_counted, is_counted, room_for};
 use super::{Address, Name, SocketsCtx};
+use crate::limits::Counted;
 use crate::policy::{Denial, destination};
-use crate::sockets::{Family, Inbound, Kind, Open, Socket, Timeout, interfaces};
+use crate::sockets::{Family, Inbound, Kind, Open, Socket, interfaces};
 
 impl SocketsCtx {
     pub(crate) fn bind(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
@@ -59,34 +61,37 @@ impl SocketsCtx {
     }
 
     /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
-    pub(crate) fn accept(&mut self, handle: u32, timeout: Timeout) -> Result<(u32, Name), Errno> {
+    pub(crate) fn accept(&mut self, handle: u32) -> Result<(u32, Name), Errno> {
         let socket = self.handles.socket(handle)?;
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
+        let counts = is_counted(&socket);
+        if counts {
+            self.usage.room(Counted::Connections, true)?;
+        }
         let own = socket.state().own;
         let admits = |peer| match own {
             true => self.connected_to_itself(peer),
             false => !self.policy.forbids_peer(peer, &self.looked_up),
         };
         let is_asked = own || socket.family() != Family::Unix && self.policy.forbids_any();
-        let (accepted, peer) = socket.accept(is_asked.then_some(&admits), timeout)?;
+        let (accepted, peer) = socket.accept(is_asked.then_some(&admits))?;
+        if counts {
+            self.usage.used(Counted::Connections, 1);
+        }
         let peer = self.name_of(peer);
         let handle = self.handles.insert(Open::Socket(accepted))?;
         Ok((handle, peer))
     }
 
-    pub(crate) fn connect(
-        &mut self,
-        handle: u32,
-        address: Address,
-        timeout: Timeout,
-    ) -> Result<(), Errno> {
+    /// What goes on is EINPROGRESS, and EALREADY when asked again: see [`Socket::connect`].
+    pub(crate) fn connect(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         match address {
             Address::Unspecified if socket.kind() == Kind::Datagram => socket.disconnect(),
             Address::Unspecified => Err(Errno::EAFNOSUPPORT),
             Address::Unix(address) => {
                 let place = self.unix_place(socket, &address)?;
-                socket.connect(&place.address, timeout)
+                socket.connect(&place.address)
             }
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
@@ -98,7 +103,7 @@ impl SocketsCtx {
                     self.allowed(verdict)?;
                 }
                 match socket.inbound() {
-                    Inbound::Kernel => socket.connect(&address, timeout),
+                    Inbound::Kernel => connect_counted(socket, address, &mut self.usage),
                     _ => socket.connect_datagram(address),
                 }
             }

@@ -12,14 +12,24 @@ use wasisocket_abi::v1::{
 };
 
 use super::SocketsCtx;
+use super::usage::room_for;
 use crate::sockets::{
-    Deadline, InterestSet, Life, Open, Timeout, interest_to_abi, poll_from_abi, poll_now,
+    InterestSet, Life, Open, Patience, Timeout, Watched, interest_to_abi, poll_from_abi,
     poll_to_abi, poll_until,
 };
 
 /// Most entries of interest sets for each handle that a guest may have, all sets together. The kernel's
 /// memory for them counts for the user of the host's process, not for the guest.
 const WATCHES_PER_HANDLE: usize = 64;
+
+/// What an operation waits for.
+#[derive(Debug)]
+pub(crate) enum WaitsFor {
+    /// These events of a handle.
+    Handle(u32, u32),
+    /// Any of these entries.
+    Entries(SmallVec<[PollEntry; 64]>),
+}
 
 /// What an entry of a poll stands for.
 enum Polled<'a> {
@@ -57,8 +67,27 @@ impl SocketsCtx {
         }
     }
 
+    /// The system's descriptors of what an operation waits for.
+    pub(crate) fn waited_for(&self, waits_for: &WaitsFor) -> Result<Watched<'_>, Errno> {
+        let watched = |handle, events| match self.polled(handle) {
+            Polled::Descriptor(fd) => Some((fd, events)),
+            // An operation that waits for entries was told of these.
+            Polled::File | Polled::Nothing => None,
+        };
+        match waits_for {
+            WaitsFor::Handle(handle, events) => {
+                let watched = watched(*handle, poll_from_abi(*events as u16));
+                Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
+            }
+            WaitsFor::Entries(entries) => Ok(entries
+                .iter()
+                .filter_map(|entry| watched(entry.handle, poll_from_abi(entry.events)))
+                .collect()),
+        }
+    }
+
     /// poll(2): writes `revents` of each entry; how many are not 0.
-    pub(crate) fn poll(&self, entries: &mut [PollEntry], timeout: Timeout) -> Result<u32, Errno> {
+    pub(crate) fn poll(&self, entries: &mut [PollEntry], patience: Patience) -> Result<u32, Errno> {
         let mut fds: SmallVec<[PollFd<'_>; 64]> = SmallVec::new();
         let mut ready = 0;
         for entry in entries.iter_mut() {
@@ -72,10 +101,11 @@ impl SocketsCtx {
             };
             ready += u32::from(entry.revents != 0);
         }
-        let found = match ready {
-            0 => poll_until(&mut fds, Deadline::begin(timeout))?,
-            _ => poll_now(&mut fds)?,
+        let timeout = match ready {
+            0 => patience.0,
+            _ => Timeout::NONE,
         };
+        let found = poll_until(&mut fds, timeout.end())?;
         if found > 0 {
             let mut answers = fds.iter();
             for entry in entries {
@@ -91,7 +121,7 @@ impl SocketsCtx {
     }
 
     pub(crate) fn interest_create(&mut self) -> Result<u32, Errno> {
-        self.handles.room_for(1)?;
+        room_for(&self.handles, &mut self.usage, 1)?;
         self.handles
             .insert(Open::InterestSet(InterestSet::create()?))
     }
@@ -156,12 +186,11 @@ impl SocketsCtx {
         }
     }
 
-    /// epoll_wait(2) of up to `max` events, not more than [`EVENTS_MAX`].
+    /// epoll_wait(2) of up to `max` events, not more than [`EVENTS_MAX`], without waiting.
     pub(crate) fn interest_wait(
         &self,
         set: u32,
         max: usize,
-        timeout: Timeout,
     ) -> Result<impl ExactSizeIterator<Item = Event> + use<>, Errno> {
         const NOTHING: epoll::Event = epoll::Event {
             flags: EventFlags::empty(),
@@ -174,7 +203,7 @@ impl SocketsCtx {
         // Guests ask for more than they have. What finds no room is told of by the next wait.
         let room = max.min(EVENTS_MAX).min(self.handles.count());
         let mut ready: SmallVec<[epoll::Event; 64]> = SmallVec::from_elem(NOTHING, room);
-        let count = set.wait(&mut ready, timeout)?;
+        let count = set.wait(&mut ready)?;
         ready.truncate(count);
         Ok(ready.into_iter().map(|event| {
             // Fields of a packed struct: by value.

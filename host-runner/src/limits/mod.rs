@@ -1,6 +1,12 @@
 //! How much a guest may use. No sockets in here.
 
+mod bucket;
+mod usage;
+
+use std::fmt;
 use std::time::Duration;
+
+pub(crate) use usage::{Counted, LimitSink, Usage};
 
 /// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of
 /// the host's process, whose own limit is often 1024 for all guests together.
@@ -9,7 +15,9 @@ pub const MAX_SOCKETS_DEFAULT: usize = 256;
 /// How much one guest may use. Without a number there is no limit, but for [`Limits::max_sockets`].
 ///
 /// What is counted are IPv4 and IPv6 sockets; Unix sockets, of which connected pairs are made without any
-/// grant, are only among the open ones.
+/// grant, are only among the open ones. A limit that is reached is told of once by `tracing`, as a warning
+/// with the target `wasisocket::limit` and the field `limit`, its name ([`Limit`]), or by
+/// [`on_limit`](crate::SocketsCtxBuilder::on_limit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -56,3 +64,74 @@ impl Default for Limits {
         }
     }
 }
+
+/// A limit that a guest reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::max_sockets`].
+    MaxSockets,
+    /// [`Limits::max_connections`].
+    MaxConnections,
+    /// [`Limits::connect_rate`].
+    ConnectRate,
+    /// [`Limits::max_bytes_in`].
+    MaxBytesIn,
+    /// [`Limits::max_bytes_out`].
+    MaxBytesOut,
+    /// [`Limits::rate_in`].
+    RateIn,
+    /// [`Limits::rate_out`].
+    RateOut,
+    /// [`Limits::max_lookups`].
+    MaxLookups,
+    /// [`Limits::timeout`].
+    Timeout,
+    /// [`Limits::max_cpu`].
+    MaxCpu,
+}
+
+impl Limit {
+    /// Its name on the command line, in a policy file and in events. It does not change.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MaxSockets => "max-sockets",
+            Self::MaxConnections => "max-connections",
+            Self::ConnectRate => "connect-rate",
+            Self::MaxBytesIn => "max-bytes-in",
+            Self::MaxBytesOut => "max-bytes-out",
+            Self::RateIn => "rate-in",
+            Self::RateOut => "rate-out",
+            Self::MaxLookups => "max-lookups",
+            Self::Timeout => "timeout",
+            Self::MaxCpu => "max-cpu",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The error of a call into a guest that was ended because of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached(pub(crate) Limit);
+
+impl LimitReached {
+    /// Which limit it was.
+    #[must_use]
+    pub const fn limit(self) -> Limit {
+        self.0
+    }
+}
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the guest was ended: it reached its limit {}", self.0)
+    }
+}
+
+impl std::error::Error for LimitReached {}

@@ -3,9 +3,10 @@
 use std::io::{IoSlice, IoSliceMut};
 
 use smallvec::SmallVec;
+use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{IOVECS_MAX, Iovec};
-use wasisocket_abi::{Errno, IO_MAX};
 
+use crate::ctx::Room;
 use crate::guest_memory::GuestMemory;
 use crate::sockets::{Buffers, Data};
 
@@ -15,30 +16,22 @@ const USUAL: usize = 16;
 /// A guest's vector, without its empty pieces.
 pub(super) struct Iovecs(SmallVec<[Iovec; USUAL]>);
 
-/// What happens to bytes beyond [`IO_MAX`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Excess {
-    /// They stay for the next call: a stream, or room to receive into.
-    Stays,
-    /// There is no next call for them: a datagram.
-    IsAnError,
-}
-
 impl Iovecs {
-    /// Reads a vector. EMSGSIZE for more than [`IOVECS_MAX`] pieces (sendmsg(2)), or for more than
-    /// [`IO_MAX`] bytes where that is an error; EFAULT for pieces that reach outside.
+    /// Reads a vector, of as many bytes as there is room for. EMSGSIZE for more than [`IOVECS_MAX`] pieces
+    /// (sendmsg(2)); EFAULT for pieces that reach outside.
     pub(super) fn read(
         memory: &GuestMemory<'_>,
         pointer: u32,
         count: u32,
-        excess: Excess,
+        room: Room,
     ) -> Result<Self, Errno> {
         if count as usize > IOVECS_MAX {
             return Err(Errno::EMSGSIZE);
         }
         let bytes = memory.slice(pointer, count * size_of::<Iovec>() as u32)?;
         let mut iovecs = SmallVec::new();
-        let mut left = IO_MAX as u32;
+        // Not more than IO_MAX, which fits.
+        let mut left = room.most as u32;
         for chunk in bytes.chunks_exact(size_of::<Iovec>()) {
             let [p0, p1, p2, p3, l0, l1, l2, l3] = *chunk else {
                 continue;
@@ -46,8 +39,10 @@ impl Iovecs {
             let pointer = u32::from_le_bytes([p0, p1, p2, p3]);
             let length = u32::from_le_bytes([l0, l1, l2, l3]);
             memory.slice(pointer, length)?;
-            if length > left && excess == Excess::IsAnError {
-                return Err(Errno::EMSGSIZE);
+            if length > left
+                && let Some(errno) = room.excess
+            {
+                return Err(errno);
             }
             let length = length.min(left);
             left -= length;
@@ -129,7 +124,13 @@ fn disjoint<'a>(memory: &'a mut GuestMemory<'_>, iovecs: &[Iovec]) -> Result<Pie
 
 #[cfg(test)]
 mod tests {
-    use super::{Errno, Excess, GuestMemory, IOVECS_MAX, Iovec, Iovecs, disjoint};
+    use super::{Errno, GuestMemory, IOVECS_MAX, Iovec, Iovecs, Room, disjoint};
+    use wasisocket_abi::IO_MAX;
+
+    const STREAM: Room = Room {
+        most: IO_MAX,
+        excess: None,
+    };
 
     fn lengths(memory: &mut [u8], iovecs: &[(u32, u32)]) -> Result<Vec<usize>, Errno> {
         let iovecs: Vec<_> = iovecs
@@ -176,7 +177,7 @@ mod tests {
     fn vectors_are_capped() {
         let mut bytes = vec![0; 1 << 16];
         let memory = GuestMemory(&mut bytes);
-        let read = |pointer, count| Iovecs::read(&memory, pointer, count, Excess::Stays).map(drop);
+        let read = |pointer, count| Iovecs::read(&memory, pointer, count, STREAM).map(drop);
         assert_eq!(read(0, IOVECS_MAX as u32), Ok(()));
         for count in [IOVECS_MAX as u32 + 1, 1 << 29, u32::MAX] {
             assert_eq!(read(0, count), Err(Errno::EMSGSIZE));
@@ -194,10 +195,18 @@ mod tests {
             bytes[at + 4..at + 8].copy_from_slice(&(16_u32 << 20).to_le_bytes());
         }
         let memory = GuestMemory(&mut bytes);
-        let stream = Iovecs::read(&memory, 0, 2, Excess::Stays).unwrap();
+        let stream = Iovecs::read(&memory, 0, 2, STREAM).unwrap();
         let total: u32 = stream.0.iter().map(|iovec| iovec.length).sum();
-        assert_eq!(total as usize, super::IO_MAX);
-        let datagram = Iovecs::read(&memory, 0, 2, Excess::IsAnError);
+        assert_eq!(total as usize, IO_MAX);
+        let datagram = Iovecs::read(
+            &memory,
+            0,
+            2,
+            Room {
+                excess: Some(Errno::EMSGSIZE),
+                ..STREAM
+            },
+        );
         assert_eq!(datagram.err(), Some(Errno::EMSGSIZE));
     }
 }

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Weak};
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFlags, Timespec};
 use rustix::io::retry_on_intr;
 use wasisocket_abi::Errno;
 
 use super::events;
-use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
 
 /// An interest set of the kernel, so that what is idle costs nothing in a wait.
@@ -116,29 +115,15 @@ impl InterestSet {
         epoll::delete(&self.fd, fd).map_err(from_system)
     }
 
-    /// epoll_wait(2): fills `ready` from its start; how many. None if the time is over.
-    pub(crate) fn wait(
-        &self,
-        ready: &mut [epoll::Event],
-        timeout: Timeout,
-    ) -> Result<usize, Errno> {
+    /// epoll_wait(2) without waiting: fills `ready` from its start; how many. An epoll descriptor is
+    /// readable when it has events.
+    pub(crate) fn wait(&self, ready: &mut [epoll::Event]) -> Result<usize, Errno> {
         const NOW: Timespec = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // An epoll descriptor is readable when it has events, so waiting is poll(2) here too, and its
-        // time is in nanoseconds.
-        let result = attempt_until(self.fd.as_fd(), PollFlags::IN, timeout, || {
-            let wait = || epoll::wait(&self.fd, &mut *ready, Some(&NOW));
-            match retry_on_intr(wait).map_err(from_system)? {
-                0 => Err(Errno::EAGAIN),
-                count => Ok(count),
-            }
-        });
-        match result {
-            Err(Errno::EAGAIN) => Ok(0),
-            result => result,
-        }
+        let wait = || epoll::wait(&self.fd, &mut *ready, Some(&NOW));
+        retry_on_intr(wait).map_err(from_system)
     }
 }
 

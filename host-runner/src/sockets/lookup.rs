@@ -7,14 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
-use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
 use wasisocket_abi::{Errno, RESOLVE_MAX};
 
 use super::interest::Life;
 use super::resolver::{name_of, resolve_canonical};
 use super::socket::Family;
-use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
 
 /// Most threads that one guest's look-ups run on at a time.
@@ -193,12 +192,12 @@ impl Lookup {
         &self.job.question
     }
 
-    /// What was found; EAGAIN if it is not over in time. May be asked for more than once.
-    pub(crate) fn answer(&self, timeout: Timeout) -> Result<&Answer, Errno> {
-        let answer = attempt_until(self.as_fd(), PollFlags::IN, timeout, || {
-            self.job.answer.get().ok_or(Errno::EAGAIN)
-        })?;
-        answer.as_ref().map_err(|errno| *errno)
+    /// What was found; EAGAIN if it is not over. May be asked for more than once.
+    pub(crate) fn answer(&self) -> Result<&Answer, Errno> {
+        match self.job.answer.get() {
+            Some(answer) => answer.as_ref().map_err(|errno| *errno),
+            None => Err(Errno::EAGAIN),
+        }
     }
 }
 
@@ -217,11 +216,20 @@ impl Drop for Lookup {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Errno, Lookups, Question, THREADS_MAX, Timeout};
+    use super::{Answer, Errno, Lookup, Lookups, Question, THREADS_MAX};
+    use crate::sockets::{Watched, block_until};
+    use rustix::event::PollFlags;
+    use std::os::fd::AsFd as _;
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
-    const SOON: Timeout = Timeout(10_000_000_000);
+    /// What was found, once it is over.
+    fn answer(lookup: &Lookup) -> Result<&Answer, Errno> {
+        let watched = Watched::from_iter([(lookup.as_fd(), PollFlags::IN)]);
+        let soon = Instant::now() + Duration::from_secs(10);
+        assert_eq!(block_until(&watched, Some(soon)), Ok(true));
+        lookup.answer()
+    }
 
     fn question(name: &str) -> Question {
         Question::Name {
@@ -257,9 +265,9 @@ mod tests {
             })
             .unwrap();
         for _ in 0..2 {
-            assert_eq!(lookup.answer(SOON).unwrap().host, "a");
+            assert_eq!(answer(&lookup).unwrap().host, "a");
         }
-        assert_eq!(lookup.answer(Timeout::NONE).unwrap().addresses.len(), 1);
+        assert_eq!(lookup.answer().unwrap().addresses.len(), 1);
         assert!(ends(&lookups));
     }
 
@@ -269,7 +277,7 @@ mod tests {
         let lookup = lookups
             .start_with(question("a"), |_| panic!("not UTF-8"))
             .unwrap();
-        assert_eq!(lookup.answer(SOON), Err(Errno::EIO));
+        assert_eq!(answer(&lookup), Err(Errno::EIO));
         assert!(ends(&lookups));
     }
 
@@ -289,15 +297,14 @@ mod tests {
             })
             .collect();
         assert_eq!(threads(&lookups), THREADS_MAX);
-        assert_eq!(open[0].answer(Timeout::NONE), Err(Errno::EAGAIN));
-        assert_eq!(open[0].answer(Timeout(1_000_000)), Err(Errno::EAGAIN));
+        assert_eq!(open[0].answer(), Err(Errno::EAGAIN));
         let mut open = open;
         let kept = open.split_off(open.len() - 1);
         drop(open);
         assert!(lookups.0.lock().waiting.len() <= THREADS_MAX + 1);
         *OPEN.0.lock().unwrap() = true;
         OPEN.1.notify_all();
-        assert_eq!(kept[0].answer(SOON), Ok(&Answer::default()));
+        assert_eq!(answer(&kept[0]), Ok(&Answer::default()));
         assert!(ends(&lookups));
         assert!(lookups.0.lock().waiting.is_empty());
     }
@@ -306,7 +313,7 @@ mod tests {
     fn known_answer_is_there_at_once() {
         let lookups = Lookups::default();
         let lookup = lookups.known(question("x"), Err(Errno::ENOENT)).unwrap();
-        assert_eq!(lookup.answer(Timeout::NONE), Err(Errno::ENOENT));
+        assert_eq!(lookup.answer(), Err(Errno::ENOENT));
         assert_eq!(threads(&lookups), 0);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 
-use rustix::event::PollFlags;
 use rustix::io::retry_on_intr;
 use rustix::net::{
     self, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags,
@@ -15,7 +13,7 @@ use wasisocket_abi::v1::Ancillary;
 
 use super::socket::{Kind, Socket};
 use super::unix::UnixPlace;
-use super::wait::{Timeout, attempt_until};
+use super::wait::Patience;
 use crate::errno::from_system;
 
 /// Datagrams or connections of strangers that one attempt throws away before it answers EAGAIN: they
@@ -53,7 +51,7 @@ pub(crate) struct Receiving {
     pub(crate) from: bool,
     /// Tell the ancillary data, where the socket has any.
     pub(crate) ancillary: bool,
-    pub(crate) timeout: Timeout,
+    pub(crate) patience: Patience,
 }
 
 /// What was received.
@@ -79,43 +77,18 @@ impl Socket {
         to: &Destination,
         ancillary: &Ancillary,
         flags: SendFlags,
-        timeout: Timeout,
+        patience: Patience,
     ) -> Result<usize, Errno> {
-        let flags = match timeout.is_endless() {
+        let flags = match patience.is_endless() {
             true => flags | SendFlags::NOSIGNAL,
             false => flags | SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
         };
-        let result = attempt_until(self.as_fd(), PollFlags::OUT, timeout, || {
-            retry_on_intr(|| match ancillary.present {
-                0 => self.send_once(data, to, flags),
-                _ => self.send_with_ancillary(data, to, ancillary, flags),
-            })
-            .map_err(from_system)
+        let result = retry_on_intr(|| match ancillary.present {
+            0 => self.send_once(data, to, flags),
+            _ => self.send_with_ancillary(data, to, ancillary, flags),
         });
         self.settle_reuse_if_it_waits();
-        result
-    }
-
-    /// Sends all of it, as a blocking send(2) does: less only if an error comes in between.
-    pub(crate) fn send_all(&self, data: &[u8]) -> Result<usize, Errno> {
-        let mut sent = 0;
-        loop {
-            let rest = Data::One(data.get(sent..).unwrap_or_default());
-            match self.send(
-                rest,
-                &Destination::Peer,
-                &Ancillary::default(),
-                SendFlags::empty(),
-                Timeout::FOREVER,
-            ) {
-                Ok(count) => sent += count,
-                Err(_) if sent > 0 => return Ok(sent),
-                Err(errno) => return Err(errno),
-            }
-            if sent >= data.len() {
-                return Ok(sent);
-            }
-        }
+        result.map_err(from_system)
     }
 
     fn send_once(
@@ -146,23 +119,8 @@ impl Socket {
         receiving: Receiving,
         admission: Admission<'_>,
     ) -> Result<Incoming, Errno> {
-        let events = match receiving.flags.contains(RecvFlags::OOB) {
-            true => PollFlags::PRI,
-            false => PollFlags::IN,
-        };
-        attempt_until(self.as_fd(), events, receiving.timeout, || {
-            self.try_recv(buffers, receiving, admission)
-        })
-    }
-
-    fn try_recv(
-        &self,
-        buffers: &mut Buffers<'_, '_>,
-        receiving: Receiving,
-        admission: Admission<'_>,
-    ) -> Result<Incoming, Errno> {
         let flags = receiving.flags;
-        let flags = match receiving.timeout.is_endless() {
+        let flags = match receiving.patience.is_endless() {
             true => flags,
             false => flags | RecvFlags::DONTWAIT,
         };

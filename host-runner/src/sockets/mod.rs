@@ -21,7 +21,6 @@ pub(crate) use interest::{InterestSet, Life};
 pub(crate) use lookup::{Answer, Lookup, Lookups, Question};
 pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiving};
 pub(crate) use multicast::interfaces;
-pub(crate) use resolver::resolve;
 pub(crate) use socket::{Family, Inbound, Kind, Socket, UDP_LITE};
 pub(crate) use unix::{PathError, UnixFolder, UnixPlace, path_of};
-pub(crate) use wait::{Deadline, Timeout, poll_now, poll_until};
+pub(crate) use wait::{Patience, Timeout, Watched, block_until, poll_until, ready_until};

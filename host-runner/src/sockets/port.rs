@@ -140,7 +140,7 @@ mod tests {
     use wasisocket_abi::v1::{Ancillary, SocketOption};
     use wasisocket_abi::{AF_INET, AF_INET6, SOCK_DGRAM};
 
-    use crate::sockets::{Data, Destination, Timeout};
+    use crate::sockets::{Data, Destination, Patience};
     use rustix::net::SendFlags;
 
     const FLAGS: [SocketOption; 2] = [SocketOption::REUSE_ADDR, SocketOption::REUSE_PORT];
@@ -173,7 +173,7 @@ mod tests {
             &Destination::Ip(to),
             &nothing,
             flags,
-            Timeout::NONE,
+            Patience::NONE,
         );
         assert_eq!(sent, Ok(1));
     }

@@ -12,14 +12,10 @@ use wasisocket_abi::Errno;
 use super::socket::Family;
 use crate::errno::from_system;
 
-/// The addresses of a name, each once, in the order of getaddrinfo(3) (RFC 6724).
+/// The addresses of a name, each once, in the order of getaddrinfo(3) (RFC 6724), for one family or both,
+/// with the name's canonical one, if the resolver knows it.
 ///
 /// The errors are those that glibc's NSS modules pair with the EAI_ codes: ENOENT, EAGAIN, EIO.
-pub(crate) fn resolve(name: &str) -> Result<Vec<IpAddr>, Errno> {
-    addresses(name, AddrInfoHints::default()).map(|(addresses, _)| addresses)
-}
-
-/// As [`resolve`], for one family or both, with the name's canonical one, if the resolver knows it.
 pub(crate) fn resolve_canonical(
     name: &str,
     family: Option<Family>,

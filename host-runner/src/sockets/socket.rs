@@ -1,5 +1,5 @@
 //! One socket, and the calls on it. Each method is one system call, repeated only on EINTR. What cannot be
-//! done now is EAGAIN, and `wait` is where one waits.
+//! done now is EAGAIN.
 //!
 //! A stream is in the kernel's non-blocking mode for accept(2) and connect(2), which have no flag to say
 //! so. Once it is connected it is not: send(2) and recv(2) have MSG_DONTWAIT.
@@ -9,8 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::event::PollFlags;
-use rustix::io::{Errno as SystemErrno, ioctl_fionbio, retry_on_intr};
+use rustix::io::{ioctl_fionbio, retry_on_intr};
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType, ipproto};
 use wasisocket_abi::v1::AF_UNIX;
@@ -20,7 +19,6 @@ use super::heard::Heard;
 use super::interest::Life;
 use super::message::{Admission, STRANGERS_MAX, source};
 use super::port::Reuse;
-use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +63,8 @@ pub(crate) struct State {
     pub(crate) heard: Heard,
     /// The guest talks to itself with this stream, without a grant.
     pub(crate) own: bool,
+    /// A connect of this stream goes on in the kernel.
+    pub(crate) connecting: bool,
     /// The path that a Unix socket was bound to, as the guest sees it.
     pub(crate) path: Option<Arc<[u8]>>,
     /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, as the guest has them.
@@ -107,6 +107,7 @@ impl Socket {
             sent_to: None,
             heard: Heard::default(),
             own: false,
+            connecting: false,
             path: None,
             reuse: Reuse::default(),
         };
@@ -217,18 +218,15 @@ impl Socket {
     pub(crate) fn accept(
         &self,
         admission: Admission<'_>,
-        timeout: Timeout,
     ) -> Result<(Self, Option<SocketAddrAny>), Errno> {
-        attempt_until(self.fd.as_fd(), PollFlags::IN, timeout, || {
-            for _ in 0..STRANGERS_MAX {
-                let (accepted, peer) = self.try_accept()?;
-                let admitted = admission.is_none_or(|admits| source(&peer).is_some_and(admits));
-                if admitted {
-                    return Ok((accepted, peer));
-                }
+        for _ in 0..STRANGERS_MAX {
+            let (accepted, peer) = self.try_accept()?;
+            let admitted = admission.is_none_or(|admits| source(&peer).is_some_and(admits));
+            if admitted {
+                return Ok((accepted, peer));
             }
-            Err(Errno::EAGAIN)
-        })
+        }
+        Err(Errno::EAGAIN)
     }
 
     fn try_accept(&self) -> Result<(Self, Option<SocketAddrAny>), Errno> {
@@ -243,45 +241,21 @@ impl Socket {
         Ok((accepted, peer))
     }
 
-    /// connect(2) of a stream. What goes on in the kernel when the time is over is EINPROGRESS.
-    pub(crate) fn connect(
-        &self,
-        address: &impl SocketAddrArg,
-        timeout: Timeout,
-    ) -> Result<(), Errno> {
-        // Linux takes a second call for the end of the first, as a blocking connect waits for it:
-        // the answer is 0 or the connection's error (inet_stream_connect).
-        let goes_on = [SystemErrno::INPROGRESS, SystemErrno::ALREADY];
+    /// connect(2) of a stream. What goes on in the kernel is EINPROGRESS, and EALREADY when asked again.
+    ///
+    /// Linux takes a further call for the end of the first, as a blocking connect waits for it: the answer
+    /// is 0 or the connection's error (inet_stream_connect).
+    pub(crate) fn connect(&self, address: &impl SocketAddrArg) -> Result<(), Errno> {
         // It may be connected, or have been: a Unix socket waits for room in the backlog before it says
         // EISCONN.
         self.set_nonblocking(true)?;
-        let mut before = None;
-        let result = attempt_until(
-            self.fd.as_fd(),
-            PollFlags::OUT,
-            timeout,
-            || match retry_on_intr(|| net::connect(&self.fd, address)) {
-                Err(errno) if goes_on.contains(&errno) => {
-                    before = Some(errno);
-                    Err(Errno::EAGAIN)
-                }
-                result => {
-                    before = None;
-                    result.map_err(from_system)
-                }
-            },
-        );
-        if result.is_ok() || self.peer_name().is_ok() {
+        let result = retry_on_intr(|| net::connect(&self.fd, address)).map_err(from_system);
+        let goes_on = matches!(result, Err(Errno::EINPROGRESS | Errno::EALREADY));
+        if !goes_on && (result.is_ok() || self.peer_name().is_ok()) {
             // Without it, waiting takes two system calls more.
             let _ = self.set_nonblocking(false);
         }
-        match (result, before) {
-            (Err(Errno::EAGAIN), Some(errno)) if timeout == Timeout::NONE => {
-                Err(from_system(errno))
-            }
-            (Err(Errno::EAGAIN), Some(_)) => Err(Errno::EINPROGRESS),
-            (result, _) => result,
-        }
+        result
     }
 
     /// Of a stream; what goes to a datagram socket says for itself whether it waits.

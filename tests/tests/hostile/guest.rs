@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
 use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
-use wasisocket_host::{Policy, SocketsCtx, SocketsCtxBuilder, add_to_linker};
+use wasisocket_host::{
+    Policy, SocketsCtx, SocketsCtxBuilder, SocketsView as _, add_to_linker, add_to_linker_async,
+};
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
 pub(crate) const PAGE: u32 = 65536;
@@ -38,6 +41,9 @@ pub(crate) struct Guest {
     instance: Instance,
     memory: Memory,
     denials: Arc<Mutex<Vec<String>>>,
+    limits: Arc<Mutex<Vec<&'static str>>>,
+    /// For an asynchronous store.
+    runtime: Option<Runtime>,
 }
 
 pub(crate) fn allow_all() -> Policy {
@@ -63,22 +69,37 @@ impl Guest {
         let engine = Engine::default();
         let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).unwrap();
         let mut linker = Linker::new(&engine);
-        add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets).unwrap();
+        let runtime = crate::ASYNC.then(|| {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime")
+        });
+        match runtime {
+            None => add_to_linker(&mut linker, SocketsCtx::sockets).unwrap(),
+            Some(_) => add_to_linker_async(&mut linker, SocketsCtx::sockets).unwrap(),
+        }
         let denials: Arc<Mutex<Vec<String>>> = Arc::default();
         let sink = Arc::clone(&denials);
+        let limits: Arc<Mutex<Vec<_>>> = Arc::default();
+        let reached = Arc::clone(&limits);
         let sockets = sockets
             .on_denial(move |denial| sink.lock().unwrap().push(denial.to_string()))
+            .on_limit(move |limit| reached.lock().unwrap().push(limit.name()))
             .build();
         let mut store = Store::new(&engine, sockets);
-        let instance = linker
-            .instantiate(&mut store, &Module::new(&engine, wasm).unwrap())
-            .unwrap();
+        let module = Module::new(&engine, wasm).unwrap();
+        let instance = match &runtime {
+            None => linker.instantiate(&mut store, &module),
+            Some(runtime) => runtime.block_on(linker.instantiate_async(&mut store, &module)),
+        };
+        let instance = instance.unwrap();
         let memory = instance.get_memory(&mut store, "memory").unwrap();
         Self {
             store,
             instance,
             memory,
             denials,
+            limits,
+            runtime,
         }
     }
 
@@ -91,6 +112,15 @@ impl Guest {
     }
 
     pub(crate) fn call_wide(&mut self, import: &str, arguments: &[i64]) -> Result<(), Errno> {
+        self.try_call(import, arguments).expect("no trap")
+    }
+
+    /// As `call_wide`, for a call that may end the guest.
+    pub(crate) fn try_call(
+        &mut self,
+        import: &str,
+        arguments: &[i64],
+    ) -> wasmtime::Result<Result<(), Errno>> {
         let function = self.instance.get_func(&mut self.store, import).unwrap();
         let types = function.ty(&self.store);
         let arguments: Vec<Val> = types
@@ -102,13 +132,16 @@ impl Guest {
             })
             .collect();
         let mut result = [Val::I32(-1)];
-        function
-            .call(&mut self.store, &arguments, &mut result)
-            .expect("no trap");
-        match result[0].unwrap_i32().cast_unsigned() {
+        match &self.runtime {
+            None => function.call(&mut self.store, &arguments, &mut result),
+            Some(runtime) => {
+                runtime.block_on(function.call_async(&mut self.store, &arguments, &mut result))
+            }
+        }?;
+        Ok(match result[0].unwrap_i32().cast_unsigned() {
             0 => Ok(()),
             errno => Err(Errno(errno)),
-        }
+        })
     }
 
     /// Calls an import whose last argument is where it writes a number, and returns that.
@@ -144,6 +177,11 @@ impl Guest {
     /// The denials since the last call.
     pub(crate) fn denials(&self) -> Vec<String> {
         std::mem::take(&mut self.denials.lock().unwrap())
+    }
+
+    /// The names of the limits that were reached since the last call.
+    pub(crate) fn limits(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.limits.lock().unwrap())
     }
 
     pub(crate) fn open(&mut self, kind: u32) -> u32 {

@@ -1,12 +1,59 @@
 //! Name look-up.
 
-use wasisocket_abi::v1::SocketAddr;
+use wasisocket_abi::v1::{EVENT_IN, MODULE, SocketAddr};
 use wasisocket_abi::{Errno, HOST_NAME_MAX, RESOLVE_MAX};
 use wasmtime::{Linker, Result};
 
 use super::{fill, import};
 use crate::SocketsCtx;
+use crate::linker::operation::{Attempt, Operation, Stop};
+use crate::linker::waiting_imports;
 use crate::sockets::Timeout;
+
+waiting_imports! {
+    MODULE;
+    "lookup_addrs" = addrs(lookup: u32, addresses: u32, max: u32, timeout: i64, count: u32);
+    "lookup_host" = host(lookup: u32, name: u32, max: u32, timeout: i64, length: u32);
+}
+
+fn addrs(
+    lookup: u32,
+    addresses: u32,
+    max: u32,
+    timeout: i64,
+    count: u32,
+) -> Operation<impl Attempt> {
+    Operation::new(Timeout(timeout), None, move |memory, sockets, _| {
+        let out = memory.out(count)?;
+        let max = (max as usize).min(RESOLVE_MAX);
+        let room = (max * size_of::<SocketAddr>()) as u32;
+        memory.slice(addresses, room)?;
+        let found = sockets.lookup_addrs(lookup);
+        let found = found
+            .map_err(Stop::unless_ready(lookup, EVENT_IN))?
+            .iter()
+            .map(|ip| SocketAddr::from(std::net::SocketAddr::new(*ip, 0)).to_bytes());
+        let count = fill(memory.slice_mut(addresses, room)?, found);
+        Ok(memory.put(out, count.to_le_bytes())?)
+    })
+}
+
+fn host(lookup: u32, name: u32, max: u32, timeout: i64, length: u32) -> Operation<impl Attempt> {
+    Operation::new(Timeout(timeout), None, move |memory, sockets, _| {
+        let out = memory.out(length)?;
+        memory.slice(name, max)?;
+        let host = sockets.lookup_host(lookup);
+        let host = host.map_err(Stop::unless_ready(lookup, EVENT_IN))?;
+        if host.len() > max as usize {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        let length = host.len() as u32;
+        memory
+            .slice_mut(name, length)?
+            .copy_from_slice(host.as_bytes());
+        Ok(memory.put(out, length.to_le_bytes())?)
+    })
+}
 
 pub(super) fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
@@ -34,41 +81,6 @@ pub(super) fn add_to_linker<T: 'static>(
             let out = memory.out(lookup)?;
             let address = memory.ip_address(address)?;
             memory.put(out, sockets.lookup_addr(address.ip())?.to_le_bytes())
-        }
-    );
-    import!(
-        linker,
-        get,
-        "lookup_addrs",
-        |memory, sockets, lookup: u32, addresses: u32, max: u32, timeout: i64, count: u32| {
-            let out = memory.out(count)?;
-            let max = (max as usize).min(RESOLVE_MAX);
-            let room = (max * size_of::<SocketAddr>()) as u32;
-            memory.slice(addresses, room)?;
-            let found = sockets.lookup_addrs(lookup, Timeout(timeout))?;
-            let found = found
-                .iter()
-                .map(|ip| SocketAddr::from(std::net::SocketAddr::new(*ip, 0)).to_bytes());
-            let count = fill(memory.slice_mut(addresses, room)?, found);
-            memory.put(out, count.to_le_bytes())
-        }
-    );
-    import!(
-        linker,
-        get,
-        "lookup_host",
-        |memory, sockets, lookup: u32, name: u32, max: u32, timeout: i64, length: u32| {
-            let out = memory.out(length)?;
-            memory.slice(name, max)?;
-            let host = sockets.lookup_host(lookup, Timeout(timeout))?;
-            if host.len() > max as usize {
-                return Err(Errno::ENAMETOOLONG);
-            }
-            let length = host.len() as u32;
-            memory
-                .slice_mut(name, length)?
-                .copy_from_slice(host.as_bytes());
-            memory.put(out, length.to_le_bytes())
         }
     );
     Ok(())

@@ -2,103 +2,113 @@
 
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{ADDR_MAX, Ancillary, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC};
-use wasmtime::{Linker, Result};
+use wasisocket_abi::v1::{
+    ADDR_MAX, Ancillary, EVENT_IN, EVENT_OUT, EVENT_PRI, MODULE, MSG_MORE, MSG_OOB, MSG_PEEK,
+    MSG_TRUNC,
+};
 
-use super::{ancillary, ancillary_bytes, import};
-use crate::SocketsCtx;
-use crate::linker::iovecs::{Excess, Iovecs};
+use super::{ancillary, ancillary_bytes};
+use crate::ctx::Pace;
+use crate::linker::iovecs::Iovecs;
+use crate::linker::operation::{Attempt, Operation, Stop};
+use crate::linker::waiting_imports;
 use crate::sockets::{Incoming, Receiving, Timeout};
 
-pub(super) fn add_to_linker<T: 'static>(
-    linker: &mut Linker<T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
-) -> Result<()> {
-    import!(
-        linker,
-        get,
-        "sock_sendmsg",
-        |memory,
-         sockets,
-         handle: u32,
-         iovecs: u32,
-         count: u32,
-         address: u32,
-         ancillary_at: u32,
-         flags: u32,
-         timeout: i64,
-         sent: u32| {
-            let out = memory.out(sent)?;
-            let flags = send_flags(flags)?;
-            let to = match address {
-                0 => None,
-                address => Some(memory.address(address)?),
-            };
-            let ancillary = match ancillary_at {
-                0 => Ancillary::default(),
-                at => ancillary(memory.array(at)?),
-            };
-            let excess = match sockets.is_stream(handle)? {
-                true => Excess::Stays,
-                false => Excess::IsAnError,
-            };
-            let iovecs = Iovecs::read(memory, iovecs, count, excess)?;
-            let sent = iovecs.with_data(memory, |data| {
-                sockets.sendmsg(handle, data, to, &ancillary, flags, Timeout(timeout))
-            })?;
-            memory.put(out, (sent as u32).to_le_bytes())
-        }
+waiting_imports! {
+    MODULE;
+    "sock_sendmsg" = sendmsg(
+        handle: u32, iovecs: u32, count: u32, address: u32, ancillary_at: u32, flags: u32, timeout: i64,
+        sent: u32
     );
-    import!(
-        linker,
-        get,
-        "sock_recvmsg",
-        |memory,
-         sockets,
-         handle: u32,
-         iovecs: u32,
-         count: u32,
-         address: u32,
-         ancillary_at: u32,
-         flags: u32,
-         timeout: i64,
-         received: u32| {
-            let out = memory.out::<8>(received)?;
-            let from = match address {
-                0 => None,
-                address => Some(memory.out::<ADDR_MAX>(address)?),
-            };
-            let ancillary = match ancillary_at {
-                0 => None,
-                at => Some(memory.out(at)?),
-            };
-            let whole_length = flags & MSG_TRUNC != 0;
-            let receiving = Receiving {
-                flags: recv_flags(flags)?,
-                from: from.is_some(),
-                ancillary: ancillary.is_some(),
-                timeout: Timeout(timeout),
-            };
-            let iovecs = Iovecs::read(memory, iovecs, count, Excess::Stays)?;
-            let (incoming, name, room) = iovecs.with_buffers(memory, |buffers| {
-                let (incoming, name) = sockets.recvmsg(handle, buffers, receiving)?;
-                Ok((incoming, name, buffers.room()))
-            })?;
-            if let Some(from) = from {
-                memory.put(from, name.to_bytes())?;
-            }
-            if let Some(at) = ancillary {
-                memory.put(at, ancillary_bytes(incoming.ancillary))?;
-            }
-            let bytes = match whole_length {
-                true => incoming.length,
-                false => incoming.length.min(room),
-            };
-            let received = bytes as u64 | u64::from(told_flags(&incoming)) << 32;
-            memory.put(out, received.to_le_bytes())
-        }
+    "sock_recvmsg" = recvmsg(
+        handle: u32, iovecs: u32, count: u32, address: u32, ancillary_at: u32, flags: u32, timeout: i64,
+        received: u32
     );
-    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "those of the import")]
+fn sendmsg(
+    handle: u32,
+    iovecs: u32,
+    count: u32,
+    address: u32,
+    ancillary_at: u32,
+    flags: u32,
+    timeout: i64,
+    sent: u32,
+) -> Operation<impl Attempt> {
+    let pace = Some(Pace::Send(handle));
+    Operation::new(Timeout(timeout), pace, move |memory, sockets, patience| {
+        let out = memory.out(sent)?;
+        let flags = send_flags(flags)?;
+        let to = match address {
+            0 => None,
+            address => Some(memory.address(address)?),
+        };
+        let ancillary = match ancillary_at {
+            0 => Ancillary::default(),
+            at => ancillary(memory.array(at)?),
+        };
+        let iovecs = Iovecs::read(memory, iovecs, count, sockets.room_to_send(handle)?)?;
+        let sent = iovecs.with_data(memory, |data| {
+            sockets.sendmsg(handle, data, to, &ancillary, flags, patience)
+        });
+        let sent = sent.map_err(Stop::unless_ready(handle, EVENT_OUT))?;
+        Ok(memory.put(out, (sent as u32).to_le_bytes())?)
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "those of the import")]
+fn recvmsg(
+    handle: u32,
+    iovecs: u32,
+    count: u32,
+    address: u32,
+    ancillary_at: u32,
+    flags: u32,
+    timeout: i64,
+    received: u32,
+) -> Operation<impl Attempt> {
+    let pace = Some(Pace::Receive(handle));
+    Operation::new(Timeout(timeout), pace, move |memory, sockets, patience| {
+        let out = memory.out::<8>(received)?;
+        let from = match address {
+            0 => None,
+            address => Some(memory.out::<ADDR_MAX>(address)?),
+        };
+        let ancillary = match ancillary_at {
+            0 => None,
+            at => Some(memory.out(at)?),
+        };
+        let receiving = Receiving {
+            flags: recv_flags(flags)?,
+            from: from.is_some(),
+            ancillary: ancillary.is_some(),
+            patience,
+        };
+        let iovecs = Iovecs::read(memory, iovecs, count, sockets.room_to_receive(handle)?)?;
+        let received = iovecs.with_buffers(memory, |buffers| {
+            let (incoming, name) = sockets.recvmsg(handle, buffers, receiving)?;
+            Ok((incoming, name, buffers.room()))
+        });
+        let event = match flags & MSG_OOB {
+            0 => EVENT_IN,
+            _ => EVENT_PRI,
+        };
+        let (incoming, name, room) = received.map_err(Stop::unless_ready(handle, event))?;
+        if let Some(from) = from {
+            memory.put(from, name.to_bytes())?;
+        }
+        if let Some(at) = ancillary {
+            memory.put(at, ancillary_bytes(incoming.ancillary))?;
+        }
+        let bytes = match flags & MSG_TRUNC {
+            0 => incoming.length.min(room),
+            _ => incoming.length,
+        };
+        let received = bytes as u64 | u64::from(told_flags(&incoming)) << 32;
+        Ok(memory.put(out, received.to_le_bytes())?)
+    })
 }
 
 /// What `Received` says of a message besides its length.

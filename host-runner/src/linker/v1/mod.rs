@@ -15,7 +15,7 @@ use crate::SocketsCtx;
 use crate::ctx::Address;
 use crate::guest_memory::GuestMemory;
 
-/// Defines one import: its name, what it is called with, and what it does with the guest's memory and
+/// Defines one import that never waits: its name, what it is called with, and what it does with the guest's memory and
 /// sockets.
 macro_rules! import {
     ($linker:ident, $get:ident, $name:literal,
@@ -31,15 +31,36 @@ macro_rules! import {
 }
 use import;
 
-/// Defines all of it.
+/// Defines what never waits.
 pub(super) fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
     sockets::add_to_linker(linker, get)?;
-    messages::add_to_linker(linker, get)?;
     waiting::add_to_linker(linker, get)?;
     lookups::add_to_linker(linker, get)
+}
+
+/// Defines what may wait, for synchronous stores.
+pub(super) fn add_blocking<T: 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    sockets::add_blocking(linker, get)?;
+    messages::add_blocking(linker, get)?;
+    waiting::add_blocking(linker, get)?;
+    lookups::add_blocking(linker, get)
+}
+
+/// Defines what may wait, for asynchronous stores.
+pub(super) fn add_async<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    sockets::add_async(linker, get)?;
+    messages::add_async(linker, get)?;
+    waiting::add_async(linker, get)?;
+    lookups::add_async(linker, get)
 }
 
 impl GuestMemory<'_> {

@@ -1,12 +1,42 @@
 //! Opening, connecting, listening; names and options.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{ADDR_MAX, INTERFACES_MAX, Interface, SocketOption};
+use wasisocket_abi::v1::{ADDR_MAX, EVENT_IN, INTERFACES_MAX, Interface, MODULE, SocketOption};
 use wasmtime::{Linker, Result};
 
 use super::{fill, import, interface_bytes};
 use crate::SocketsCtx;
+use crate::ctx::Pace;
+use crate::linker::operation::{Attempt, Operation, Stop};
+use crate::linker::waiting_imports;
 use crate::sockets::Timeout;
+
+waiting_imports! {
+    MODULE;
+    "sock_accept" = accept(handle: u32, timeout: i64, address: u32, accepted: u32);
+    "sock_connect_to" = connect_to(handle: u32, address: u32, timeout: i64);
+}
+
+fn accept(handle: u32, timeout: i64, address: u32, accepted: u32) -> Operation<impl Attempt> {
+    Operation::new(Timeout(timeout), None, move |memory, sockets, _| {
+        let address = memory.out::<ADDR_MAX>(address)?;
+        let out = memory.out(accepted)?;
+        let accepted = sockets.accept(handle);
+        let (accepted, peer) = accepted.map_err(Stop::unless_ready(handle, EVENT_IN))?;
+        memory.put(address, peer.to_bytes())?;
+        Ok(memory.put(out, accepted.to_le_bytes())?)
+    })
+}
+
+fn connect_to(handle: u32, address: u32, timeout: i64) -> Operation<impl Attempt> {
+    let timeout = Timeout(timeout);
+    let pace = Some(Pace::Connect(handle));
+    Operation::new(timeout, pace, move |memory, sockets, _| {
+        let address = memory.address(address)?;
+        let connected = sockets.connect(handle, address);
+        connected.map_err(Stop::unless_connected(handle, timeout))
+    })
+}
 
 pub(super) fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
@@ -55,26 +85,6 @@ pub(super) fn add_to_linker<T: 'static>(
         get,
         "sock_listen",
         |_memory, sockets, handle: u32, backlog: u32| { sockets.listen(handle, backlog) }
-    );
-    import!(
-        linker,
-        get,
-        "sock_accept",
-        |memory, sockets, handle: u32, timeout: i64, address: u32, accepted: u32| {
-            let address = memory.out::<ADDR_MAX>(address)?;
-            let out = memory.out(accepted)?;
-            let (accepted, peer) = sockets.accept(handle, Timeout(timeout))?;
-            memory.put(address, peer.to_bytes())?;
-            memory.put(out, accepted.to_le_bytes())
-        }
-    );
-    import!(
-        linker,
-        get,
-        "sock_connect_to",
-        |memory, sockets, handle: u32, address: u32, timeout: i64| {
-            sockets.connect(handle, memory.address(address)?, Timeout(timeout))
-        }
     );
     import!(
         linker,

@@ -1,0 +1,223 @@
+//! Many guests in one process: CPython compiled once, and a new instance of it for each run.
+//!
+//! What makes thousands of them cheap is wasmtime's: an [`InstancePre`] has all imports resolved, the pooling
+//! allocator has the places for guests ready, and a guest's memory is a copy-on-write image of the module's.
+//! What each may reach and use is its [`Policy`] and its [`Limits`].
+
+#![forbid(unsafe_code)]
+
+pub mod cgi;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasisocket_host::{
+    Denial, Limit, LimitReached, Limits, Policy, SocketsCtx, SocketsView, Ticker,
+    add_to_linker_async, limit_time_async,
+};
+use wasmtime::error::Context as _;
+use wasmtime::{
+    Cache, Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module,
+    PoolingAllocationConfig, Result, Store, StoreLimits, StoreLimitsBuilder,
+};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
+
+/// What CPython is linked with, and room for the host's own frames beside it.
+const WASM_STACK: usize = 8 << 20;
+const ASYNC_STACK: usize = WASM_STACK + (1 << 20);
+
+/// Entries of CPython's function table; it has some 15,000.
+const TABLE_ELEMENTS: usize = 30_000;
+
+/// CPython, compiled, with room for a number of guests.
+pub struct Python {
+    pre: InstancePre<Guest>,
+    /// Folders of the host, and the guest's name for each: the standard library.
+    library: Vec<(PathBuf, String)>,
+    _ticker: Ticker,
+}
+
+/// What one guest is given.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Python's arguments after its own name: `-c`, code...
+    pub arguments: Vec<String>,
+    /// Its variables.
+    pub env: Vec<(String, String)>,
+    /// Folders of the host that it may read, and its name for each.
+    pub folders: Vec<(PathBuf, String)>,
+    /// Its standard input.
+    pub input: Vec<u8>,
+    /// What it may reach.
+    pub policy: Arc<Policy>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Most bytes of its standard output that are kept; more end it. Of standard error likewise.
+    pub output: usize,
+}
+
+/// How a guest ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Why.
+    pub end: End,
+    /// What it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// And to standard error, with a line for each thing that it was denied.
+    pub stderr: Vec<u8>,
+}
+
+/// Why a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With this status.
+    Exit(i32),
+    /// It reached a limit.
+    Limit(Limit),
+    /// It did what compiled code may not.
+    Trap(String),
+}
+
+/// A guest's store.
+struct Guest {
+    wasi: WasiP1Ctx,
+    sockets: SocketsCtx,
+    memory: StoreLimits,
+}
+
+impl SocketsView for Guest {
+    fn sockets(&mut self) -> &mut SocketsCtx {
+        &mut self.sockets
+    }
+}
+
+impl Python {
+    /// Compiles `python.wasm` of `folder`, or takes it from wasmtime's cache, for up to `guests` at a time,
+    /// each with at most `memory` bytes.
+    ///
+    /// # Errors
+    /// It is not there, or no module for this host.
+    pub fn load(folder: &Path, guests: u32, memory: usize, cache: Option<Cache>) -> Result<Self> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_core_instances(guests)
+            .total_memories(guests)
+            .total_tables(guests)
+            .total_stacks(guests)
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(memory);
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(ASYNC_STACK)
+            .epoch_interruption(true)
+            .cache(cache);
+        let engine = Engine::new(&config)?;
+        let wasm = folder.join("python.wasm");
+        let module = Module::from_file(&engine, &wasm)
+            .with_context(|| format!("cannot load {}", wasm.display()))?;
+
+        let mut linker = Linker::new(&engine);
+        p1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.wasi)?;
+        // preview1's own sock_send and sock_recv give way to ours.
+        linker.allow_shadowing(true);
+        add_to_linker_async(&mut linker, Guest::sockets)?;
+
+        Ok(Self {
+            pre: linker.instantiate_pre(&module)?,
+            library: library(&folder.join("lib"))?,
+            _ticker: Ticker::start(&engine)?,
+        })
+    }
+
+    /// Runs a guest to its end, on the tokio runtime that this is polled in.
+    ///
+    /// # Errors
+    /// The host's own: no place is free, a folder is not there.
+    pub async fn run(&self, run: Run) -> Result<Ended> {
+        let (stdout, stderr) = (
+            MemoryOutputPipe::new(run.output),
+            MemoryOutputPipe::new(run.output),
+        );
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdin(MemoryInputPipe::new(run.input))
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            // What it reads are a few local files: quicker here than by way of another thread.
+            .allow_blocking_current_thread(true)
+            .arg("python")
+            .args(&run.arguments)
+            .envs(&run.env);
+        for (host, guest) in self.library.iter().chain(&run.folders) {
+            wasi.preopened_dir(host, guest, FsPerms::ReadOnly)
+                .with_context(|| format!("cannot open {}", host.display()))?;
+        }
+        let mut memory = StoreLimitsBuilder::new();
+        if let Some(max_memory) = run.limits.max_memory {
+            memory = memory.memory_size(max_memory);
+        }
+        let denials = stderr.clone();
+        let guest = Guest {
+            wasi: wasi.build_p1(),
+            sockets: SocketsCtx::builder(run.policy)
+                .limits(run.limits)
+                .on_denial(move |denial| tell(&denials, denial))
+                .build(),
+            memory: memory.build(),
+        };
+        let clock = guest.sockets.clock();
+        let mut store = Store::new(self.pre.module().engine(), guest);
+        store.limiter(|guest| &mut guest.memory);
+        limit_time_async(&mut store, Guest::sockets);
+        let call = async {
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+            wasmtime::error::Ok(start.call_async(&mut store, ()).await)
+        };
+        let end = match clock.run_async(call).await {
+            Err(reached) => End::Limit(reached.limit()),
+            Ok(called) => match called? {
+                Ok(()) => End::Exit(0),
+                Err(error) => end(&error),
+            },
+        };
+        drop(store);
+        Ok(Ended {
+            end,
+            stdout: stdout.contents().to_vec(),
+            stderr: stderr.contents().to_vec(),
+        })
+    }
+}
+
+/// What the error of a call says of the guest's end.
+fn end(error: &wasmtime::Error) -> End {
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        End::Exit(*status)
+    } else if let Some(reached) = error.downcast_ref::<LimitReached>() {
+        End::Limit(reached.limit())
+    } else {
+        End::Trap(format!("{error:#}"))
+    }
+}
+
+/// A line in the guest's standard error, for whoever wrote the handler.
+fn tell(stderr: &MemoryOutputPipe, denial: &Denial) {
+    use wasmtime_wasi::p2::OutputStream as _;
+    let line = format!("wasisocket: {denial}\n");
+    // Full, it takes no more.
+    let _ = stderr.clone().write(line.into());
+}
+
+/// The standard library, `lib/python3.N`, where CPython looks for it.
+fn library(lib: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let folder = std::fs::read_dir(lib)
+        .with_context(|| format!("cannot read {}", lib.display()))?
+        .flatten()
+        .find(|entry| entry.path().join("os.py").is_file())
+        .with_context(|| format!("no standard library in {}", lib.display()))?;
+    let name = folder.file_name().to_string_lossy().into_owned();
+    Ok(vec![(folder.path(), format!("/usr/local/lib/{name}"))])
+}

@@ -1,0 +1,315 @@
+//! The time of a guest: ending one that computes without end, or longer than it may.
+//!
+//! wasmtime's epochs do it: a [`Ticker`] counts them, and at each one compiled code comes back to the host,
+//! which asks what the guest has used. The engine needs `Config::epoch_interruption(true)`.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Context;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+use crate::SocketsCtx;
+use crate::limits::{Limit, LimitReached};
+
+/// The time between two epochs. A limit of time or of CPU is kept to about this.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Counts the epochs of an engine, one each [`TICK`], in a thread of its own. Dropping it ends it.
+#[derive(Debug)]
+pub struct Ticker {
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(engine: &Engine) -> io::Result<Self> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (engine, seen) = (engine.clone(), Arc::clone(&ended));
+        let thread = thread::Builder::new()
+            .name("epochs".into())
+            .spawn(move || {
+                while !seen.load(Ordering::Relaxed) {
+                    thread::park_timeout(TICK);
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            ended,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends the guests of a synchronous store as their [`Limits`](crate::Limits) say of time and CPU, also one
+/// that makes no call. The error of the call into the guest is then a [`LimitReached`].
+///
+/// A call of WASI that blocks, such as a sleep, is not ended: bound those by an asynchronous store.
+pub fn limit_time<T: 'static>(
+    store: &mut Store<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
+) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut context| {
+        get(context.data_mut()).tick()?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+}
+
+/// The same for an asynchronous store. At each [`TICK`] the guest also lets other tasks run, so that one
+/// that computes does not hold up those that share its thread.
+pub fn limit_time_async<T: Send + 'static>(
+    store: &mut Store<T>,
+    get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
+) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut context| {
+        get(context.data_mut()).tick()?;
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::task::yield_now()),
+        ))
+    });
+}
+
+impl SocketsCtx {
+    /// The clock of this guest, for calls into it to run by.
+    pub fn clock(&self) -> GuestClock {
+        GuestClock {
+            cpu: Arc::clone(&self.cpu),
+            end: self.end(),
+        }
+    }
+
+    /// How long processors have worked for this guest, in calls that ran by its [`GuestClock`].
+    pub fn cpu_time(&self) -> Duration {
+        self.cpu.used()
+    }
+
+    /// At each epoch.
+    fn tick(&mut self) -> Result<(), LimitReached> {
+        self.check_time()?;
+        let Some(max_cpu) = self.max_cpu() else {
+            return Ok(());
+        };
+        self.cpu.tick();
+        if self.cpu.used() < max_cpu {
+            return Ok(());
+        }
+        self.reached(Limit::MaxCpu);
+        Err(LimitReached(Limit::MaxCpu))
+    }
+}
+
+/// What calls into a guest run by, so that its time is counted and ends. See [`SocketsCtx::clock`].
+///
+/// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
+/// [`TICK`] for each in which it computed.
+#[derive(Clone, Debug)]
+pub struct GuestClock {
+    cpu: Arc<Cpu>,
+    end: Option<Instant>,
+}
+
+impl GuestClock {
+    /// Runs a call into the guest of a synchronous store.
+    pub fn run<T>(&self, call: impl FnOnce() -> T) -> T {
+        let _measured = self.cpu.measure();
+        call()
+    }
+
+    /// Runs a call into the guest of an asynchronous store, within tokio, and not beyond
+    /// [`Limits::timeout`](crate::Limits::timeout): whatever it waits for then, it is dropped.
+    ///
+    /// # Errors
+    /// The time is over. That the guest computed for too long is an error of the call itself.
+    pub async fn run_async<F: Future>(&self, call: F) -> Result<F::Output, LimitReached> {
+        let mut call = pin!(call);
+        let measured = std::future::poll_fn(|context: &mut Context<'_>| {
+            let _measured = self.cpu.measure();
+            call.as_mut().poll(context)
+        });
+        match self.end {
+            None => Ok(measured.await),
+            Some(end) => tokio::time::timeout_at(end.into(), measured)
+                .await
+                .map_err(|_| LimitReached(Limit::Timeout)),
+        }
+    }
+}
+
+/// The time that processors worked for a guest, in nanoseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Cpu {
+    used: AtomicU64,
+    /// What of the thread's time is counted already, while a thread is in the guest; else 0.
+    counted: AtomicU64,
+}
+
+impl Cpu {
+    fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Counts this thread's time until the answer is dropped.
+    fn measure(&self) -> Measured<'_> {
+        self.counted.store(thread_time(), Ordering::Relaxed);
+        Measured(self)
+    }
+
+    /// Counts what the thread that is in the guest has used up to now; it is this one.
+    fn count(&self) {
+        let now = thread_time();
+        let counted = self.counted.swap(now, Ordering::Relaxed);
+        let more = now.saturating_sub(counted);
+        self.used.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn tick(&self) {
+        match self.counted.load(Ordering::Relaxed) {
+            0 => {
+                let tick = TICK.as_nanos() as u64;
+                self.used.fetch_add(tick, Ordering::Relaxed);
+            }
+            _ => self.count(),
+        }
+    }
+}
+
+struct Measured<'a>(&'a Cpu);
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.0.count();
+        self.0.counted.store(0, Ordering::Relaxed);
+    }
+}
+
+/// CLOCK_THREAD_CPUTIME_ID (clock_gettime(2)), in nanoseconds; never 0.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
+    (seconds * 1_000_000_000 + nanos).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
+    use crate::{LimitReached, Limits, Policy, SocketsCtx};
+    use wasmtime::{Config, Engine, Instance, Module, Result, Store, TypedFunc};
+
+    fn guest(limits: Limits) -> (Ticker, Store<SocketsCtx>, TypedFunc<(), ()>, GuestClock) {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        let spins = r#"(module (func (export "spin") (loop $again (br $again))))"#;
+        let module = Module::new(&engine, wat::parse_str(spins).unwrap()).unwrap();
+        let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
+        let sockets = sockets.on_limit(|_| ()).build();
+        let clock = sockets.clock();
+        let mut store = Store::new(&engine, sockets);
+        store.set_epoch_deadline(1);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let spin = instance.get_typed_func(&mut store, "spin").unwrap();
+        (Ticker::start(&engine).unwrap(), store, spin, clock)
+    }
+
+    fn limit(result: Result<()>) -> Limit {
+        let error = result.unwrap_err();
+        error.downcast_ref::<LimitReached>().unwrap().limit()
+    }
+
+    fn timeout() -> Limits {
+        Limits {
+            timeout: Some(Duration::from_millis(50)),
+            ..Limits::default()
+        }
+    }
+
+    fn max_cpu() -> Limits {
+        Limits {
+            max_cpu: Some(Duration::from_millis(50)),
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn guest_that_makes_no_call_is_ended() {
+        for (limits, reached) in [(timeout(), Limit::Timeout), (max_cpu(), Limit::MaxCpu)] {
+            for runs_by_its_clock in [true, false] {
+                let (_ticker, mut store, spin, clock) = guest(limits.clone());
+                limit_time(&mut store, |sockets| sockets);
+                let begun = Instant::now();
+                let result = match runs_by_its_clock {
+                    true => clock.run(|| spin.call(&mut store, ())),
+                    false => spin.call(&mut store, ()),
+                };
+                assert_eq!(limit(result), reached);
+                assert!(begun.elapsed() >= Duration::from_millis(40));
+            }
+        }
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn guest_that_computes_lets_other_tasks_run_and_is_ended() {
+        for (limits, reached) in [(timeout(), Limit::Timeout), (max_cpu(), Limit::MaxCpu)] {
+            let (_ticker, mut store, spin, clock) = guest(limits);
+            limit_time_async(&mut store, |sockets| sockets);
+            runtime().block_on(async move {
+                let mut turns = 0;
+                let others = async {
+                    loop {
+                        tokio::task::yield_now().await;
+                        turns += 1;
+                    }
+                };
+                let ended = tokio::select! {
+                    ended = clock.run_async(spin.call_async(&mut store, ())) => ended,
+                    () = others => unreachable!(),
+                };
+                // Either the epoch comes first or the clock.
+                let ended = ended.map_or_else(LimitReached::limit, limit);
+                assert_eq!(ended, reached);
+                assert!(turns > 1, "{turns}");
+            });
+        }
+    }
+
+    #[test]
+    fn guest_that_waits_uses_no_cpu() {
+        let (_ticker, store, _, clock) = guest(max_cpu());
+        let waited = runtime().block_on(async {
+            let waits = tokio::time::sleep(Duration::from_millis(60));
+            clock.run_async(waits).await
+        });
+        assert_eq!(waited, Ok(()));
+        assert!(store.data().cpu_time() < Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,344 @@
+//! Operations that may wait: an attempt at a time, and in between what the store allows. A synchronous
+//! store blocks its thread; an asynchronous one gives it to others.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, sleep_until};
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::EVENT_OUT;
+
+use crate::SocketsCtx;
+use crate::ctx::{Pace, WaitsFor};
+use crate::guest_memory::GuestMemory;
+use crate::limits::LimitReached;
+use crate::sockets::{Patience, Timeout, block_until, ready_until};
+
+/// Attempts after which waiting slows down, if each was told to be ready and was not.
+///
+/// poll(2) tells nothing of a full backlog or a full queue of another Unix socket, and a datagram that
+/// the policy keeps away makes a socket readable.
+const QUICK_ATTEMPTS: u32 = 8;
+
+/// The pause between attempts from then on.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Why an attempt was not the last.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It was: this is the answer.
+    Errno(Errno),
+    /// Part of it is done.
+    Again,
+    /// It cannot be done before this is ready. `over` is the answer if that takes too long.
+    NotYet {
+        waits_for: WaitsFor,
+        over: Result<(), Errno>,
+    },
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl Stop {
+    /// EAGAIN is a reason to wait for these events of a handle.
+    pub(super) fn unless_ready(handle: u32, events: u32) -> impl Fn(Errno) -> Self {
+        move |errno| match errno {
+            Errno::EAGAIN => Self::NotYet {
+                waits_for: WaitsFor::Handle(handle, events),
+                over: Err(errno),
+            },
+            errno => Self::Errno(errno),
+        }
+    }
+
+    /// A connection that is not there yet is a reason to wait for it, and EINPROGRESS when the time is over.
+    pub(super) fn unless_connected(handle: u32, timeout: Timeout) -> impl Fn(Errno) -> Self {
+        move |errno| match errno {
+            Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY => Self::NotYet {
+                waits_for: WaitsFor::Handle(handle, EVENT_OUT),
+                over: Err(match errno {
+                    Errno::EALREADY if timeout != Timeout::NONE => Errno::EINPROGRESS,
+                    errno => errno,
+                }),
+            },
+            errno => Self::Errno(errno),
+        }
+    }
+}
+
+/// One attempt; it may block its thread for as long as it is told.
+pub(super) trait Attempt:
+    FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop> + Send
+{
+}
+
+impl<A> Attempt for A where
+    A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop> + Send
+{
+}
+
+/// One call of an import that may wait.
+pub(super) struct Operation<A> {
+    timeout: Timeout,
+    /// What has to be waited for because of a rate, in any case.
+    pace: Option<Pace>,
+    attempt: A,
+    /// The end of `timeout`, once it has begun.
+    end: Option<Instant>,
+    attempts: u32,
+    /// The answer, if no more time is left.
+    over: Option<Result<(), Errno>>,
+}
+
+/// What comes next.
+enum Step {
+    Answer(Result<(), Errno>),
+    Sleep(Instant),
+    /// Until this is ready, or the time is over; first for a moment in any case, if there is one.
+    Wait {
+        waits_for: WaitsFor,
+        end: Option<Instant>,
+        moment: Option<Duration>,
+    },
+}
+
+impl<A: Attempt> Operation<A> {
+    /// `pace`: it may have to wait for a rate, in any case.
+    pub(super) fn new(timeout: Timeout, pace: Option<Pace>, attempt: A) -> Self
+    where
+        A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop>,
+    {
+        Self {
+            timeout,
+            pace,
+            attempt,
+            end: None,
+            attempts: 0,
+            over: None,
+        }
+    }
+
+    /// Blocks the thread until it is done, or the guest's time is over.
+    pub(super) fn block(
+        mut self,
+        memory: &mut GuestMemory<'_>,
+        sockets: &mut SocketsCtx,
+    ) -> Result<Result<(), Errno>, LimitReached> {
+        let patience = match sockets.end() {
+            None => Patience(self.timeout),
+            // The kernel's own calls would not know of it.
+            Some(_) => Patience::NONE,
+        };
+        loop {
+            match self.step(memory, sockets, patience)? {
+                Step::Answer(answer) => return Ok(answer),
+                Step::Sleep(until) => {
+                    thread::sleep(until.saturating_duration_since(Instant::now()));
+                }
+                Step::Wait {
+                    waits_for,
+                    end,
+                    moment,
+                } => {
+                    moment.map(thread::sleep);
+                    let watched = sockets.waited_for(&waits_for);
+                    self.woken(watched.and_then(|watched| block_until(&watched, end)));
+                }
+            }
+        }
+    }
+
+    /// The same as a task of a tokio runtime.
+    pub(super) async fn run(
+        mut self,
+        memory: &mut GuestMemory<'_>,
+        sockets: &mut SocketsCtx,
+    ) -> Result<Result<(), Errno>, LimitReached> {
+        loop {
+            match self.step(memory, sockets, Patience::NONE)? {
+                Step::Answer(answer) => return Ok(answer),
+                Step::Sleep(until) => sleep_until(until.into()).await,
+                Step::Wait {
+                    waits_for,
+                    end,
+                    moment,
+                } => {
+                    if let Some(moment) = moment {
+                        sleep(moment).await;
+                    }
+                    let ready = match sockets.waited_for(&waits_for) {
+                        Ok(watched) => ready_until(&watched, end).await,
+                        Err(errno) => Err(errno),
+                    };
+                    self.woken(ready);
+                }
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        sockets: &mut SocketsCtx,
+        patience: Patience,
+    ) -> Result<Step, LimitReached> {
+        sockets.check_time()?;
+        if let Some(over) = self.over {
+            return Ok(Step::Answer(over));
+        }
+        let last = sockets.end();
+        if let Some(until) = self.pace.and_then(|pace| sockets.pause(pace)) {
+            return Ok(Step::Sleep(last.map_or(until, |last| until.min(last))));
+        }
+        let (waits_for, over) = match (self.attempt)(memory, sockets, patience) {
+            Ok(()) => return Ok(Step::Answer(Ok(()))),
+            Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),
+            Err(Stop::Again) => return Ok(Step::Sleep(Instant::now())),
+            Err(Stop::NotYet { waits_for, over }) => (waits_for, over),
+        };
+        if self.timeout == Timeout::NONE {
+            return Ok(Step::Answer(over));
+        }
+        if self.attempts == 0 {
+            self.end = self.timeout.end();
+        }
+        self.attempts += 1;
+        let end = [self.end, last].into_iter().flatten().min();
+        let left = end.map_or(PAUSE, |end| end.saturating_duration_since(Instant::now()));
+        // What says ready and is not would go on.
+        if left.is_zero() {
+            sockets.check_time()?;
+            return Ok(Step::Answer(over));
+        }
+        self.over = Some(over);
+        Ok(Step::Wait {
+            waits_for,
+            end,
+            moment: (self.attempts > QUICK_ATTEMPTS).then(|| left.min(PAUSE)),
+        })
+    }
+
+    fn woken(&mut self, ready: Result<bool, Errno>) {
+        match ready {
+            Ok(true) => self.over = None,
+            Ok(false) => {}
+            Err(errno) => self.over = Some(Err(errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Duration, Errno, GuestMemory, Instant, Operation, Patience, Stop, Timeout, WaitsFor,
+    };
+    use crate::{Limit, Limits, Policy, SocketsCtx};
+    use wasisocket_abi::SOCK_STREAM;
+    use wasisocket_abi::v1::{EVENT_IN, EVENT_OUT};
+
+    /// Runs it in both ways: each time what it answered, how many attempts there were, and how long it took.
+    fn both_ways(
+        limits: &Limits,
+        timeout: Timeout,
+        mut attempt: impl FnMut(u32, u32) -> Result<(), Stop> + Send,
+    ) -> [(Result<Result<(), Errno>, Limit>, u32, Duration); 2] {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        [false, true].map(|blocks| {
+            let sockets = SocketsCtx::builder(Policy::new()).limits(limits.clone());
+            let mut sockets = sockets.on_limit(|_| ()).build();
+            let (handle, _other) = sockets.pair(SOCK_STREAM).unwrap();
+            let begun = Instant::now();
+            let mut attempts = 0;
+            let operation = Operation::new(timeout, None, |_, _, patience| {
+                assert!(blocks && limits.timeout.is_none() || patience == Patience::NONE);
+                attempts += 1;
+                attempt(handle, attempts)
+            });
+            let mut memory = GuestMemory(&mut []);
+            let answer = match blocks {
+                true => operation.block(&mut memory, &mut sockets),
+                false => runtime.block_on(operation.run(&mut memory, &mut sockets)),
+            };
+            (
+                answer.map_err(|reached| reached.limit()),
+                attempts,
+                begun.elapsed(),
+            )
+        })
+    }
+
+    fn not_yet(handle: u32, events: u32) -> Result<(), Stop> {
+        Err(Stop::unless_ready(handle, events)(Errno::EAGAIN))
+    }
+
+    #[test]
+    fn no_time_is_one_attempt() {
+        let none = Limits::default();
+        for (answer, attempts, _) in
+            both_ways(&none, Timeout::NONE, |handle, _| not_yet(handle, EVENT_OUT))
+        {
+            assert_eq!((answer, attempts), (Ok(Err(Errno::EAGAIN)), 1));
+        }
+    }
+
+    #[test]
+    fn time_is_waited_for_and_over_is_the_answer() {
+        let none = Limits::default();
+        let nanos = 20_000_000;
+        for (answer, attempts, took) in both_ways(&none, Timeout(nanos), |handle, _| {
+            Err(Stop::NotYet {
+                waits_for: WaitsFor::Handle(handle, EVENT_IN),
+                over: Err(Errno::EINPROGRESS),
+            })
+        }) {
+            assert_eq!((answer, attempts), (Ok(Err(Errno::EINPROGRESS)), 1));
+            assert!(took >= Duration::from_nanos(nanos as u64));
+        }
+    }
+
+    #[test]
+    fn what_says_ready_and_is_not_slows_down() {
+        let none = Limits::default();
+        let wait = Timeout(30_000_000);
+        for (answer, attempts, _) in both_ways(&none, wait, |handle, _| not_yet(handle, EVENT_OUT))
+        {
+            assert_eq!(answer, Ok(Err(Errno::EAGAIN)));
+            assert!((5..=50).contains(&attempts), "{attempts}");
+        }
+    }
+
+    #[test]
+    fn attempts_go_on_until_one_is_the_last() {
+        let none = Limits::default();
+        for (answer, attempts, _) in
+            both_ways(&none, Timeout::FOREVER, |handle, attempt| match attempt {
+                1 => not_yet(handle, EVENT_OUT),
+                2 => Err(Stop::Again),
+                _ => Ok(()),
+            })
+        {
+            assert_eq!((answer, attempts), (Ok(Ok(())), 3));
+        }
+    }
+
+    #[test]
+    fn guest_whose_time_is_over_waits_no_longer() {
+        let mut short = Limits::default();
+        short.timeout = Some(Duration::from_millis(20));
+        for timeout in [Timeout::FOREVER, Timeout(i64::MAX)] {
+            for (answer, _, took) in
+                both_ways(&short, timeout, |handle, _| not_yet(handle, EVENT_IN))
+            {
+                assert_eq!(answer, Err(Limit::Timeout));
+                assert!(took >= Duration::from_millis(19));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Many guests in one process, each with a connection: memory and time for each, and whether one that floods
+//! holds up another. `cargo xtask bench -- --bench guests` runs it; a number behind it is how many guests.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use wasisocket_host::{Limits, Policy};
+use wasisocket_service::{End, Python, Run};
+use wasisocket_tests::guest::built;
+use wasmtime::{Cache, CacheConfig};
+
+const GUESTS: u32 = 1000;
+const MEMORY: usize = 256 << 20;
+/// Round trips are measured so often, in turn with and without the flood.
+const ROUNDS: usize = 5;
+/// A guest that is not there after this never will be.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The peers of the guests, by what those said first: connections to hold, to empty, and to echo.
+fn serve() -> (SocketAddr, Receiver<TcpStream>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (held, idle) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let held = held.clone();
+            // It ends with the connection, or hands it over at once.
+            thread::spawn(move || peer(stream, &held));
+        }
+    });
+    (address, idle)
+}
+
+fn peer(mut stream: TcpStream, held: &Sender<TcpStream>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut what = [0];
+    stream.read_exact(&mut what)?;
+    let mut buffer = vec![0; 1 << 16];
+    match what {
+        [b'i'] => drop(held.send(stream)),
+        [b'f'] => while stream.read(&mut buffer)? > 0 {},
+        _ => loop {
+            match stream.read(&mut buffer)? {
+                0 => break,
+                count => stream.write_all(&buffer[..count])?,
+            }
+        },
+    }
+    Ok(())
+}
+
+/// Resident bytes of this process, those that others share with it left out (proc_pid_status(5)).
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse::<u64>().ok());
+    kilobytes.expect("the kernel tells it") << 10
+}
+
+fn run(what: &str, address: SocketAddr, limits: Limits) -> Run {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/bench");
+    Run {
+        arguments: vec![
+            "/bench/guest.py".into(),
+            what.into(),
+            address.port().to_string(),
+        ],
+        env: Vec::new(),
+        folders: vec![(folder.into(), "/bench".into())],
+        input: Vec::new(),
+        policy: Arc::new(Policy::new().allow("127.0.0.1").expect("a rule")),
+        limits,
+        output: 1 << 16,
+    }
+}
+
+/// The times that a guest measured: the median and the 99th percentile, in seconds.
+async fn round_trips(python: &Python, address: SocketAddr) -> [f64; 2] {
+    let ended = python.run(run("ping", address, Limits::default())).await;
+    let ended = ended.expect("there is a place");
+    assert_eq!(
+        ended.end,
+        End::Exit(0),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    let printed = String::from_utf8(ended.stdout).expect("text");
+    let mut times = printed
+        .lines()
+        .map(|line| line.rsplit('\t').next().and_then(|time| time.parse().ok()));
+    [(); 2].map(|()| times.next().flatten().expect("a time"))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let guests = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(GUESTS);
+    let mut cache = CacheConfig::new();
+    cache.with_directory(std::env::temp_dir().join("wasisocket-bench-modules"));
+    let cache = Cache::new(cache).expect("a cache");
+    let python = Python::load(&built("WASISOCKET_PYTHON"), guests + 8, MEMORY, Some(cache));
+    let python = Arc::new(python.expect("it was built"));
+    let (address, idle) = serve();
+
+    // The first has what all share in memory.
+    let warm = round_trips(&python, address).await;
+    println!("one guest alone: round trip {:.1} us", warm[0] * 1e6);
+
+    let (before, begun) = (resident(), Instant::now());
+    let mut running = JoinSet::new();
+    for _ in 0..guests {
+        let python = Arc::clone(&python);
+        running.spawn(async move { python.run(run("idle", address, Limits::default())).await });
+    }
+    let wait = tokio::task::spawn_blocking(move || {
+        let held = (0..guests).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
+        held.collect::<Vec<_>>()
+    });
+    let held = wait.await.expect("no panic");
+    let took = begun.elapsed();
+    let each = (resident() - before) as f64 / f64::from(guests);
+    println!("{} guests, each with a connection", held.len());
+    println!("memory for each: {:.1} MiB", each / f64::from(1 << 20));
+    println!(
+        "start to connection for each: {:.1} ms on two threads",
+        took.as_secs_f64() * 1e3 / f64::from(guests)
+    );
+
+    let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    for round in 0..ROUNDS * 2 {
+        let floods = round % 2 == 1;
+        let flood = floods.then(|| {
+            let mut limits = Limits::default();
+            limits.timeout = Some(PATIENCE);
+            let python = Arc::clone(&python);
+            tokio::spawn(async move { python.run(run("flood", address, limits)).await })
+        });
+        if floods {
+            // Until it floods.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let [middle, late] = round_trips(&python, address).await;
+        let [middles, lates] = &mut times[usize::from(floods)];
+        middles.push(middle);
+        lates.push(late);
+        if let Some(flood) = flood {
+            // Dropped where it waits, which it does within a tick.
+            flood.abort();
+            let _ = flood.await;
+        }
+    }
+    let [quiet, flooded] = times.map(|times| times.map(median));
+    for (name, at) in [("median", 0), ("99th percentile", 1)] {
+        println!(
+            "round trip, {name}: {:.1} us, {:.1} us beside one that floods: {:.2} times",
+            quiet[at] * 1e6,
+            flooded[at] * 1e6,
+            flooded[at] / quiet[at]
+        );
+    }
+
+    drop(held);
+    while let Some(ended) = running.join_next().await {
+        let ended = ended.expect("no panic").expect("there is a place");
+        assert_eq!(
+            ended.end,
+            End::Exit(0),
+            "{}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! What a guest gets that uses more than it may: an errno, a wait, or its end; never a dead host.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use wasisocket_abi::{AF_INET, Errno, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_host::{LimitReached, Limits, Policy, SocketsCtx};
+
+use crate::guest::{ADDRESS, DATA, FOREVER, Guest, OUT, SOON, allow_loopback};
+
+fn guest(policy: Policy, set: impl FnOnce(&mut Limits)) -> Guest {
+    let mut limits = Limits::default();
+    set(&mut limits);
+    Guest::with(SocketsCtx::builder(policy).limits(limits))
+}
+
+/// A connection of the guest's to a peer outside.
+fn connection(guest: &mut Guest) -> (u32, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let handle = guest.connected(listener.local_addr().unwrap());
+    (handle, listener.accept().unwrap().0)
+}
+
+#[test]
+fn one_socket_too_many_is_emfile_and_told_of_once() {
+    let mut guest = guest(Policy::new(), |limits| limits.max_sockets = 2);
+    for _ in 0..2 {
+        guest.open(SOCK_STREAM);
+    }
+    for _ in 0..2 {
+        let opened = guest.get("sock_open", &[AF_INET, SOCK_STREAM]);
+        assert_eq!(opened, Err(Errno::EMFILE));
+    }
+    assert_eq!(guest.limits(), ["max-sockets"]);
+}
+
+#[test]
+fn connections_made_and_accepted_count_and_asking_again_does_not() {
+    let mut guest = guest(allow_loopback(), |limits| limits.max_connections = Some(3));
+    let (_, peer) = connection(&mut guest);
+    let (listening, address) = guest.listener();
+    // The second is made without waiting, and asked about until it is there.
+    let handle = guest.open(SOCK_STREAM);
+    while guest
+        .connect(handle, address, 0)
+        .is_err_and(|errno| errno != Errno::EISCONN)
+    {}
+    let accept = |guest: &mut Guest| guest.call("sock_accept", &[listening, SOON, ADDRESS, OUT]);
+    assert_eq!(accept(&mut guest), Ok(()));
+    assert_eq!(guest.limits(), [""; 0]);
+
+    let _waits = TcpStream::connect(address).unwrap();
+    assert_eq!(accept(&mut guest), Err(Errno::EDQUOT));
+    let further = guest.open(SOCK_STREAM);
+    let outside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = guest.connect(further, outside.local_addr().unwrap(), SOON);
+    assert_eq!(refused, Err(Errno::EDQUOT));
+    assert_eq!(guest.limits(), ["max-connections"]);
+    // Pairs lead nowhere, and a datagram socket's peer is no connection.
+    guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
+    let datagrams = guest.open(SOCK_DGRAM);
+    assert_eq!(guest.connect(datagrams, address, 0), Ok(()));
+    drop(peer);
+}
+
+#[test]
+fn bytes_are_counted_both_ways_and_no_more_are_moved() {
+    let mut guest = guest(allow_loopback(), |limits| {
+        limits.max_bytes_in = Some(5);
+        limits.max_bytes_out = Some(7);
+    });
+    let (handle, mut peer) = connection(&mut guest);
+    // A stream takes what is allowed, and the core six's send says how much that was.
+    assert_eq!(guest.send(handle, b"12345", 0), Ok(5));
+    guest.write(DATA, b"6789");
+    assert_eq!(guest.get("sock_send", &[handle, DATA, 4]), Ok(2));
+    assert_eq!(guest.send(handle, b"8", 0), Err(Errno::EDQUOT));
+    let mut heard = [0; 7];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"1234567");
+
+    peer.write_all(b"abcdefgh").unwrap();
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"abcde");
+    assert_eq!(guest.recv(handle, 0, SOON), Err(Errno::EDQUOT));
+    assert_eq!(
+        guest.get("sock_recv", &[handle, DATA, 4]),
+        Err(Errno::EDQUOT)
+    );
+    assert_eq!(guest.limits(), ["max-bytes-out", "max-bytes-in"]);
+    // Another connection has no more.
+    let (other, _peer) = connection(&mut guest);
+    assert_eq!(guest.send(other, b"8", 0), Err(Errno::EDQUOT));
+}
+
+#[test]
+fn datagram_is_moved_whole_or_not_at_all() {
+    let mut guest = guest(allow_loopback(), |limits| {
+        limits.max_bytes_in = Some(5);
+        limits.max_bytes_out = Some(5);
+    });
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (handle, address) = guest.bound_datagram();
+    guest.write_address(peer.local_addr().unwrap());
+    assert_eq!(guest.send(handle, b"123456", ADDRESS), Err(Errno::EDQUOT));
+    assert_eq!(guest.send(handle, b"12345", ADDRESS), Ok(5));
+    assert_eq!(guest.send(handle, b"", ADDRESS), Err(Errno::EDQUOT));
+    for data in [b"abcdefgh", b"ijklmnop"] {
+        peer.send_to(data, address).unwrap();
+    }
+    // Nobody knows how long it is before it is here.
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"abcdefgh");
+    assert_eq!(guest.recv(handle, 0, SOON), Err(Errno::EDQUOT));
+}
+
+#[test]
+fn lookups_are_counted_and_addresses_in_words_are_none() {
+    let policy = Policy::new().allow("localhost").unwrap();
+    let mut guest = guest(policy, |limits| limits.max_lookups = Some(2));
+    guest.write(DATA, b"localhost");
+    for _ in 0..2 {
+        guest.get("lookup_name", &[DATA, 9, 0]).unwrap();
+    }
+    assert_eq!(guest.get("lookup_name", &[DATA, 9, 0]), Err(Errno::EDQUOT));
+    guest.write_address(([127, 0, 0, 1], 0).into());
+    assert_eq!(guest.get("lookup_addr", &[ADDRESS]), Err(Errno::EDQUOT));
+    guest.write(DATA, b"127.0.0.1");
+    guest.get("lookup_name", &[DATA, 9, 0]).unwrap();
+    assert_eq!(guest.limits(), ["max-lookups"]);
+}
+
+#[test]
+fn rates_make_a_guest_wait_and_nothing_fails() {
+    const RATE: u64 = 200_000;
+    let mut guest = guest(allow_loopback(), |limits| {
+        limits.rate_in = Some(RATE);
+        limits.rate_out = Some(RATE);
+        limits.connect_rate = Some(10);
+    });
+    let (handle, mut peer) = connection(&mut guest);
+    let sent = vec![7; 60_000];
+    let begun = Instant::now();
+    // All of it in one call.
+    guest.write(0, &sent[..50_000]);
+    assert_eq!(guest.get("sock_send", &[handle, 0, 50_000]), Ok(50_000));
+    let mut heard = vec![0; 50_000];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, &sent[..50_000]);
+    // An idle moment's worth is saved up: a tenth of a second.
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+
+    peer.write_all(&sent).unwrap();
+    let begun = Instant::now();
+    let mut received = 0;
+    while received < sent.len() {
+        // A call that does not wait waits for the rate all the same.
+        received += guest.recv(handle, 0, 0).map_or(0, |data| data.len());
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(150));
+
+    let begun = Instant::now();
+    for _ in 0..3 {
+        connection(&mut guest);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(150));
+    assert_eq!(guest.limits(), ["rate-out", "rate-in", "connect-rate"]);
+}
+
+#[test]
+fn guest_whose_time_is_over_is_ended_wherever_it_waits() {
+    let timeout = Duration::from_millis(100);
+    type Call = fn(&mut Guest) -> (&'static str, Vec<u32>);
+    let calls: [Call; 6] = [
+        |guest| {
+            let (handle, peer) = connection(guest);
+            std::mem::forget(peer);
+            ("sock_recv", vec![handle, DATA, 4, OUT])
+        },
+        |guest| {
+            let (handle, _) = guest.listener();
+            ("sock_accept", vec![handle, FOREVER, ADDRESS, OUT])
+        },
+        |guest| {
+            let handle = guest.open(SOCK_DGRAM);
+            guest.write(DATA, &handle.to_le_bytes());
+            guest.write(DATA + 4, &[1, 0, 0, 0]);
+            ("sock_poll", vec![DATA, 1, FOREVER, OUT])
+        },
+        |guest| {
+            let set = guest.get("interest_create", &[]).unwrap();
+            ("interest_wait", vec![set, DATA, 16, FOREVER, OUT])
+        },
+        |guest| {
+            guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
+            let handle = guest.read_u32(OUT);
+            guest.write_iovecs(&[(DATA, 4)]);
+            let iovecs = crate::guest::IOVECS;
+            (
+                "sock_recvmsg",
+                vec![handle, iovecs, 1, 0, 0, 0, FOREVER, OUT],
+            )
+        },
+        |guest| {
+            let (handle, peer) = connection(guest);
+            std::mem::forget(peer);
+            // Nobody reads: it waits for room.
+            ("sock_send", vec![handle, 0, 60_000, OUT])
+        },
+    ];
+    for call in calls {
+        let begun = Instant::now();
+        let mut guest = guest(allow_loopback(), |limits| limits.timeout = Some(timeout));
+        let (import, arguments) = call(&mut guest);
+        let arguments: Vec<_> = arguments
+            .into_iter()
+            .map(|number| i64::from(number.cast_signed()))
+            .collect();
+        let error = loop {
+            match guest.try_call(import, &arguments) {
+                Err(error) => break error,
+                // There was room still.
+                Ok(answer) => assert_eq!((import, answer), ("sock_send", Ok(()))),
+            }
+        };
+        let reached = error.downcast_ref::<LimitReached>().unwrap();
+        assert_eq!(reached.limit().name(), "timeout");
+        assert_eq!(guest.limits(), ["timeout"]);
+        assert!(begun.elapsed() >= timeout);
+    }
+}
