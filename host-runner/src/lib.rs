@@ -68,4 +68,4 @@ mod sockets;
 pub use ctx::{SocketsCtx, SocketsCtxBuilder};
 pub use limits::{Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::add_to_linker;
-pub use policy::{Denial, Operation, Policy, RuleError};
+pub use policy::{Denial, Operation, Policy, Protocol, RuleError};

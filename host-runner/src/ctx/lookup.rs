@@ -1,6 +1,7 @@
 //! Name look-up.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, RESOLVE_MAX};
 
@@ -18,7 +19,8 @@ impl SocketsCtx {
         self.allowed(self.policy.check_resolve(&name))?;
         let mut addresses = resolve(&name)?;
         addresses.truncate(RESOLVE_MAX);
-        self.looked_up.record(&self.policy, &name, &addresses);
+        self.looked_up
+            .record(&self.policy, &name, &addresses, Instant::now(), None);
         Ok(addresses)
     }
 
@@ -42,7 +44,7 @@ impl SocketsCtx {
                 // glibc's EAI_ADDRFAMILY.
                 let answer = fits.then(|| Answer {
                     addresses: vec![ip],
-                    host: name.clone(),
+                    ..Answer::now(name.clone())
                 });
                 let question = Question::Name { name, family };
                 self.lookups.known(question, answer.ok_or(Errno::ENOENT))?
@@ -74,7 +76,13 @@ impl SocketsCtx {
             return Err(Errno::EINVAL);
         };
         let answer = lookup.answer(timeout)?;
-        self.looked_up.record(&self.policy, name, &answer.addresses);
+        self.looked_up.record(
+            &self.policy,
+            name,
+            &answer.addresses,
+            answer.came,
+            answer.ttl,
+        );
         Ok(&answer.addresses)
     }
 
@@ -89,7 +97,7 @@ impl SocketsCtx {
 mod tests {
     use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx, Timeout};
     use crate::ctx::Address;
-    use crate::policy::Policy;
+    use crate::policy::{Policy, Protocol};
     use crate::sockets::Data;
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
@@ -104,7 +112,7 @@ mod tests {
         };
         let answer = Answer {
             addresses: vec![address],
-            host: name.into(),
+            ..Answer::now(name.into())
         };
         let lookup = sockets.lookups.known(question, Ok(answer)).unwrap();
         sockets.handles.insert(Open::Lookup(lookup)).unwrap()
@@ -121,7 +129,9 @@ mod tests {
         let lookup = looked_up(&mut sockets, "example.com", public);
         let allowed = |sockets: &SocketsCtx| {
             let address = (public, 443).into();
-            let verdict = sockets.policy.check_connect(address, &sockets.looked_up);
+            let verdict = sockets
+                .policy
+                .check_connect(Protocol::Tcp, address, &sockets.looked_up);
             verdict.is_ok()
         };
         assert!(!allowed(&sockets));

@@ -76,7 +76,7 @@ impl SocketsCtx {
     }
 
     /// EACCES for the guest; the reason goes to the host only.
-    fn allowed(&self, verdict: Result<(), Denial>) -> Result<(), Errno> {
+    fn allowed<T>(&self, verdict: Result<T, Denial>) -> Result<T, Errno> {
         verdict.map_err(|denial| {
             match &self.on_denial {
                 Some(sink) => sink(&denial),

@@ -7,7 +7,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
 use super::{Address, Name, SocketsCtx};
-use crate::policy::{Denial, destination};
+use crate::policy::{Denial, Protocol, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, Timeout, interfaces};
 
 impl SocketsCtx {
@@ -55,7 +55,8 @@ impl SocketsCtx {
     fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {
         let both_families =
             socket.family() == Family::V6 && socket.option(SocketOption::IPV6_V6ONLY) != Ok(1);
-        self.policy.check_listen(address, both_families)
+        self.policy
+            .check_listen(protocol_of(socket), address, both_families)
     }
 
     /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
@@ -65,7 +66,9 @@ impl SocketsCtx {
         let own = socket.state().own;
         let admits = |peer| match own {
             true => self.connected_to_itself(peer),
-            false => !self.policy.forbids_peer(peer, &self.looked_up),
+            false => !self
+                .policy
+                .forbids_peer(Protocol::Tcp, peer, &self.looked_up),
         };
         let is_asked = own || socket.family() != Family::Unix && self.policy.forbids_any();
         let (accepted, peer) = socket.accept(is_asked.then_some(&admits), timeout)?;
@@ -91,7 +94,10 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 let address = destination(address);
-                let verdict = self.policy.check_connect(address, &self.looked_up);
+                let protocol = protocol_of(socket);
+                let verdict = self
+                    .policy
+                    .check_connect(protocol, address, &self.looked_up);
                 if verdict.is_err() && self.may_connect_to_itself(socket, address) {
                     socket.state().own = true;
                 } else {
@@ -172,5 +178,13 @@ impl SocketsCtx {
             true => interfaces(),
             false => Ok(Vec::new()),
         }
+    }
+}
+
+/// What an IP socket speaks. UDP-Lite is UDP to a policy.
+fn protocol_of(socket: &Socket) -> Protocol {
+    match socket.kind() {
+        Kind::Stream => Protocol::Tcp,
+        Kind::Datagram => Protocol::Udp,
     }
 }

@@ -96,7 +96,9 @@ impl SocketsCtx {
 
     fn denied(&self, operation: Operation, reason: Reason) -> Errno {
         let denial = Denial { operation, reason };
-        self.allowed(Err(denial)).err().unwrap_or(Errno::EACCES)
+        self.allowed::<()>(Err(denial))
+            .err()
+            .unwrap_or(Errno::EACCES)
     }
 
     /// The name of a Unix socket as the guest may know it: what this guest bound, and what lies in its

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
@@ -33,12 +34,16 @@ pub(crate) enum Question {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// At most [`RESOLVE_MAX`]; none for the name of an address.
     pub(crate) addresses: Vec<IpAddr>,
     /// The canonical name, or that of the address.
     pub(crate) host: String,
+    /// When it came.
+    pub(crate) came: Instant,
+    /// How long it holds, if the resolver tells.
+    pub(crate) ttl: Option<Duration>,
 }
 
 /// A look-up that was started. Its descriptor is readable once it is over. Dropping it ends it, unless
@@ -68,6 +73,18 @@ struct Queue {
     /// Not more than there are open look-ups: closing one takes it out.
     waiting: VecDeque<Arc<Job>>,
     threads: usize,
+}
+
+impl Answer {
+    /// No addresses, without a time to live.
+    pub(crate) fn now(host: String) -> Self {
+        Self {
+            addresses: Vec::new(),
+            host,
+            came: Instant::now(),
+            ttl: None,
+        }
+    }
 }
 
 impl Lookups {
@@ -156,14 +173,11 @@ fn ask(question: &Question) -> Result<Answer, Errno> {
                 addresses.truncate(RESOLVE_MAX);
                 Answer {
                     addresses,
-                    host: canonical.unwrap_or_else(|| name.clone()),
+                    ..Answer::now(canonical.unwrap_or_else(|| name.clone()))
                 }
             })
         }
-        Question::Address(address) => name_of(*address).map(|host| Answer {
-            addresses: Vec::new(),
-            host,
-        }),
+        Question::Address(address) => name_of(*address).map(Answer::now),
     };
     // EAGAIN would say that the look-up is not over.
     answer.map_err(|errno| match errno {
@@ -252,7 +266,7 @@ mod tests {
             .start_with(question("a"), |_| {
                 Ok(Answer {
                     addresses: vec![[127, 0, 0, 1].into()],
-                    host: "a".into(),
+                    ..Answer::now("a".into())
                 })
             })
             .unwrap();
@@ -283,7 +297,7 @@ mod tests {
                     .start_with(question("slow"), |_| {
                         let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
                         drop(OPEN.1.wait_while(open, |open| !*open));
-                        Ok(Answer::default())
+                        Ok(Answer::now(String::new()))
                     })
                     .unwrap()
             })
@@ -297,7 +311,7 @@ mod tests {
         assert!(lookups.0.lock().waiting.len() <= THREADS_MAX + 1);
         *OPEN.0.lock().unwrap() = true;
         OPEN.1.notify_all();
-        assert_eq!(kept[0].answer(SOON), Ok(&Answer::default()));
+        assert!(kept[0].answer(SOON).is_ok());
         assert!(ends(&lookups));
         assert!(lookups.0.lock().waiting.is_empty());
     }
