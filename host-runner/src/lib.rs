@@ -49,6 +49,7 @@
 //!   same guest, as programs make them that know no socketpair(2). Others are closed when it accepts.
 //! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
 //!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
+//! - All of that only as far as [`SocketsCtxBuilder::approve`] approves it.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.

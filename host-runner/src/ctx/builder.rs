@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DenialSink, SocketsCtx};
+use super::{Approval, DenialSink, SocketsCtx};
 use crate::limits::Limits;
-use crate::policy::{Denial, LookedUp, Policy};
+use crate::policy::{Denial, LookedUp, Operation, Policy};
 use crate::sockets::{Handles, Lookups, UnixFolder};
 
 /// Made by [`SocketsCtx::builder`].
@@ -19,6 +19,7 @@ pub struct SocketsCtxBuilder {
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
     on_denial: Option<Arc<DenialSink>>,
+    approve: Option<Arc<Approval>>,
 }
 
 impl SocketsCtx {
@@ -32,6 +33,7 @@ impl SocketsCtx {
             stdin: None,
             unix_folders: Vec::new(),
             on_denial: None,
+            approve: None,
         }
     }
 }
@@ -85,6 +87,33 @@ impl SocketsCtxBuilder {
         self
     }
 
+    /// Asked about everything that the rules allow, before it is done: connecting, sending to an address,
+    /// binding and listening, joining groups, look-ups, Unix sockets by path, and also a guest's connection to
+    /// itself. `false` refuses it: the host can narrow what is granted, but not widen it. A later call
+    /// replaces an earlier one.
+    ///
+    /// It is asked for what a guest does, each time, and not for what comes to it, nor for each piece of data
+    /// that goes over a connection. The guest waits for the answer.
+    ///
+    /// ```
+    /// use wasisocket_host::{Operation, Policy, SocketsCtx};
+    ///
+    /// # fn main() -> Result<(), wasisocket_host::RuleError> {
+    /// let sockets = SocketsCtx::builder(Policy::new().allow("*")?)
+    ///     .approve(|operation| !matches!(operation, Operation::Connect { address, .. } if address.port() == 25))
+    ///     .build();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn approve(
+        mut self,
+        approves: impl Fn(&Operation) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.approve = Some(Arc::new(approves));
+        self
+    }
+
     /// The sockets of one guest, none of them open yet.
     #[must_use]
     pub fn build(self) -> SocketsCtx {
@@ -98,6 +127,7 @@ impl SocketsCtxBuilder {
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
             on_denial: self.on_denial,
+            approve: self.approve,
         }
     }
 }

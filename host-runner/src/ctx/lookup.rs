@@ -6,7 +6,7 @@ use std::time::Instant;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, RESOLVE_MAX};
 
 use super::SocketsCtx;
-use crate::policy::HostName;
+use crate::policy::{HostName, Operation};
 use crate::sockets::{Answer, Family, Open, Question, Timeout, resolve};
 
 impl SocketsCtx {
@@ -16,7 +16,9 @@ impl SocketsCtx {
             HostName::Literal(ip) => return Ok(vec![ip]),
             HostName::Name(name) => name,
         };
-        self.allowed(self.policy.check_resolve(&name))?;
+        self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
+            name: name.clone(),
+        })?;
         let mut addresses = resolve(&name)?;
         addresses.truncate(RESOLVE_MAX);
         self.looked_up
@@ -50,7 +52,9 @@ impl SocketsCtx {
                 self.lookups.known(question, answer.ok_or(Errno::ENOENT))?
             }
             HostName::Name(name) => {
-                self.allowed(self.policy.check_resolve(&name))?;
+                self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
+                    name: name.clone(),
+                })?;
                 self.lookups.start(Question::Name { name, family })?
             }
         };
@@ -60,7 +64,8 @@ impl SocketsCtx {
     /// Starts a look-up of the name that an address has.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
         self.handles.room_for(1)?;
-        self.allowed(self.policy.check_reverse_lookup(address))?;
+        let doing = || Operation::ReverseLookup { address };
+        self.allowed(self.policy.check_reverse_lookup(address), doing)?;
         let lookup = self.lookups.start(Question::Address(address))?;
         self.handles.insert(Open::Lookup(lookup))
     }

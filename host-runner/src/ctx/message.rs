@@ -9,7 +9,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::Ancillary;
 
 use super::{Address, Name, SocketsCtx};
-use crate::policy::{Protocol, destination};
+use crate::policy::{Operation, Protocol, destination};
 use crate::sockets::{
     Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Receiving, Socket,
     Timeout,
@@ -102,9 +102,11 @@ impl SocketsCtx {
     /// A socket that was bound under a grant may answer whom it heard from, as an accepted connection
     /// may be answered, unless a deny rule is against it.
     fn may_send(&self, socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
+        let doing = || Operation::Send { address: to };
         let changes = self.looked_up.changes();
         let state = socket.state();
-        if let Some((known, of, until)) = state.sent_to
+        if self.approve.is_none()
+            && let Some((known, of, until)) = state.sent_to
             && (known, of) == (to, changes)
             && until.is_none_or(|until| Instant::now() <= until)
         {
@@ -114,9 +116,9 @@ impl SocketsCtx {
         drop(state);
         // Not written down as known: who was heard is forgotten again.
         if answers && !self.policy.forbids_peer(Protocol::Udp, to, &self.looked_up) {
-            return Ok(());
+            return self.allowed(Ok(()), doing);
         }
-        let until = self.allowed(self.policy.check_send(to, &self.looked_up))?;
+        let until = self.allowed(self.policy.check_send(to, &self.looked_up), doing)?;
         socket.state().sent_to = Some((to, changes, until));
         Ok(())
     }

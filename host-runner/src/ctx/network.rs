@@ -7,7 +7,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
 use super::{Address, Name, SocketsCtx};
-use crate::policy::{Denial, Protocol, destination};
+use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, Timeout, interfaces};
 
 impl SocketsCtx {
@@ -22,7 +22,10 @@ impl SocketsCtx {
                 // connect, and to see whether there is IPv6. Listening is another matter, see there.
                 let nowhere = address.ip().is_unspecified() || address.ip().is_loopback();
                 if socket.kind() == Kind::Datagram || address.port() != 0 || !nowhere {
-                    self.allowed(self.check_listen(socket, address))?;
+                    self.allowed(self.check_listen(socket, address), || Operation::Bind {
+                        address,
+                        protocol: protocol_of(socket),
+                    })?;
                 }
                 socket.bind_ip(address)
             }
@@ -43,10 +46,13 @@ impl SocketsCtx {
             let bound = socket.state().bound;
             let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
             let verdict = self.check_listen(socket, bound);
-            if verdict.is_err() && self.may_listen_to_itself(bound) {
+            let own = verdict.is_err() && self.may_listen_to_itself(bound);
+            self.allowed(if own { Ok(()) } else { verdict }, || Operation::Bind {
+                address: bound,
+                protocol: Protocol::Tcp,
+            })?;
+            if own {
                 socket.state().own = true;
-            } else {
-                self.allowed(verdict)?;
             }
         }
         socket.listen(backlog)
@@ -98,10 +104,11 @@ impl SocketsCtx {
                 let verdict = self
                     .policy
                     .check_connect(protocol, address, &self.looked_up);
-                if verdict.is_err() && self.may_connect_to_itself(socket, address) {
+                let own = verdict.is_err() && self.may_connect_to_itself(socket, address);
+                let doing = || Operation::Connect { address, protocol };
+                self.allowed(if own { Ok(None) } else { verdict }, doing)?;
+                if own {
                     socket.state().own = true;
-                } else {
-                    self.allowed(verdict)?;
                 }
                 match socket.inbound() {
                     Inbound::Kernel => socket.connect(&address, timeout),
@@ -167,7 +174,8 @@ impl SocketsCtx {
     ) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         if join {
-            self.allowed(self.policy.check_join(group.ip()))?;
+            let doing = || Operation::Join { group: group.ip() };
+            self.allowed(self.policy.check_join(group.ip()), doing)?;
         }
         socket.membership(join, group, interface)
     }

@@ -85,6 +85,8 @@ pub(crate) enum Reason {
     LookedUpLongAgo { rule: String, name: String },
     /// No rule covers the address whose name is asked for.
     NotGrantedToLookUp { missing: String },
+    /// The rules allow it, and the host does not.
+    NotApproved,
     /// No listen rule covers it.
     NotGrantedToListen { missing: String },
     /// No folder that the guest has holds the path.
@@ -115,7 +117,7 @@ impl Denial {
     /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. It is for one address, port and
     /// protocol, where TCP is not written; for the look-up of a name it is what also lets the guest connect.
     /// `None` where a grant is not what is missing: a deny rule stands against it, the name has to be looked
-    /// up again, or a path leads out of its folder.
+    /// up again, the host did not approve it, or a path leads out of its folder.
     #[must_use]
     pub fn missing_grant(&self) -> Option<String> {
         match &self.reason {
@@ -129,6 +131,7 @@ impl Denial {
             }
             Reason::Forbidden { .. }
             | Reason::LookedUpLongAgo { .. }
+            | Reason::NotApproved
             | Reason::LeavesFolder { .. } => None,
         }
     }
@@ -162,6 +165,7 @@ impl fmt::Display for Denial {
                 f,
                 "the look-up of {name} is too old for --allow-net={rule}; look it up again"
             ),
+            Reason::NotApproved => f.write_str("the host does not approve it"),
             Reason::NotGrantedToLookUp { missing } => write!(f, "needs --allow-lookup={missing}"),
             Reason::NotGrantedToListen { missing } => write!(f, "needs --allow-listen={missing}"),
             Reason::NoFolder { missing } => {
