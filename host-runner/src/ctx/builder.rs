@@ -10,12 +10,13 @@ use std::sync::Arc;
 use super::{Approval, DenialSink, SocketsCtx};
 use crate::limits::Limits;
 use crate::policy::{Denial, LookedUp, Operation, Policy};
-use crate::sockets::{Handles, Lookups, UnixFolder};
+use crate::sockets::{Handles, Lookups, Resolver, UnixFolder};
 
 /// Made by [`SocketsCtx::builder`].
 pub struct SocketsCtxBuilder {
     policy: Arc<Policy>,
     limits: Limits,
+    resolver: Resolver,
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
     on_denial: Option<Arc<DenialSink>>,
@@ -30,6 +31,7 @@ impl SocketsCtx {
         SocketsCtxBuilder {
             policy: policy.into(),
             limits: Limits::default(),
+            resolver: Resolver::default(),
             stdin: None,
             unix_folders: Vec::new(),
             on_denial: None,
@@ -50,6 +52,13 @@ impl SocketsCtxBuilder {
     #[must_use]
     pub fn max_sockets(mut self, count: usize) -> Self {
         self.limits.max_sockets = count;
+        self
+    }
+
+    /// Who is asked for what the guest may look up. By default the system's resolver.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
         self
     }
 
@@ -122,7 +131,7 @@ impl SocketsCtxBuilder {
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
             watches: 0,
-            lookups: Lookups::default(),
+            lookups: Lookups::new(self.resolver),
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
@@ -137,6 +146,7 @@ impl fmt::Debug for SocketsCtxBuilder {
         f.debug_struct("SocketsCtxBuilder")
             .field("policy", &self.policy)
             .field("limits", &self.limits)
+            .field("resolver", &self.resolver)
             .field("stdin", &self.stdin)
             .field("unix_folders", &self.unix_folders)
             .finish_non_exhaustive()

@@ -1,29 +1,29 @@
 //! Name look-up.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
-use wasisocket_abi::{AF_INET, AF_INET6, Errno, RESOLVE_MAX};
+use wasisocket_abi::{AF_INET, AF_INET6, Errno};
 
 use super::SocketsCtx;
-use crate::policy::{HostName, Operation};
-use crate::sockets::{Answer, Family, Open, Question, Timeout, resolve};
+use crate::policy::{HostName, LookedUp, Operation, Policy};
+use crate::sockets::{Answer, Family, Lookup, Open, Question, Timeout};
 
 impl SocketsCtx {
-    /// The addresses of a name, at most [`RESOLVE_MAX`]. A name grant covers what comes back. Blocks.
-    pub(crate) fn resolve(&mut self, name: &[u8]) -> Result<Vec<IpAddr>, Errno> {
-        let name = match HostName::parse(name)? {
-            HostName::Literal(ip) => return Ok(vec![ip]),
-            HostName::Name(name) => name,
-        };
-        self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
-            name: name.clone(),
-        })?;
-        let mut addresses = resolve(&name)?;
-        addresses.truncate(RESOLVE_MAX);
-        self.looked_up
-            .record(&self.policy, &name, &addresses, Instant::now(), None);
-        Ok(addresses)
+    /// Starts the core six's look-up of a name. It has no handle: dropping it ends it.
+    pub(crate) fn resolve_start(&mut self, name: &[u8]) -> Result<Lookup, Errno> {
+        self.start_name(name, None)
+    }
+
+    /// The addresses that such a look-up found, at most [`RESOLVE_MAX`](wasisocket_abi::RESOLVE_MAX). A name
+    /// grant covers them from now on. EAGAIN if it is not over in time.
+    pub(crate) fn resolve_finish(
+        &mut self,
+        lookup: &Lookup,
+        timeout: Timeout,
+    ) -> Result<Vec<IpAddr>, Errno> {
+        let answer = lookup.answer(timeout)?;
+        collect(&mut self.looked_up, &self.policy, lookup.question(), answer);
+        Ok(answer.addresses.clone())
     }
 
     /// Starts a look-up of a name, for one family or 0. One that no rule covers is asked of nobody.
@@ -35,7 +35,12 @@ impl SocketsCtx {
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         self.handles.room_for(1)?;
-        let lookup = match HostName::parse(name)? {
+        let lookup = self.start_name(name, family)?;
+        self.handles.insert(Open::Lookup(lookup))
+    }
+
+    fn start_name(&self, name: &[u8], family: Option<Family>) -> Result<Lookup, Errno> {
+        match HostName::parse(name)? {
             HostName::Literal(ip) => {
                 let name = ip.to_string();
                 let fits = match family {
@@ -49,16 +54,15 @@ impl SocketsCtx {
                     ..Answer::now(name.clone())
                 });
                 let question = Question::Name { name, family };
-                self.lookups.known(question, answer.ok_or(Errno::ENOENT))?
+                self.lookups.known(question, answer.ok_or(Errno::ENOENT))
             }
             HostName::Name(name) => {
                 self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
                     name: name.clone(),
                 })?;
-                self.lookups.start(Question::Name { name, family })?
+                self.lookups.start(Question::Name { name, family })
             }
-        };
-        self.handles.insert(Open::Lookup(lookup))
+        }
     }
 
     /// Starts a look-up of the name that an address has.
@@ -77,17 +81,11 @@ impl SocketsCtx {
         timeout: Timeout,
     ) -> Result<&[IpAddr], Errno> {
         let lookup = self.handles.lookup(handle)?;
-        let Question::Name { name, .. } = lookup.question() else {
+        if let Question::Address(_) = lookup.question() {
             return Err(Errno::EINVAL);
-        };
+        }
         let answer = lookup.answer(timeout)?;
-        self.looked_up.record(
-            &self.policy,
-            name,
-            &answer.addresses,
-            answer.came,
-            answer.ttl,
-        );
+        collect(&mut self.looked_up, &self.policy, lookup.question(), answer);
         Ok(&answer.addresses)
     }
 
@@ -95,6 +93,14 @@ impl SocketsCtx {
     pub(crate) fn lookup_host(&self, handle: u32, timeout: Timeout) -> Result<&str, Errno> {
         let lookup = self.handles.lookup(handle)?;
         lookup.answer(timeout).map(|answer| answer.host.as_str())
+    }
+}
+
+/// Takes note of what a look-up found. The time to live counts from when it did, not from now: a guest may
+/// collect as late and as often as it likes.
+fn collect(looked_up: &mut LookedUp, policy: &Policy, question: &Question, answer: &Answer) {
+    if let Question::Name { name, .. } = question {
+        looked_up.record(policy, name, &answer.addresses, answer.came, answer.ttl);
     }
 }
 
@@ -106,6 +112,7 @@ mod tests {
     use crate::sockets::Data;
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
+    use std::time::{Duration, Instant};
     use wasisocket_abi::v1::Ancillary;
     use wasisocket_abi::{AF_INET, SOCK_DGRAM};
 
@@ -147,6 +154,58 @@ mod tests {
             );
             assert!(allowed(&sockets));
         }
+    }
+
+    #[test]
+    fn old_answer_is_not_covered_by_collecting_it_again() {
+        let policy = Policy::new().allow("example.com").unwrap();
+        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let public: IpAddr = [1, 2, 3, 4].into();
+        let question = Question::Name {
+            name: "example.com".into(),
+            family: None,
+        };
+        let hour = Duration::from_secs(3600);
+        let Some(came) = Instant::now().checked_sub(hour) else {
+            return; // The machine was started this hour.
+        };
+        let answer = Answer {
+            addresses: vec![public],
+            came,
+            ..Answer::now("example.com".into())
+        };
+        let lookup = sockets.lookups.known(question, Ok(answer)).unwrap();
+        let lookup = sockets.handles.insert(Open::Lookup(lookup)).unwrap();
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        for _ in 0..2 {
+            sockets.lookup_addrs(lookup, Timeout::NONE).unwrap();
+            let to = Address::Ip((public, 53).into());
+            assert_eq!(
+                sockets.connect(handle, to, Timeout::NONE),
+                Err(Errno::EACCES)
+            );
+        }
+    }
+
+    #[test]
+    fn verdict_that_is_remembered_for_sending_ends_with_the_answer() {
+        let policy = Policy::new().allow("example.com").unwrap();
+        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let mut send = |until| {
+            let socket = sockets.handles.socket(handle).unwrap();
+            socket.state().sent_to = Some((address, sockets.looked_up.changes(), until));
+            let to = Some(Address::Ip(address));
+            let (flags, nothing) = (SendFlags::empty(), Ancillary::default());
+            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Timeout::NONE)
+        };
+        assert_eq!(send(None), Ok(1));
+        let now = Instant::now();
+        assert_eq!(send(Some(now + Duration::from_secs(60))), Ok(1));
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(send(Some(now)), Err(Errno::EACCES));
     }
 
     #[test]

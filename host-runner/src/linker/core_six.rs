@@ -48,7 +48,14 @@ pub(super) fn add_to_linker<T: 'static>(
                 if name_len as usize > HOST_NAME_MAX {
                     return Err(Errno::ENAMETOOLONG);
                 }
-                let addresses = sockets.resolve(memory.slice(name, name_len)?)?;
+                let lookup = sockets.resolve_start(memory.slice(name, name_len)?)?;
+                let addresses = sockets.resolve_finish(&lookup, Timeout::FOREVER).map_err(
+                    |errno| match errno {
+                        // A call that waits has no other "try again" than the resolver's.
+                        Errno::EBUSY => Errno::EAGAIN,
+                        errno => errno,
+                    },
+                )?;
                 let max = RESOLVE_MAX.min(max_entries as usize);
                 let count = addresses.len().min(max);
                 let places = memory

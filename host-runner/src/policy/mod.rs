@@ -14,7 +14,7 @@ use std::time::Instant;
 pub use denial::{Denial, Operation};
 pub use error::RuleError;
 pub(crate) use looked_up::LookedUp;
-pub(crate) use name::HostName;
+pub(crate) use name::{HostName, canonical};
 pub use rule::Protocol;
 
 pub(crate) use address::destination;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
-use wasisocket_abi::{Errno, RESOLVE_MAX};
+use wasisocket_abi::Errno;
 
 use super::interest::Life;
-use super::resolver::{name_of, resolve_canonical};
+use super::resolver::Resolver;
 use super::socket::Family;
 use super::wait::{Timeout, attempt_until};
 use crate::errno::from_system;
@@ -66,7 +66,10 @@ struct Job {
 pub(crate) struct Lookups(Arc<Pool>);
 
 #[derive(Debug, Default)]
-struct Pool(Mutex<Queue>);
+struct Pool {
+    queue: Mutex<Queue>,
+    resolver: Resolver,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -88,6 +91,13 @@ impl Answer {
 }
 
 impl Lookups {
+    pub(crate) fn new(resolver: Resolver) -> Self {
+        Self(Arc::new(Pool {
+            queue: Mutex::default(),
+            resolver,
+        }))
+    }
+
     /// Starts a look-up.
     ///
     /// # Errors
@@ -141,11 +151,11 @@ impl Drop for Lookups {
 }
 
 /// How a question is answered: [`ask`], but for tests.
-type Ask = fn(&Question) -> Result<Answer, Errno>;
+type Ask = fn(&Resolver, &Question) -> Result<Answer, Errno>;
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self, ask: Ask) {
@@ -158,7 +168,7 @@ impl Pool {
             drop(queue);
             // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
             // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
-            let answer = catch_unwind(AssertUnwindSafe(|| ask(&job.question)));
+            let answer = catch_unwind(AssertUnwindSafe(|| ask(&self.resolver, &job.question)));
             let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
@@ -166,21 +176,9 @@ impl Pool {
     }
 }
 
-fn ask(question: &Question) -> Result<Answer, Errno> {
-    let answer = match question {
-        Question::Name { name, family } => {
-            resolve_canonical(name, *family).map(|(mut addresses, canonical)| {
-                addresses.truncate(RESOLVE_MAX);
-                Answer {
-                    addresses,
-                    ..Answer::now(canonical.unwrap_or_else(|| name.clone()))
-                }
-            })
-        }
-        Question::Address(address) => name_of(*address).map(Answer::now),
-    };
+fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
     // EAGAIN would say that the look-up is not over.
-    answer.map_err(|errno| match errno {
+    resolver.ask(question).map_err(|errno| match errno {
         Errno::EAGAIN => Errno::EBUSY,
         errno => errno,
     })
@@ -263,7 +261,7 @@ mod tests {
     fn answer_comes_and_can_be_had_again_and_threads_end() {
         let lookups = Lookups::default();
         let lookup = lookups
-            .start_with(question("a"), |_| {
+            .start_with(question("a"), |_, _| {
                 Ok(Answer {
                     addresses: vec![[127, 0, 0, 1].into()],
                     ..Answer::now("a".into())
@@ -281,7 +279,7 @@ mod tests {
     fn panic_of_a_resolver_is_an_input_output_error() {
         let lookups = Lookups::default();
         let lookup = lookups
-            .start_with(question("a"), |_| panic!("not UTF-8"))
+            .start_with(question("a"), |_, _| panic!("not UTF-8"))
             .unwrap();
         assert_eq!(lookup.answer(SOON), Err(Errno::EIO));
         assert!(ends(&lookups));
@@ -294,7 +292,7 @@ mod tests {
         let open: Vec<_> = (0..THREADS_MAX + 3)
             .map(|_| {
                 lookups
-                    .start_with(question("slow"), |_| {
+                    .start_with(question("slow"), |_, _| {
                         let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
                         drop(OPEN.1.wait_while(open, |open| !*open));
                         Ok(Answer::now(String::new()))

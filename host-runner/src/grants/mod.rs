@@ -1,0 +1,3 @@
+//! Grants in writing: by the names of the command's flags.
+
+mod resolve;
