@@ -71,6 +71,7 @@ mod policy;
 mod sockets;
 
 pub use ctx::{SocketsCtx, SocketsCtxBuilder};
+pub use grants::{Grants, GrantsError, LimitError};
 pub use limits::{Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::add_to_linker;
 pub use policy::{Denial, Operation, Policy, Protocol, RuleError};
