@@ -1,4 +1,4 @@
-//! Limits on one run: how they are written, and the time limit itself.
+//! Limits on one run that the command itself holds.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,86 +53,4 @@ pub(crate) fn allow_sockets(count: usize) -> Result<()> {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, raised).context("--max-sockets: cannot raise the limit")
-}
-
-/// Seconds, or a number with the unit ms, s, m or h.
-pub(crate) fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
-    let (number, unit) = split_unit(text);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("{unit:?} is no unit of time: write ms, s, m or h")),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| "write a time such as 10, 0.5s or 5m")?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
-}
-
-/// Bytes, or a number with the unit K, M or G, in steps of 1024.
-pub(crate) fn parse_size(text: &str) -> std::result::Result<usize, String> {
-    let (number, unit) = split_unit(text);
-    let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" | "m" => 20,
-        "G" | "g" => 30,
-        _ => return Err(format!("{unit:?} is no unit of size: write K, M or G")),
-    };
-    let number: usize = number.parse().map_err(|_| "write a size such as 256M")?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "the size is too large".into())
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    text.split_at(end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{parse_duration, parse_size};
-    use std::time::Duration;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(parse_duration("10"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("20ms"), Ok(Duration::from_millis(20)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
-        for text in [
-            "",
-            "s",
-            "-1",
-            "1d",
-            "1.2.3",
-            "1e3",
-            "999999999999999999999h",
-        ] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("256M"), Ok(256 << 20));
-        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
-        for text in [
-            "",
-            "M",
-            "-1",
-            "1T",
-            "1.5G",
-            "99999999999999999999",
-            "99999999999999G",
-        ] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
 }
