@@ -31,24 +31,28 @@
 //! makes the system call on guest memory itself.
 //!
 //! What a guest asks to wait for blocks the calling thread: with an end in one place, `sockets::wait`, and
-//! without one also in send(2) and recv(2) themselves. Look-ups that a guest does not wait for run on up to
-//! four threads of their own for each guest, which end once they have none to do. getaddrinfo(3) cannot be
-//! interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on until the resolver
-//! answers them or gives up. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical
-//! name that is not UTF-8, which whoever answers for a name can choose, and a look-up's thread catches that.
+//! without one also in send(2) and recv(2) themselves. Look-ups run on up to four threads of their own for
+//! each guest, which end once they have none to do. getaddrinfo(3) cannot be interrupted: when a guest's
+//! [`SocketsCtx`] is dropped, up to four threads go on until the resolver answers them or gives up. Name
+//! servers that were given to a [`Resolver`] are waited for 15 seconds. Build with `panic = "unwind"`, Rust's
+//! default: dns-lookup panics at a canonical name that is not UTF-8, which whoever answers for a name can
+//! choose, and a look-up's thread catches that.
 //!
 //! # What is granted, and what is not
 //!
-//! - Connecting and sending: what [`Policy::allow`] covers. A UDP socket that the guest did not bind
-//!   receives from those only.
-//! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers. Whoever reaches such
-//!   a socket is heard and may be answered, except those that [`Policy::deny`] keeps away: over an
-//!   accepted connection, or with datagrams to the last 256 senders of each socket, for two minutes after
-//!   they were heard. As with a stateful firewall, a sender is who its datagrams say it is.
+//! - Connecting and sending: what [`Policy::allow`] covers, at the time. A UDP socket that the guest did not
+//!   bind receives from those only.
+//! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers and no
+//!   [`Policy::deny_listen`] forbids. Whoever reaches such a socket is heard and may be answered, except
+//!   those that [`Policy::deny`] keeps away: over an accepted connection, or with datagrams to the last 256
+//!   senders of each socket, for two minutes after they were heard. As with a stateful firewall, a sender is
+//!   who its datagrams say it is.
 //! - With any rule, a TCP listener at a loopback port that the system picks, and connections to it by the
 //!   same guest, as programs make them that know no socketpair(2). Others are closed when it accepts.
 //! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
 //!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
+//! - Names and addresses: what a rule covers is asked of the [`Resolver`], and nothing else is asked of anybody.
+//! - All of that only as far as [`SocketsCtxBuilder::approve`] approves it.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
@@ -60,6 +64,7 @@
 mod clock;
 mod ctx;
 mod errno;
+mod grants;
 mod guest_memory;
 mod limits;
 mod linker;
@@ -69,7 +74,9 @@ mod view;
 
 pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};
 pub use ctx::{SocketsCtx, SocketsCtxBuilder};
+pub use grants::{Grants, GrantsError, LimitError};
 pub use limits::{Limit, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::{add_to_linker, add_to_linker_async};
-pub use policy::{Denial, Operation, Policy, RuleError};
+pub use policy::{Denial, Operation, Policy, Protocol, RuleError};
+pub use sockets::Resolver;
 pub use view::SocketsView;

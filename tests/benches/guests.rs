@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use wasisocket_host::{Limits, Policy};
+use wasisocket_host::Grants;
 use wasisocket_service::{End, Python, Run};
 use wasisocket_tests::guest::built;
 use wasmtime::{Cache, CacheConfig};
@@ -65,7 +65,10 @@ fn resident() -> u64 {
     kilobytes.expect("the kernel tells it") << 10
 }
 
-fn run(what: &str, address: SocketAddr, limits: Limits) -> Run {
+fn run(what: &str, address: SocketAddr) -> Run {
+    let mut grants = Grants::default();
+    grants.add("allow-net", "127.0.0.1").expect("a rule");
+    grants.limits.timeout = Some(PATIENCE);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/bench");
     Run {
         arguments: vec![
@@ -73,18 +76,16 @@ fn run(what: &str, address: SocketAddr, limits: Limits) -> Run {
             what.into(),
             address.port().to_string(),
         ],
-        env: Vec::new(),
         folders: vec![(folder.into(), "/bench".into())],
-        input: Vec::new(),
-        policy: Arc::new(Policy::new().allow("127.0.0.1").expect("a rule")),
-        limits,
+        grants,
         output: 1 << 16,
+        ..Run::default()
     }
 }
 
 /// The times that a guest measured: the median and the 99th percentile, in seconds.
 async fn round_trips(python: &Python, address: SocketAddr) -> [f64; 2] {
-    let ended = python.run(run("ping", address, Limits::default())).await;
+    let ended = python.run(run("ping", address)).await;
     let ended = ended.expect("there is a place");
     assert_eq!(
         ended.end,
@@ -125,7 +126,7 @@ async fn main() {
     let mut running = JoinSet::new();
     for _ in 0..guests {
         let python = Arc::clone(&python);
-        running.spawn(async move { python.run(run("idle", address, Limits::default())).await });
+        running.spawn(async move { python.run(run("idle", address)).await });
     }
     let wait = tokio::task::spawn_blocking(move || {
         let held = (0..guests).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
@@ -145,10 +146,8 @@ async fn main() {
     for round in 0..ROUNDS * 2 {
         let floods = round % 2 == 1;
         let flood = floods.then(|| {
-            let mut limits = Limits::default();
-            limits.timeout = Some(PATIENCE);
             let python = Arc::clone(&python);
-            tokio::spawn(async move { python.run(run("flood", address, limits)).await })
+            tokio::spawn(async move { python.run(run("flood", address)).await })
         });
         if floods {
             // Until it floods.

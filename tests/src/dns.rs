@@ -1,7 +1,7 @@
-//! A name server with some names below `test`.
+//! Name servers: one with some names below `test`, and one whose answers a test gives.
 
 use std::io::{Read, Result, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use crate::servers::serve_at;
@@ -10,6 +10,10 @@ use crate::servers::serve_at;
 const RESPONSE: u16 = 0x8180;
 const TRUNCATED: u16 = 0x0200;
 const NAME_ERROR: u16 = 3;
+
+/// Type and class of an address (RFC 1035, 3.2; RFC 3596, 2.1).
+const IPV4: &[u8] = &[0, 1, 0, 1];
+const IPV6: &[u8] = &[0, 28, 0, 1];
 
 /// Answers over UDP and TCP: `one.test` has one address, `many.test` too many for a datagram. `silent.test` is
 /// not answered, and others do not exist.
@@ -37,6 +41,70 @@ pub fn name_server() -> SocketAddr {
     serve_at(listener, |stream| over_tcp(&stream))
 }
 
+/// Answers over UDP what `zone` says of a name in lower case: its addresses, and for how many seconds they hold.
+/// It is asked once for each question about one family; a name for which it has nothing does not exist.
+///
+/// # Panics
+/// Loopback has no free port.
+#[must_use]
+pub fn scripted_name_server(
+    mut zone: impl FnMut(&str) -> Option<(Vec<IpAddr>, u32)> + Send + 'static,
+) -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            if let Some(message) = scripted(&buffer[..length], &mut zone) {
+                let _ = socket.send_to(&message, peer);
+            }
+        }
+    });
+    address
+}
+
+fn scripted(
+    query: &[u8],
+    zone: &mut impl FnMut(&str) -> Option<(Vec<IpAddr>, u32)>,
+) -> Option<Vec<u8>> {
+    let question = question(query)?;
+    let (name, kind) = question.split_at_checked(question.len().checked_sub(4)?)?;
+    let mut labels = Vec::new();
+    let mut rest = name;
+    while let Some((length, after)) = rest.split_first()
+        && *length > 0
+    {
+        let (label, after) = after.split_at_checked(usize::from(*length))?;
+        labels.push(String::from_utf8_lossy(label).to_lowercase());
+        rest = after;
+    }
+    let Some((addresses, seconds)) = zone(&labels.join(".")) else {
+        return message(query, question, RESPONSE | NAME_ERROR, 0, &[]);
+    };
+    let records = addresses.iter().filter_map(|ip| {
+        let data = match ip {
+            IpAddr::V4(ip) if kind == IPV4 => ip.octets().to_vec(),
+            IpAddr::V6(ip) if kind == IPV6 => ip.octets().to_vec(),
+            _ => return None,
+        };
+        let length = u16::try_from(data.len()).ok()?;
+        // The question's name.
+        Some(
+            [
+                &[0xc0, 12][..],
+                kind,
+                &seconds.to_be_bytes(),
+                &length.to_be_bytes(),
+                &data,
+            ]
+            .concat(),
+        )
+    });
+    let records: Vec<_> = records.collect();
+    let count = u16::try_from(records.len()).ok()?;
+    message(query, question, RESPONSE, count, &records.concat())
+}
+
 /// RFC 1035, 4.2.2: the length goes before the message.
 fn over_tcp(mut stream: &TcpStream) -> Result<()> {
     loop {
@@ -52,9 +120,7 @@ fn over_tcp(mut stream: &TcpStream) -> Result<()> {
 }
 
 fn answer(query: &[u8], room: usize) -> Option<Vec<u8>> {
-    // One question: labels up to an empty one, type and class.
-    let name_length = query.get(12..)?.iter().position(|byte| *byte == 0)? + 1;
-    let question = query.get(12..12 + name_length + 4)?;
+    let question = question(query)?;
     let (count, error) = match question {
         name if name.starts_with(b"\x03one\x04test\0") => (1, 0),
         name if name.starts_with(b"\x04many\x04test\0") => (100, 0),
@@ -72,8 +138,24 @@ fn answer(query: &[u8], room: usize) -> Option<Vec<u8>> {
         true => (RESPONSE | error, count, records),
         false => (RESPONSE | TRUNCATED, 0, Vec::new()),
     };
+    message(query, question, flags, count.into(), &records)
+}
+
+/// One question: labels up to an empty one, type and class.
+fn question(query: &[u8]) -> Option<&[u8]> {
+    let name_length = query.get(12..)?.iter().position(|byte| *byte == 0)? + 1;
+    query.get(12..12 + name_length + 4)
+}
+
+fn message(
+    query: &[u8],
+    question: &[u8],
+    flags: u16,
+    count: u16,
+    records: &[u8],
+) -> Option<Vec<u8>> {
     let mut message = query.get(..2)?.to_vec();
-    for number in [flags, 1, u16::from(count), 0, 0] {
+    for number in [flags, 1, count, 0, 0] {
         message.extend(number.to_be_bytes());
     }
     message.extend(question);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 use wasisocket_tests::guest::{built, run};
-use wasisocket_tests::servers::{closed, loopback};
+use wasisocket_tests::servers::{closed, http, loopback};
 
 #[test]
 fn exit_status_and_arguments_are_the_guests() {
@@ -192,6 +192,68 @@ fn rule_that_is_wrong_says_where_and_what_to_write() {
     assert_eq!(ended.stdout, "");
     let wanted = "rule \"example.com:http\", column 13: \"http\" is no port: write 1 to 65535";
     assert!(ended.stderr.contains(wanted), "{}", ended.stderr);
+}
+
+#[test]
+fn policy_file_grants_beside_flags() {
+    let [v4, _] = loopback();
+    let (one, other) = (http(v4, "one"), http(v4, "other"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    fs::write(
+        &file,
+        format!(
+            "allow-net = ['{one}/tcp', 'db.test']\nresolve = ['db.test:127.0.0.1']\n\
+             deny-listen = ['*']\nmax-sockets = 1\ntimeout = '60s'\n"
+        ),
+    )
+    .unwrap();
+    let code = format!(
+        "import urllib.request, socket\n\
+         print(socket.gethostbyname('db.test'))\n\
+         for port in ({}, {}):\n\
+         \x20   print(urllib.request.urlopen(f'http://127.0.0.1:{{port}}/').read())\n\
+         try: socket.socket().listen()\n\
+         except PermissionError: print('refused')\n",
+        one.port(),
+        other.port()
+    );
+    let ended = run()
+        .arg("--policy")
+        .arg(&file)
+        .arg(format!("--allow-net={other}"))
+        .arg("--max-sockets=8")
+        .args(["-c", &code])
+        .end();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "127.0.0.1\nb'one'\nb'other'\nrefused\n");
+    assert!(
+        ended.stderr.contains("--deny-listen=* forbids it"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn policy_file_that_is_wrong_says_where_and_what_to_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.toml");
+    fs::write(
+        &file,
+        "timeout = 5\nallow-net = [\n  'example.com:http',\n]\n",
+    )
+    .unwrap();
+    let ended = run()
+        .arg("--policy")
+        .arg(&file)
+        .args(["-c", "print('ran')"])
+        .end();
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""));
+    let wanted = format!(
+        "--policy {}: line 3, column 3: allow-net: rule \"example.com:http\", column 13: \"http\" is no port",
+        file.display()
+    );
+    assert!(ended.stderr.contains(&wanted), "{}", ended.stderr);
 }
 
 #[test]

@@ -17,6 +17,9 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use crate::folders;
 use crate::kept::Kept;
 
+/// The port of name servers (RFC 1035, 4.2).
+pub(crate) const DNS_PORT: u16 = 53;
+
 /// Where the guest sees it.
 pub(crate) const FOLDER: &str = "/etc";
 

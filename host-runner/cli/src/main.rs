@@ -8,6 +8,7 @@ mod doctor;
 mod engine;
 mod etc;
 mod folders;
+mod grants;
 mod guest;
 mod kept;
 mod limits;

@@ -1,12 +1,12 @@
 //! `wasisocket run`.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use tracing::debug;
-use wasisocket_host::{MAX_SOCKETS_DEFAULT, Policy, SocketsCtx};
+use wasisocket_host::Grants;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -14,27 +14,36 @@ use wasmtime_wasi::WasiCtxBuilder;
 use crate::denials::DenialLines;
 use crate::etc::{self, Etc, Place};
 use crate::folders::{self, Folder};
+use crate::grants::{GrantArgs, add};
 use crate::guest::{self, Guest};
 use crate::python::{PYTHON_VARIABLE, Python};
 use crate::stdin::Stdin;
-use crate::{engine, limits};
+use crate::{engine, limits, say};
 
 pub(crate) const AFTER_HELP: &str = "\
-A rule is HOST[:PORT], where HOST is a name, *.name, an address, a network such as 10.0.0.0/8, or * for
-all, and IPv6 goes into brackets: [::1]:8000. A name covers the public addresses that it is looked up
-to; loopback and private addresses need a rule that names them. Deny beats allow, also for who connects
-or sends to the guest.
+A rule is HOST[:PORT[-PORT]][/PROTOCOL], where HOST is a name, *.name, an address, a network such as
+10.0.0.0/8, or * for all, IPv6 goes into brackets ([::1]:8000), and PROTOCOL is tcp or udp. Without a port
+it is for every port, without a protocol for both. A name covers the public addresses that the guest's own
+look-up of it returned, for as long as the answer holds, five minutes at least; loopback and private
+addresses need a rule that names them. Deny beats allow, also for who connects or sends to the guest.
 
-A listen rule is ADDR[:PORT], where ADDR is an address, a network, localhost, or * for all, and port 0
-is one that the system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's. A server
-over UDP may answer whom it has heard.
+A listen rule has an address for HOST, a network, localhost, or * for all, and port 0 is one that the
+system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's. A server over UDP may answer
+whom it has heard.
+
+A name that no rule covers is asked of nobody. Names of --resolve have the addresses that it says, and
+only rules for those let the guest reach them where they are not public. What is not in there is asked of
+the servers of --dns, or of nobody; --dns=system asks the system's resolver.
+
+A file of --policy has the names of these flags as keys: allow-net = [\"example.com:443\", ...],
+timeout = \"10s\", max-sockets = 16. Its lists are joined with the flags, and a limit's flag comes before it.
 
 In a folder of --dir the guest may also have Unix sockets, and reach those of others, unless it is :ro.
 
 For TLS the guest trusts the certificates that this system trusts, or the host's SSL_CERT_FILE and
 SSL_CERT_DIR name. It sees them in /etc/ssl, to read only; its own such variables (--env) and a folder
 that is granted as /etc/ssl come before them. With --allow-net, /etc/resolv.conf names the name servers
-of this system.
+that are asked for it.
 
 The guest sees the folder of its script as /, to read only; for CODE or MODULE that is an empty one. What
 comes after SCRIPT, CODE or MODULE is the guest's sys.argv.
@@ -45,29 +54,21 @@ Examples:
   wasisocket run --allow-listen=127.0.0.1:8080 server.py
   wasisocket run --allow-listen=localhost:0 --allow-net=localhost --max-sockets 5000 many.py
   wasisocket run --dir site::/site:ro --env PYTHONPATH=/site uses_packages.py   (see wasisocket pip)
+  wasisocket run --allow-net=*.example.com:443/tcp --deny-net=10.0.0.0/8 --dns=192.0.2.53 fetch.py
+  wasisocket run --policy policy.toml --max-bytes-in 1G fetch.py
   wasisocket run --timeout 10 --max-memory 256M -c 'print(2 ** 100)'";
 
 /// The options of each command that starts a guest.
 #[derive(Debug, Args)]
 pub(crate) struct GuestArgs {
-    /// Let the guest reach these hosts; without rules, every host
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    pub(crate) allow_net: Vec<String>,
-    /// Keep the guest from these hosts, whatever else is allowed; without rules, from every host
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    deny_net: Vec<String>,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
     /// Trust the certificates in this file (PEM), and not the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_bundle: Option<PathBuf>,
     /// The python.wasm to run, or its folder
     #[arg(long, value_name = "PATH", env = PYTHON_VARIABLE)]
     pub(crate) python: Option<PathBuf>,
-    /// End the guest after this time, with status 124; 10, 0.5, 10s, 5m, 2h
-    #[arg(long, value_name = "TIME", value_parser = limits::parse_duration)]
-    timeout: Option<Duration>,
-    /// The most memory that the guest may have; 256M, 1G
-    #[arg(long, value_name = "SIZE", value_parser = limits::parse_size)]
-    max_memory: Option<usize>,
     /// Say what happens on the host's side
     #[arg(short, long)]
     verbose: bool,
@@ -92,9 +93,9 @@ pub(crate) struct RunArgs {
     /// Let the guest listen at these addresses; without rules, at all
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
     allow_listen: Vec<String>,
-    /// The most sockets that the guest may have open
-    #[arg(long, value_name = "N", default_value_t = MAX_SOCKETS_DEFAULT)]
-    max_sockets: usize,
+    /// Keep the guest from listening at these, whatever else is allowed; without rules, at all
+    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
+    deny_listen: Vec<String>,
     /// Let the guest read and write a folder, or only read it (:ro)
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<Folder>,
@@ -123,7 +124,7 @@ impl RunArgs {
         Self {
             guest,
             allow_listen: Vec::new(),
-            max_sockets: MAX_SOCKETS_DEFAULT,
+            deny_listen: Vec::new(),
             dir,
             env,
             code: None,
@@ -154,14 +155,20 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     ctrlc::set_handler(move || interrupted(130)).context("cannot handle Ctrl-C")?;
 
     let python = Python::find(args.guest.python.as_deref())?;
-    let policy = policy(&args)?;
-    debug!(?policy, ?python, "starting");
+    let mut grants = grants(&args)?;
+    debug!(?grants, ?python, "starting");
 
+    let limits = grants.limits.clone();
+    limits::allow_sockets(limits.max_sockets)?;
+    // The process ends with these, wherever the guest is.
+    grants.limits.timeout = None;
+    grants.limits.max_cpu = None;
+    let name_servers = name_servers(&grants);
     let denials = DenialLines::default();
-    let mut sockets = SocketsCtx::builder(policy)
-        .max_sockets(args.max_sockets)
-        .on_denial(move |denial| denials.print(denial));
-    limits::allow_sockets(args.max_sockets)?;
+    let mut sockets = grants
+        .builder()
+        .on_denial(move |denial| denials.print(denial))
+        .on_limit(|limit| say(format_args!("the guest reached its --{limit}")));
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     // It fails if there is none: then the guest has none either.
@@ -171,7 +178,11 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     }
     let root = args.dir.iter().find(|folder| folder.is_root());
     let (script_folder, arguments) = guest_arguments(&args, root)?;
-    let etc = etc(&args, root.map(Folder::host).or(script_folder.as_deref()))?;
+    let etc = etc(
+        &args,
+        &name_servers,
+        root.map(Folder::host).or(script_folder.as_deref()),
+    )?;
     let seen = match (root, script_folder) {
         (Some(_), _) => None,
         (None, Some(folder)) => Some(folder),
@@ -199,17 +210,20 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     python.mount(&mut wasi)?;
     wasi.arg("python").args(&arguments);
 
-    if let Some(limit) = args.guest.timeout {
-        limits::end_process_after(limit, leave);
+    if let Some(limit) = limits.timeout {
+        limits::end_process_after(limit, leave.clone());
+    }
+    if let Some(limit) = limits.max_cpu {
+        limits::end_process_after_cpu(limit, leave);
     }
     guest::run(
         module,
-        Guest::new(wasi.build_p1(), sockets.build(), args.guest.max_memory),
+        Guest::new(wasi.build_p1(), sockets.build(), limits.max_memory),
     )
 }
 
 /// The guest's settings, beside what its folders have of them; `root` is what it sees as `/`.
-fn etc(args: &RunArgs, root: Option<&Path>) -> Result<Option<Etc>> {
+fn etc(args: &RunArgs, name_servers: &[IpAddr], root: Option<&Path>) -> Result<Option<Etc>> {
     let granted = |guest| args.dir.iter().any(|folder| folder.is_at(guest));
     let has_tls = granted(etc::TLS_FOLDER);
     if has_tls && args.guest.ca_bundle.is_some() {
@@ -223,26 +237,31 @@ fn etc(args: &RunArgs, root: Option<&Path>) -> Result<Option<Etc>> {
         true if has_tls => return Ok(None),
         true => Place::Tls,
     };
-    // For who has a use for them.
-    let name_servers = match args.guest.allow_net.is_empty() {
-        true => Vec::new(),
-        false => etc::name_servers(),
-    };
-    Etc::find(place, args.guest.ca_bundle.as_deref(), &name_servers).map(Some)
+    Etc::find(place, args.guest.ca_bundle.as_deref(), name_servers).map(Some)
 }
 
-fn policy(args: &RunArgs) -> Result<Policy> {
-    let mut policy = Policy::new();
-    for rule in &args.guest.allow_net {
-        policy = policy.allow(rule).context("--allow-net")?;
+/// The name servers that the guest is told, for who has a use for them: those that the host asks for it.
+fn name_servers(grants: &Grants) -> Vec<IpAddr> {
+    let reaches = grants.policy.rules().any(|(list, _)| list == "allow-net");
+    match reaches {
+        false => Vec::new(),
+        true if grants.resolver.asks_system() => etc::name_servers(),
+        // resolv.conf(5) has no place for another port.
+        true => grants
+            .resolver
+            .servers()
+            .iter()
+            .filter(|server| server.port() == etc::DNS_PORT)
+            .map(SocketAddr::ip)
+            .collect(),
     }
-    for rule in &args.guest.deny_net {
-        policy = policy.deny(rule).context("--deny-net")?;
-    }
-    for rule in &args.allow_listen {
-        policy = policy.allow_listen(rule).context("--allow-listen")?;
-    }
-    Ok(policy)
+}
+
+fn grants(args: &RunArgs) -> Result<Grants> {
+    let mut grants = args.guest.grants.read()?;
+    add(&mut grants, "allow-listen", &args.allow_listen)?;
+    add(&mut grants, "deny-listen", &args.deny_listen)?;
+    Ok(grants)
 }
 
 /// The script's folder, and what Python gets after its own name.
@@ -311,7 +330,7 @@ fn environment(variable: &str) -> Result<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunArgs, policy};
+    use super::{RunArgs, grants, name_servers};
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -329,20 +348,47 @@ mod tests {
     fn flag_without_rules_is_for_all() {
         let args = parse(&["--allow-listen", "--deny-net=10.0.0.0/8,[fd00::/8]"]);
         assert_eq!(args.allow_listen, ["*"]);
-        assert_eq!(args.guest.deny_net, ["10.0.0.0/8", "[fd00::/8]"]);
-        assert_eq!(args.guest.allow_net, [""; 0]);
-        assert!(policy(&args).is_ok());
+        let grants = grants(&args).unwrap();
+        let rules: Vec<_> = grants.policy.rules().collect();
+        let rules: Vec<_> = rules
+            .iter()
+            .map(|(list, rule)| (*list, rule.as_str()))
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                ("deny-net", "10.0.0.0/8"),
+                ("deny-net", "[fd00::/8]"),
+                ("allow-listen", "*"),
+            ]
+        );
     }
 
     #[test]
     fn wrong_rule_is_told_with_its_flag() {
         for (option, text) in [
             ("--allow-listen=example.com:80", "--allow-listen: rule"),
+            ("--deny-listen=127.0.0.1:x", "--deny-listen: rule"),
             ("--allow-net=127.0.0.1:0", "--allow-net: rule"),
-            ("--deny-net=a b", "--deny-net: rule"),
         ] {
-            let error = format!("{:#}", policy(&parse(&[option])).unwrap_err());
+            let error = format!("{:#}", grants(&parse(&[option])).unwrap_err());
             assert!(error.starts_with(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn guest_is_told_the_name_servers_that_are_asked_for_it() {
+        let told = |options: &[&str]| name_servers(&grants(&parse(options)).unwrap());
+        let server: std::net::IpAddr = [192, 0, 2, 53].into();
+        assert_eq!(
+            told(&["--allow-net=a.test", "--dns=192.0.2.53,192.0.2.54:5353"]),
+            [server]
+        );
+        for options in [
+            &["--dns=192.0.2.53"][..],
+            &["--allow-net=a.test", "--resolve=a.test:192.0.2.1"],
+        ] {
+            assert!(told(options).is_empty(), "{options:?}");
         }
     }
 }

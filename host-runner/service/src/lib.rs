@@ -2,18 +2,17 @@
 //!
 //! What makes thousands of them cheap is wasmtime's: an [`InstancePre`] has all imports resolved, the pooling
 //! allocator has the places for guests ready, and a guest's memory is a copy-on-write image of the module's.
-//! What each may reach and use is its [`Policy`] and its [`Limits`].
+//! What each may reach and use are its [`Grants`].
 
 #![forbid(unsafe_code)]
 
 pub mod cgi;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use wasisocket_host::{
-    Denial, Limit, LimitReached, Limits, Policy, SocketsCtx, SocketsView, Ticker,
-    add_to_linker_async, limit_time_async,
+    Denial, Grants, Limit, LimitReached, SocketsCtx, SocketsView, Ticker, add_to_linker_async,
+    limit_time_async,
 };
 use wasmtime::error::Context as _;
 use wasmtime::{
@@ -40,7 +39,7 @@ pub struct Python {
 }
 
 /// What one guest is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     /// Python's arguments after its own name: `-c`, code...
     pub arguments: Vec<String>,
@@ -50,10 +49,8 @@ pub struct Run {
     pub folders: Vec<(PathBuf, String)>,
     /// Its standard input.
     pub input: Vec<u8>,
-    /// What it may reach.
-    pub policy: Arc<Policy>,
-    /// What it may use.
-    pub limits: Limits,
+    /// What it may reach and use.
+    pub grants: Grants,
     /// Most bytes of its standard output that are kept; more end it. Of standard error likewise.
     pub output: usize,
 }
@@ -155,14 +152,15 @@ impl Python {
                 .with_context(|| format!("cannot open {}", host.display()))?;
         }
         let mut memory = StoreLimitsBuilder::new();
-        if let Some(max_memory) = run.limits.max_memory {
+        if let Some(max_memory) = run.grants.limits.max_memory {
             memory = memory.memory_size(max_memory);
         }
         let denials = stderr.clone();
         let guest = Guest {
             wasi: wasi.build_p1(),
-            sockets: SocketsCtx::builder(run.policy)
-                .limits(run.limits)
+            sockets: run
+                .grants
+                .builder()
                 .on_denial(move |denial| tell(&denials, denial))
                 .build(),
             memory: memory.build(),

@@ -8,19 +8,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{DenialSink, SocketsCtx};
+use super::{Approval, DenialSink, SocketsCtx};
 use crate::limits::{Limit, LimitSink, Limits, Usage};
-use crate::policy::{Denial, LookedUp, Policy};
-use crate::sockets::{Handles, Lookups, UnixFolder};
+use crate::policy::{Denial, LookedUp, Operation, Policy};
+use crate::sockets::{Handles, Lookups, Resolver, UnixFolder};
 
 /// Made by [`SocketsCtx::builder`].
 pub struct SocketsCtxBuilder {
     policy: Arc<Policy>,
     limits: Limits,
+    resolver: Resolver,
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
     on_denial: Option<Arc<DenialSink>>,
     on_limit: Option<Arc<LimitSink>>,
+    approve: Option<Arc<Approval>>,
 }
 
 impl SocketsCtx {
@@ -31,10 +33,12 @@ impl SocketsCtx {
         SocketsCtxBuilder {
             policy: policy.into(),
             limits: Limits::default(),
+            resolver: Resolver::default(),
             stdin: None,
             unix_folders: Vec::new(),
             on_denial: None,
             on_limit: None,
+            approve: None,
         }
     }
 }
@@ -51,6 +55,13 @@ impl SocketsCtxBuilder {
     #[must_use]
     pub fn max_sockets(mut self, count: usize) -> Self {
         self.limits.max_sockets = count;
+        self
+    }
+
+    /// Who is asked for what the guest may look up. By default the system's resolver.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
         self
     }
 
@@ -95,6 +106,33 @@ impl SocketsCtxBuilder {
         self
     }
 
+    /// Asked about everything that the rules allow, before it is done: connecting, sending to an address,
+    /// binding and listening, joining groups, look-ups, Unix sockets by path, and also a guest's connection to
+    /// itself. `false` refuses it: the host can narrow what is granted, but not widen it. A later call
+    /// replaces an earlier one.
+    ///
+    /// It is asked for what a guest does, each time, and not for what comes to it, nor for each piece of data
+    /// that goes over a connection. The guest waits for the answer.
+    ///
+    /// ```
+    /// use wasisocket_host::{Operation, Policy, SocketsCtx};
+    ///
+    /// # fn main() -> Result<(), wasisocket_host::RuleError> {
+    /// let sockets = SocketsCtx::builder(Policy::new().allow("*")?)
+    ///     .approve(|operation| !matches!(operation, Operation::Connect { address, .. } if address.port() == 25))
+    ///     .build();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn approve(
+        mut self,
+        approves: impl Fn(&Operation) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.approve = Some(Arc::new(approves));
+        self
+    }
+
     /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
@@ -103,7 +141,7 @@ impl SocketsCtxBuilder {
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
             watches: 0,
-            lookups: Lookups::default(),
+            lookups: Lookups::new(self.resolver),
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
@@ -116,6 +154,7 @@ impl SocketsCtxBuilder {
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
             max_cpu: self.limits.max_cpu,
             cpu: Arc::default(),
+            approve: self.approve,
         }
     }
 }
@@ -125,6 +164,7 @@ impl fmt::Debug for SocketsCtxBuilder {
         f.debug_struct("SocketsCtxBuilder")
             .field("policy", &self.policy)
             .field("limits", &self.limits)
+            .field("resolver", &self.resolver)
             .field("stdin", &self.stdin)
             .field("unix_folders", &self.unix_folders)
             .finish_non_exhaustive()

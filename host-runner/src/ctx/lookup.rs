@@ -7,7 +7,7 @@ use wasisocket_abi::{AF_INET, AF_INET6, Errno};
 use super::SocketsCtx;
 use super::usage::room_for;
 use crate::limits::Counted;
-use crate::policy::HostName;
+use crate::policy::{HostName, LookedUp, Operation, Policy};
 use crate::sockets::{Answer, Family, Open, Question};
 
 impl SocketsCtx {
@@ -31,13 +31,15 @@ impl SocketsCtx {
                 // glibc's EAI_ADDRFAMILY.
                 let answer = fits.then(|| Answer {
                     addresses: vec![ip],
-                    host: name.clone(),
+                    ..Answer::now(name.clone())
                 });
                 let question = Question::Name { name, family };
                 self.lookups.known(question, answer.ok_or(Errno::ENOENT))?
             }
             HostName::Name(name) => {
-                self.allowed(self.policy.check_resolve(&name))?;
+                self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
+                    name: name.clone(),
+                })?;
                 self.usage.take_one(Counted::Lookups)?;
                 self.lookups.start(Question::Name { name, family })?
             }
@@ -48,7 +50,8 @@ impl SocketsCtx {
     /// Starts a look-up of the name that an address has.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
         room_for(&self.handles, &mut self.usage, 1)?;
-        self.allowed(self.policy.check_reverse_lookup(address))?;
+        let doing = || Operation::ReverseLookup { address };
+        self.allowed(self.policy.check_reverse_lookup(address), doing)?;
         self.usage.take_one(Counted::Lookups)?;
         let lookup = self.lookups.start(Question::Address(address))?;
         self.handles.insert(Open::Lookup(lookup))
@@ -57,11 +60,11 @@ impl SocketsCtx {
     /// The addresses that a look-up found. A name grant covers them from now on.
     pub(crate) fn lookup_addrs(&mut self, handle: u32) -> Result<&[IpAddr], Errno> {
         let lookup = self.handles.lookup(handle)?;
-        let Question::Name { name, .. } = lookup.question() else {
+        if let Question::Address(_) = lookup.question() {
             return Err(Errno::EINVAL);
-        };
+        }
         let answer = lookup.answer()?;
-        self.looked_up.record(&self.policy, name, &answer.addresses);
+        collect(&mut self.looked_up, &self.policy, lookup.question(), answer);
         Ok(&answer.addresses)
     }
 
@@ -72,14 +75,23 @@ impl SocketsCtx {
     }
 }
 
+/// Takes note of what a look-up found. The time to live counts from when it did, not from now: a guest may
+/// collect as late and as often as it likes.
+fn collect(looked_up: &mut LookedUp, policy: &Policy, question: &Question, answer: &Answer) {
+    if let Question::Name { name, .. } = question {
+        looked_up.record(policy, name, &answer.addresses, answer.came, answer.ttl);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx};
     use crate::ctx::Address;
-    use crate::policy::Policy;
+    use crate::policy::{Policy, Protocol};
     use crate::sockets::{Data, Patience};
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
+    use std::time::{Duration, Instant};
     use wasisocket_abi::v1::Ancillary;
     use wasisocket_abi::{AF_INET, SOCK_DGRAM};
 
@@ -91,7 +103,7 @@ mod tests {
         };
         let answer = Answer {
             addresses: vec![address],
-            host: name.into(),
+            ..Answer::now(name.into())
         };
         let lookup = sockets.lookups.known(question, Ok(answer)).unwrap();
         sockets.handles.insert(Open::Lookup(lookup)).unwrap()
@@ -108,7 +120,9 @@ mod tests {
         let lookup = looked_up(&mut sockets, "example.com", public);
         let allowed = |sockets: &SocketsCtx| {
             let address = (public, 443).into();
-            let verdict = sockets.policy.check_connect(address, &sockets.looked_up);
+            let verdict = sockets
+                .policy
+                .check_connect(Protocol::Tcp, address, &sockets.looked_up);
             verdict.is_ok()
         };
         assert!(!allowed(&sockets));
@@ -116,6 +130,55 @@ mod tests {
             assert_eq!(sockets.lookup_addrs(lookup).unwrap(), [public]);
             assert!(allowed(&sockets));
         }
+    }
+
+    #[test]
+    fn old_answer_is_not_covered_by_collecting_it_again() {
+        let policy = Policy::new().allow("example.com").unwrap();
+        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let public: IpAddr = [1, 2, 3, 4].into();
+        let question = Question::Name {
+            name: "example.com".into(),
+            family: None,
+        };
+        let hour = Duration::from_secs(3600);
+        let Some(came) = Instant::now().checked_sub(hour) else {
+            return; // The machine was started this hour.
+        };
+        let answer = Answer {
+            addresses: vec![public],
+            came,
+            ..Answer::now("example.com".into())
+        };
+        let lookup = sockets.lookups.known(question, Ok(answer)).unwrap();
+        let lookup = sockets.handles.insert(Open::Lookup(lookup)).unwrap();
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        for _ in 0..2 {
+            sockets.lookup_addrs(lookup).unwrap();
+            let to = Address::Ip((public, 53).into());
+            assert_eq!(sockets.connect(handle, to), Err(Errno::EACCES));
+        }
+    }
+
+    #[test]
+    fn verdict_that_is_remembered_for_sending_ends_with_the_answer() {
+        let policy = Policy::new().allow("example.com").unwrap();
+        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let mut send = |until| {
+            let socket = sockets.handles.socket(handle).unwrap();
+            socket.state().sent_to = Some((address, sockets.looked_up.changes(), until));
+            let to = Some(Address::Ip(address));
+            let (flags, nothing) = (SendFlags::empty(), Ancillary::default());
+            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Patience::NONE)
+        };
+        assert_eq!(send(None), Ok(1));
+        let now = Instant::now();
+        assert_eq!(send(Some(now + Duration::from_secs(60))), Ok(1));
+        std::thread::sleep(Duration::from_millis(1));
+        assert_eq!(send(Some(now)), Err(Errno::EACCES));
     }
 
     #[test]

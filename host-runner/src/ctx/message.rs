@@ -2,6 +2,7 @@
 //! accepted; datagrams are asked about one by one.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
@@ -10,7 +11,7 @@ use wasisocket_abi::v1::Ancillary;
 use super::usage::is_counted;
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
-use crate::policy::destination;
+use crate::policy::{Operation, Protocol, destination};
 use crate::sockets::{
     Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Patience, Receiving,
     Socket,
@@ -103,24 +104,30 @@ impl SocketsCtx {
     }
 
     /// Asks the policy, unless it allowed this destination for this socket before. Policies never
-    /// change, and what was looked up is counted: the verdict is the same as long as the count is.
+    /// change, and what was looked up is counted: the verdict is the same as long as the count is, until
+    /// the answer that a name rule covers is too old.
     ///
     /// A socket that was bound under a grant may answer whom it heard from, as an accepted connection
     /// may be answered, unless a deny rule is against it.
     fn may_send(&self, socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
-        let known = Some((to, self.looked_up.changes()));
+        let doing = || Operation::Send { address: to };
+        let changes = self.looked_up.changes();
         let state = socket.state();
-        if state.sent_to == known {
+        if self.approve.is_none()
+            && let Some((known, of, until)) = state.sent_to
+            && (known, of) == (to, changes)
+            && until.is_none_or(|until| Instant::now() <= until)
+        {
             return Ok(());
         }
         let answers = state.heard.contains(to);
         drop(state);
         // Not written down as known: who was heard is forgotten again.
-        if answers && !self.policy.forbids_peer(to, &self.looked_up) {
-            return Ok(());
+        if answers && !self.policy.forbids_peer(Protocol::Udp, to, &self.looked_up) {
+            return self.allowed(Ok(()), doing);
         }
-        self.allowed(self.policy.check_send(to, &self.looked_up))?;
-        socket.state().sent_to = known;
+        let until = self.allowed(self.policy.check_send(to, &self.looked_up), doing)?;
+        socket.state().sent_to = Some((to, changes, until));
         Ok(())
     }
 
@@ -180,7 +187,9 @@ impl SocketsCtx {
         match socket.inbound() {
             Inbound::Kernel => receive(None),
             Inbound::Anyone if !policy.forbids_any() => receive(None),
-            Inbound::Anyone => receive(Some(&|from| !policy.forbids_peer(from, looked_up))),
+            Inbound::Anyone => receive(Some(&|from| {
+                !policy.forbids_peer(Protocol::Udp, from, looked_up)
+            })),
             Inbound::Peer(peer) => receive(Some(&|from| {
                 // The kernel may put a scope and flow info to it, or map IPv4 into IPv6.
                 from.ip().to_canonical() == peer.ip().to_canonical() && from.port() == peer.port()

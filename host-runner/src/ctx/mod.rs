@@ -28,10 +28,11 @@ pub(crate) use usage::{Pace, Room};
 
 use crate::clock::Cpu;
 use crate::limits::Usage;
-use crate::policy::{Denial, LookedUp, Policy};
+use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
 
 type DenialSink = dyn Fn(&Denial) + Send + Sync;
+type Approval = dyn Fn(&Operation) -> bool + Send + Sync;
 
 /// The sockets of one guest, and what it may do with them. Dropping it closes them all.
 pub struct SocketsCtx {
@@ -51,6 +52,8 @@ pub struct SocketsCtx {
     end: Option<Instant>,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<Cpu>,
+    /// The host's own decision, on top of the rules.
+    approve: Option<Arc<Approval>>,
 }
 
 impl SocketsCtx {
@@ -87,15 +90,31 @@ impl SocketsCtx {
         Ok(())
     }
 
+    /// Where every verdict passes: what the rules allow has to be approved as well.
+    fn allowed<T>(
+        &self,
+        verdict: Result<T, Denial>,
+        operation: impl FnOnce() -> Operation,
+    ) -> Result<T, Errno> {
+        let granted = verdict.map_err(|denial| self.refused(&denial))?;
+        let Some(approves) = &self.approve else {
+            return Ok(granted);
+        };
+        let operation = operation();
+        if approves(&operation) {
+            return Ok(granted);
+        }
+        let reason = Reason::NotApproved;
+        Err(self.refused(&Denial { operation, reason }))
+    }
+
     /// EACCES for the guest; the reason goes to the host only.
-    fn allowed(&self, verdict: Result<(), Denial>) -> Result<(), Errno> {
-        verdict.map_err(|denial| {
-            match &self.on_denial {
-                Some(sink) => sink(&denial),
-                None => tracing::warn!(target: "wasisocket::denied", "{denial}"),
-            }
-            Errno::EACCES
-        })
+    fn refused(&self, denial: &Denial) -> Errno {
+        match &self.on_denial {
+            Some(sink) => sink(denial),
+            None => tracing::warn!(target: "wasisocket::denied", "{denial}"),
+        }
+        Errno::EACCES
     }
 }
 

@@ -9,7 +9,7 @@ use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 use super::usage::{connect_counted, is_counted, room_for};
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
-use crate::policy::{Denial, destination};
+use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, interfaces};
 
 impl SocketsCtx {
@@ -24,7 +24,10 @@ impl SocketsCtx {
                 // connect, and to see whether there is IPv6. Listening is another matter, see there.
                 let nowhere = address.ip().is_unspecified() || address.ip().is_loopback();
                 if socket.kind() == Kind::Datagram || address.port() != 0 || !nowhere {
-                    self.allowed(self.check_listen(socket, address))?;
+                    self.allowed(self.check_listen(socket, address), || Operation::Bind {
+                        address,
+                        protocol: protocol_of(socket),
+                    })?;
                 }
                 socket.bind_ip(address)
             }
@@ -45,10 +48,13 @@ impl SocketsCtx {
             let bound = socket.state().bound;
             let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
             let verdict = self.check_listen(socket, bound);
-            if verdict.is_err() && self.may_listen_to_itself(bound) {
+            let own = verdict.is_err() && self.may_listen_to_itself(bound);
+            self.allowed(if own { Ok(()) } else { verdict }, || Operation::Bind {
+                address: bound,
+                protocol: Protocol::Tcp,
+            })?;
+            if own {
                 socket.state().own = true;
-            } else {
-                self.allowed(verdict)?;
             }
         }
         socket.listen(backlog)
@@ -57,7 +63,8 @@ impl SocketsCtx {
     fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {
         let both_families =
             socket.family() == Family::V6 && socket.option(SocketOption::IPV6_V6ONLY) != Ok(1);
-        self.policy.check_listen(address, both_families)
+        self.policy
+            .check_listen(protocol_of(socket), address, both_families)
     }
 
     /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
@@ -71,7 +78,9 @@ impl SocketsCtx {
         let own = socket.state().own;
         let admits = |peer| match own {
             true => self.connected_to_itself(peer),
-            false => !self.policy.forbids_peer(peer, &self.looked_up),
+            false => !self
+                .policy
+                .forbids_peer(Protocol::Tcp, peer, &self.looked_up),
         };
         let is_asked = own || socket.family() != Family::Unix && self.policy.forbids_any();
         let (accepted, peer) = socket.accept(is_asked.then_some(&admits))?;
@@ -96,11 +105,15 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 let address = destination(address);
-                let verdict = self.policy.check_connect(address, &self.looked_up);
-                if verdict.is_err() && self.may_connect_to_itself(socket, address) {
+                let protocol = protocol_of(socket);
+                let verdict = self
+                    .policy
+                    .check_connect(protocol, address, &self.looked_up);
+                let own = verdict.is_err() && self.may_connect_to_itself(socket, address);
+                let doing = || Operation::Connect { address, protocol };
+                self.allowed(if own { Ok(None) } else { verdict }, doing)?;
+                if own {
                     socket.state().own = true;
-                } else {
-                    self.allowed(verdict)?;
                 }
                 match socket.inbound() {
                     Inbound::Kernel => connect_counted(socket, address, &mut self.usage),
@@ -166,7 +179,8 @@ impl SocketsCtx {
     ) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         if join {
-            self.allowed(self.policy.check_join(group.ip()))?;
+            let doing = || Operation::Join { group: group.ip() };
+            self.allowed(self.policy.check_join(group.ip()), doing)?;
         }
         socket.membership(join, group, interface)
     }
@@ -177,5 +191,13 @@ impl SocketsCtx {
             true => interfaces(),
             false => Ok(Vec::new()),
         }
+    }
+}
+
+/// What an IP socket speaks. UDP-Lite is UDP to a policy.
+fn protocol_of(socket: &Socket) -> Protocol {
+    match socket.kind() {
+        Kind::Stream => Protocol::Tcp,
+        Kind::Datagram => Protocol::Udp,
     }
 }

@@ -8,12 +8,16 @@ use std::net::SocketAddr;
 use wasisocket_abi::v1::SocketOption;
 
 use super::SocketsCtx;
+use crate::policy::Protocol;
 use crate::sockets::{Kind, Socket};
 
 impl SocketsCtx {
     /// May a stream that is bound to this address listen without a grant, to its own guest?
     pub(super) fn may_listen_to_itself(&self, bound: SocketAddr) -> bool {
-        self.policy.grants_any() && bound.port() == 0 && bound.ip().to_canonical().is_loopback()
+        self.policy.grants_any()
+            && bound.port() == 0
+            && bound.ip().to_canonical().is_loopback()
+            && !self.policy.forbids_listening(Protocol::Tcp, bound)
     }
 
     /// Is it where this guest listens to itself, and no deny rule against it?
@@ -22,7 +26,9 @@ impl SocketsCtx {
         let listens = |own: &Socket| own.option(SocketOption::ACCEPTING) == Ok(1);
         socket.kind() == Kind::Stream
             && self.is_own(address, listens)
-            && !self.policy.forbids_peer(address, &self.looked_up)
+            && !self
+                .policy
+                .forbids_peer(Protocol::Tcp, address, &self.looked_up)
     }
 
     /// Is it this guest that connected from there?

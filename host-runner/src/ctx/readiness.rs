@@ -28,7 +28,7 @@ pub(crate) enum WaitsFor {
     /// These events of a handle.
     Handle(u32, u32),
     /// Any of these entries.
-    Entries(SmallVec<[PollEntry; 64]>),
+    Entries(Box<[PollEntry]>),
 }
 
 /// What an entry of a poll stands for.

@@ -73,7 +73,7 @@ impl SocketsCtx {
                 },
             ));
         }
-        Ok((folder, rest))
+        self.allowed(Ok((folder, rest)), || doing(text(path)))
     }
 
     fn path_errno(
@@ -95,8 +95,7 @@ impl SocketsCtx {
     }
 
     fn denied(&self, operation: Operation, reason: Reason) -> Errno {
-        let denial = Denial { operation, reason };
-        self.allowed(Err(denial)).err().unwrap_or(Errno::EACCES)
+        self.refused(&Denial { operation, reason })
     }
 
     /// The name of a Unix socket as the guest may know it: what this guest bound, and what lies in its

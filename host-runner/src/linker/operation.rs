@@ -144,7 +144,9 @@ impl<A: Attempt> Operation<A> {
                     end,
                     moment,
                 } => {
-                    moment.map(thread::sleep);
+                    if let Some(moment) = moment {
+                        thread::sleep(moment);
+                    }
                     let watched = sockets.waited_for(&waits_for);
                     self.woken(watched.and_then(|watched| block_until(&watched, end)));
                 }
@@ -240,12 +242,15 @@ mod tests {
     use wasisocket_abi::SOCK_STREAM;
     use wasisocket_abi::v1::{EVENT_IN, EVENT_OUT};
 
-    /// Runs it in both ways: each time what it answered, how many attempts there were, and how long it took.
+    /// What was answered, after how many attempts, and how long it took.
+    type Outcome = (Result<Result<(), Errno>, Limit>, u32, Duration);
+
+    /// Runs it in both ways.
     fn both_ways(
         limits: &Limits,
         timeout: Timeout,
         mut attempt: impl FnMut(u32, u32) -> Result<(), Stop> + Send,
-    ) -> [(Result<Result<(), Errno>, Limit>, u32, Duration); 2] {
+    ) -> [Outcome; 2] {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -330,8 +335,10 @@ mod tests {
 
     #[test]
     fn guest_whose_time_is_over_waits_no_longer() {
-        let mut short = Limits::default();
-        short.timeout = Some(Duration::from_millis(20));
+        let short = Limits {
+            timeout: Some(Duration::from_millis(20)),
+            ..Limits::default()
+        };
         for timeout in [Timeout::FOREVER, Timeout(i64::MAX)] {
             for (answer, _, took) in
                 both_ways(&short, timeout, |handle, _| not_yet(handle, EVENT_IN))

@@ -60,30 +60,45 @@ const SPECIAL_V6: [Ipv6Net; 3] = [
 ];
 
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96); // RFC 6052
+const LOCAL_NAT64: Ipv6Net = v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48); // RFC 8215
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16); // RFC 3056
+const IPV4_COMPATIBLE: Ipv6Net = v6([0; 8], 96); // RFC 4291, 2.5.5.1
 
-/// The IPv4 address that an IPv6 address leads to by translation or tunnel.
-pub(super) fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(ip) = ip else { return None };
-    let [_, _, b, c, d, e, .., w, x, y, z] = ip.octets();
-    if NAT64.contains(&ip) {
-        Some(Ipv4Addr::new(w, x, y, z))
-    } else if SIX_TO_FOUR.contains(&ip) {
-        Some(Ipv4Addr::new(b, c, d, e))
-    } else {
-        None
-    }
+/// The IPv4 addresses that an IPv6 address may lead to by translation or tunnel.
+///
+/// Where NAT64 has a prefix of its network's own choice (RFC 6052, 2.2), nobody here can know it. Of the one
+/// that RFC 8215 sets aside for that, both usual lengths are read: 96, and its own 48.
+pub(super) fn embedded_ipv4(ip: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    let found = match ip {
+        IpAddr::V4(_) => [None, None],
+        IpAddr::V6(ip) => {
+            let [_, _, b, c, d, e, g, h, _, i, j, _, w, x, y, z] = ip.octets();
+            let last = Some(Ipv4Addr::new(w, x, y, z));
+            if LOCAL_NAT64.contains(&ip) {
+                // RFC 6052 has a byte of zeros in the middle.
+                [last, Some(Ipv4Addr::new(g, h, i, j))]
+            } else if NAT64.contains(&ip) {
+                [last, None]
+            } else if SIX_TO_FOUR.contains(&ip) {
+                [Some(Ipv4Addr::new(b, c, d, e)), None]
+            } else if IPV4_COMPATIBLE.contains(&ip) && !ip.is_loopback() && !ip.is_unspecified() {
+                [last, None]
+            } else {
+                [None, None]
+            }
+        }
+    };
+    found.into_iter().flatten()
 }
 
 /// May a name lead here? True for public unicast addresses only, also behind a translation.
 pub(super) fn reachable_by_name(ip: IpAddr) -> bool {
-    if let Some(ip) = embedded_ipv4(ip) {
-        return reachable_by_name(ip.into());
-    }
-    match ip {
-        IpAddr::V4(ip) => !SPECIAL_V4.iter().any(|net| net.contains(&ip)),
-        IpAddr::V6(ip) => {
-            GLOBAL_V6.contains(&ip) && !SPECIAL_V6.iter().any(|net| net.contains(&ip))
+    let public_v4 = |ip: Ipv4Addr| !SPECIAL_V4.iter().any(|net| net.contains(&ip));
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => public_v4(ip),
+        IpAddr::V6(v6) => {
+            let public = GLOBAL_V6.contains(&v6) && !SPECIAL_V6.iter().any(|net| net.contains(&v6));
+            (public || NAT64.contains(&v6)) && embedded_ipv4(ip).all(public_v4)
         }
     }
 }
@@ -144,6 +159,9 @@ mod tests {
             "ff02::1",
             "fec0::1",
             "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b:1:7f00:0:100::",
             "64:ff9b::127.0.0.1",
             "64:ff9b::10.0.0.1",
             "64:ff9b:1::1",
@@ -173,15 +191,19 @@ mod tests {
 
     #[test]
     fn embedded_address_is_found() {
-        assert_eq!(
-            embedded_ipv4(ip("64:ff9b::192.0.2.1")).map(Into::into),
-            Some(ip("192.0.2.1"))
-        );
-        assert_eq!(
-            embedded_ipv4(ip("2002:c000:201::1")).map(Into::into),
-            Some(ip("192.0.2.1"))
-        );
-        assert_eq!(embedded_ipv4(ip("2001:db8::1")), None);
-        assert_eq!(embedded_ipv4(ip("192.0.2.1")), None);
+        for (text, found) in [
+            ("64:ff9b::192.0.2.1", &["192.0.2.1"][..]),
+            ("64:ff9b:1::192.0.2.1", &["192.0.2.1", "0.0.0.0"]),
+            ("64:ff9b:1:c000:2:100::", &["0.0.0.0", "192.0.2.1"]),
+            ("2002:c000:201::1", &["192.0.2.1"]),
+            ("::192.0.2.1", &["192.0.2.1"]),
+            ("::1", &[]),
+            ("::", &[]),
+            ("2001:db8::1", &[]),
+            ("192.0.2.1", &[]),
+        ] {
+            let embedded: Vec<String> = embedded_ipv4(ip(text)).map(|ip| ip.to_string()).collect();
+            assert_eq!(embedded, found, "{text}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::rule::{Protocol, Rule};
+
 /// One refused operation. The guest sees EACCES; this is for the host.
 ///
 /// `Display` is one line without control characters, whatever the guest asked for, and says which
@@ -34,6 +36,8 @@ pub enum Operation {
     Connect {
         /// The address as the guest gave it; loopback for the unspecified one.
         address: SocketAddr,
+        /// What is spoken over it.
+        protocol: Protocol,
     },
     /// Send a datagram.
     #[non_exhaustive]
@@ -46,6 +50,8 @@ pub enum Operation {
     Bind {
         /// The address as the guest gave it.
         address: SocketAddr,
+        /// What is spoken over it.
+        protocol: Protocol,
     },
     /// Join a multicast group.
     #[non_exhaustive]
@@ -71,10 +77,16 @@ pub enum Operation {
 pub(crate) enum Reason {
     /// No allow rule covers it.
     NotGranted { missing: String },
-    /// A deny rule covers it.
-    Forbidden { rule: String },
+    /// A deny rule covers it: one of that flag.
+    Forbidden { flag: &'static str, rule: String },
     /// A name rule covers it, but the address is not public.
     NotByName { rule: String, missing: String },
+    /// A name rule covered it, but the answer is too old.
+    LookedUpLongAgo { rule: String, name: String },
+    /// No rule covers the address whose name is asked for.
+    NotGrantedToLookUp { missing: String },
+    /// The rules allow it, and the host does not.
+    NotApproved,
     /// No listen rule covers it.
     NotGrantedToListen { missing: String },
     /// No folder that the guest has holds the path.
@@ -85,6 +97,15 @@ pub(crate) enum Reason {
     LeavesFolder { folder: String },
 }
 
+impl Reason {
+    pub(super) fn forbidden(flag: &'static str, rule: &Rule) -> Self {
+        Self::Forbidden {
+            flag,
+            rule: rule.to_string(),
+        }
+    }
+}
+
 impl Denial {
     /// What was refused.
     #[must_use]
@@ -93,8 +114,10 @@ impl Denial {
     }
 
     /// The narrowest grant that would allow it, as the command's flag with its value; HOST in
-    /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. `None` where no grant
-    /// would: a deny rule stands against it, or a path leads out of its folder.
+    /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. It is for one address, port and
+    /// protocol, where TCP is not written; for the look-up of a name it is what also lets the guest connect.
+    /// `None` where a grant is not what is missing: a deny rule stands against it, the name has to be looked
+    /// up again, the host did not approve it, or a path leads out of its folder.
     #[must_use]
     pub fn missing_grant(&self) -> Option<String> {
         match &self.reason {
@@ -102,10 +125,14 @@ impl Denial {
                 Some(format!("--allow-net={missing}"))
             }
             Reason::NotGrantedToListen { missing } => Some(format!("--allow-listen={missing}")),
+            Reason::NotGrantedToLookUp { missing } => Some(format!("--allow-lookup={missing}")),
             Reason::NoFolder { missing } | Reason::ReadOnly { missing, .. } => {
                 Some(format!("--dir=HOST::{missing}"))
             }
-            Reason::Forbidden { .. } | Reason::LeavesFolder { .. } => None,
+            Reason::Forbidden { .. }
+            | Reason::LookedUpLongAgo { .. }
+            | Reason::NotApproved
+            | Reason::LeavesFolder { .. } => None,
         }
     }
 }
@@ -115,9 +142,9 @@ impl fmt::Display for Denial {
         match &self.operation {
             Operation::Resolve { name } => write!(f, "look-up of {name}")?,
             Operation::ReverseLookup { address } => write!(f, "look-up of address {address}")?,
-            Operation::Connect { address } => write!(f, "connect to {address}")?,
+            Operation::Connect { address, .. } => write!(f, "connect to {address}")?,
             Operation::Send { address } => write!(f, "send to {address}")?,
-            Operation::Bind { address } => write!(f, "bind to {address}")?,
+            Operation::Bind { address, .. } => write!(f, "bind to {address}")?,
             Operation::Join { group } => write!(f, "joining group {group}")?,
             Operation::ConnectUnix { path } => {
                 write!(f, "connect to Unix socket {}", path.escape_debug())?;
@@ -129,11 +156,17 @@ impl fmt::Display for Denial {
         f.write_str(" denied: ")?;
         match &self.reason {
             Reason::NotGranted { missing } => write!(f, "needs --allow-net={missing}"),
-            Reason::Forbidden { rule } => write!(f, "--deny-net={rule} forbids it"),
+            Reason::Forbidden { flag, rule } => write!(f, "--{flag}={rule} forbids it"),
             Reason::NotByName { rule, missing } => write!(
                 f,
                 "--allow-net={rule} covers public addresses only; needs --allow-net={missing}"
             ),
+            Reason::LookedUpLongAgo { rule, name } => write!(
+                f,
+                "the look-up of {name} is too old for --allow-net={rule}; look it up again"
+            ),
+            Reason::NotApproved => f.write_str("the host does not approve it"),
+            Reason::NotGrantedToLookUp { missing } => write!(f, "needs --allow-lookup={missing}"),
             Reason::NotGrantedToListen { missing } => write!(f, "needs --allow-listen={missing}"),
             Reason::NoFolder { missing } => {
                 write!(f, "needs --dir HOST::{}", missing.escape_debug())

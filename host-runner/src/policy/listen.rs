@@ -3,14 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::denial::Reason;
-use super::rule::{Rule, RuleError};
-use super::{Denial, Operation, Policy, in_a_rule};
+use super::error::RuleError;
+use super::rule::{Protocol, Rule};
+use super::{Denial, Operation, Policy, in_a_rule, of_protocol};
 
 impl Policy {
-    /// Adds a rule for where the guest may listen: bind its sockets, TCP and UDP, and join groups.
+    /// Adds a rule for where the guest may listen: bind its sockets, TCP and UDP, and join groups. It is
+    /// `--allow-listen` on the command line.
     ///
-    /// A rule is `ADDR[:PORT]`, where ADDR is an address, a network, `localhost` for the loopback
-    /// addresses, or `*` for all. Without a port it is for every port; port 0 is for one that the
+    /// A rule is `ADDR[:PORT[-PORT]][/PROTOCOL]`, where ADDR is an address, a network, `localhost` for the
+    /// loopback addresses, or `*` for all. Without a port it is for every port; port 0 is for one that the
     /// system picks. The wildcard addresses 0.0.0.0 and :: stand for every address of the host: a rule
     /// for one of those does not cover them, only one that names them, a network that they are in, or
     /// `*`.
@@ -25,50 +27,97 @@ impl Policy {
         Ok(self)
     }
 
+    /// Adds a rule for where the guest must not listen, whatever is allowed: `--deny-listen` on the command
+    /// line. In the grammar of [`Policy::allow_listen`].
+    ///
+    /// To listen at a wildcard address is to listen at every one of its family: a deny rule for any of those
+    /// forbids it. So does one for a port from 32768 on, of which the system may pick any by default (ip(7),
+    /// `ip_local_port_range`), forbid port 0. Groups are forbidden by rules without a port.
+    ///
+    /// # Errors
+    /// As for [`Policy::allow_listen`].
+    pub fn deny_listen(mut self, rule: &str) -> Result<Self, RuleError> {
+        self.deny_listen.push(Rule::parse_listen(rule)?);
+        Ok(self)
+    }
+
     /// May a socket be bound to this address? `both_families`: it is an IPv6 socket that takes IPv4
     /// too (ipv6(7), IPV6_V6ONLY). Then the IPv6 wildcard is that of IPv4 as well, and needs both.
     pub(crate) fn check_listen(
         &self,
+        protocol: Protocol,
         address: SocketAddr,
         both_families: bool,
     ) -> Result<(), Denial> {
-        let port = address.port();
-        let ip = address.ip().to_canonical();
-        let also = (both_families && ip.is_unspecified() && ip.is_ipv6())
-            .then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let missing: Vec<String> = [Some(ip), also]
-            .into_iter()
-            .flatten()
-            .filter(|ip| {
-                !self
-                    .listen
-                    .iter()
-                    .any(|rule| rule.covers_port(port) && rule.covers_ip(*ip))
+        let denied = |reason| {
+            Err(Denial {
+                operation: Operation::Bind { address, protocol },
+                reason,
             })
-            .map(|ip| SocketAddr::new(ip, port).to_string())
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
+        };
+        if let Some(rule) = self.forbidding_to_listen(protocol, address, both_families) {
+            return denied(Reason::forbidden("deny-listen", rule));
         }
-        Err(Denial {
-            operation: Operation::Bind { address },
-            reason: Reason::NotGrantedToListen {
+        let port = address.port();
+        let granted = |ip: IpAddr| {
+            let mut rules = self.listen.iter();
+            rules.any(|rule| rule.covers_service(protocol, port) && rule.covers_ip(ip))
+        };
+        let missing: Vec<String> = bound(address, both_families)
+            .filter(|ip| !granted(*ip))
+            .map(|ip| of_protocol(SocketAddr::new(ip, port).to_string(), protocol))
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => denied(Reason::NotGrantedToListen {
                 missing: missing.join(","),
-            },
+            }),
+        }
+    }
+
+    /// Does a deny rule keep the guest from listening there?
+    pub(crate) fn forbids_listening(&self, protocol: Protocol, address: SocketAddr) -> bool {
+        self.forbidding_to_listen(protocol, address, true).is_some()
+    }
+
+    fn forbidding_to_listen(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        both_families: bool,
+    ) -> Option<&Rule> {
+        self.deny_listen.iter().find(|rule| {
+            bound(address, both_families).any(|ip| rule.meets(protocol, ip, address.port()))
         })
     }
 
     /// May this multicast group be joined? Where a rule covers its address, with any port.
     pub(crate) fn check_join(&self, group: IpAddr) -> Result<(), Denial> {
+        let denied = |reason| {
+            Err(Denial {
+                operation: Operation::Join { group },
+                reason,
+            })
+        };
         let ip = group.to_canonical();
-        if self.listen.iter().any(|rule| rule.covers_ip(ip)) {
+        let covers = |rule: &&Rule| rule.covers_protocol(Protocol::Udp) && rule.covers_ip(ip);
+        let forbids = |rule: &&Rule| rule.covers_every_port() && covers(rule);
+        if let Some(rule) = self.deny_listen.iter().find(forbids) {
+            return denied(Reason::forbidden("deny-listen", rule));
+        }
+        if self.listen.iter().any(|rule| covers(&rule)) {
             return Ok(());
         }
-        Err(Denial {
-            operation: Operation::Join { group },
-            reason: Reason::NotGrantedToListen {
-                missing: in_a_rule(ip),
-            },
+        denied(Reason::NotGrantedToListen {
+            missing: in_a_rule(ip),
         })
     }
+}
+
+/// The addresses that a socket is bound to: two, if it is at the wildcard of both families.
+fn bound(address: SocketAddr, both_families: bool) -> impl Iterator<Item = IpAddr> {
+    let ip = address.ip().to_canonical();
+    let also = (both_families && ip.is_unspecified() && ip.is_ipv6())
+        .then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    [Some(ip), also].into_iter().flatten()
 }

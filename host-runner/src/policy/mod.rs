@@ -2,25 +2,32 @@
 
 mod address;
 mod denial;
+mod error;
 mod listen;
+mod looked_up;
 mod name;
 mod rule;
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 pub use denial::{Denial, Operation};
-pub(crate) use name::HostName;
-pub use rule::RuleError;
+pub use error::RuleError;
+pub(crate) use looked_up::LookedUp;
+pub(crate) use name::{HostName, canonical};
+pub use rule::Protocol;
 
 pub(crate) use address::destination;
 use address::reachable_by_name;
 pub(crate) use denial::Reason;
+use looked_up::Coverage;
 use rule::Rule;
 
 /// Allow and deny rules. Without any, nothing is allowed. Deny beats allow.
 ///
-/// A rule is `HOST[:PORT]`, after Deno's `--allow-net`. Without a port it is for every port.
+/// A rule is `HOST[:PORT[-PORT]][/PROTOCOL]`, after Deno's `--allow-net` and with the protocol as Docker
+/// writes it: `example.com:443/tcp`, `192.0.2.53:53/udp`, `*:8000-8010`. Without a port it is for every port,
+/// without a protocol for both: `tcp`, and `udp` with UDP-Lite.
 ///
 /// | HOST | covers |
 /// |---|---|
@@ -31,25 +38,35 @@ use rule::Rule;
 /// | `*.example.com` | the same for every name below `example.com`, not for `example.com` itself |
 /// | `localhost` | looking that name up, and the loopback addresses 127.0.0.0/8 and ::1 |
 ///
+/// A name rule covers an address for as long as the answer's time to live says, but for five minutes at
+/// least and seven days at most, counted from when the answer came. The system's resolver tells no time to
+/// live: there it is five minutes. After that a guest has to look the name up again before it connects or
+/// sends; what is connected stays connected.
+///
 /// A name rule never covers addresses that are not public: loopback, private, link-local, shared,
-/// metadata, multicast and others of the IANA special-purpose registries. Whoever answers for a name
-/// could otherwise point it at the host's own network (DNS rebinding). Such an address needs a rule
-/// that names it.
+/// metadata, multicast and others of the IANA special-purpose registries, also where IPv6 has them mapped,
+/// translated (NAT64) or tunnelled. Whoever answers for a name could otherwise point it at the host's own
+/// network (DNS rebinding). Such an address needs a rule that names it.
 ///
-/// Names are compared without their final dot, and the system's resolver is asked without it: a search
-/// list in its configuration applies, as for any program on the host.
+/// Names are compared without their final dot and in lower case, names in other scripts as IDNA writes them
+/// in ASCII (RFC 5891): one that only looks alike is another. The system's resolver is asked without the dot:
+/// a search list in its configuration applies, as for any program on the host.
 ///
-/// A deny rule for a name refuses its look-up, and the addresses that it was looked up to. It cannot
-/// know that address under another name: deny the address where it must not be reached. A deny rule
-/// also keeps peers away: their connections are not accepted and their datagrams not received, with a
-/// port in the rule compared to the peer's.
+/// A deny rule for a name refuses its look-up, unless it is for some ports or one protocol only, and the
+/// addresses that it was ever looked up to: unlike what is allowed, that does not end. (Of the addresses
+/// under deny rules the last 4,096 are known.) It cannot know that address under another name: deny the
+/// address where it must not be reached. A deny rule also keeps peers away: their connections are not
+/// accepted and their datagrams not received, with a port in the rule compared to the peer's.
 ///
-/// What a guest may listen at is apart from all this: [`Policy::allow_listen`].
-#[derive(Clone, Debug, Default)]
+/// Looking up alone is [`Policy::allow_lookup`], and what a guest may listen at [`Policy::allow_listen`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     allow: Vec<Rule>,
     deny: Vec<Rule>,
     listen: Vec<Rule>,
+    deny_listen: Vec<Rule>,
+    lookup: Vec<Rule>,
+    deny_lookup: Vec<Rule>,
 }
 
 impl Policy {
@@ -59,7 +76,7 @@ impl Policy {
         Self::default()
     }
 
-    /// Adds an allow rule.
+    /// Adds an allow rule, `--allow-net` on the command line.
     ///
     /// # Errors
     /// The rule does not follow the grammar; the error names the place and the mend.
@@ -68,13 +85,49 @@ impl Policy {
         Ok(self)
     }
 
-    /// Adds a deny rule.
+    /// Adds a deny rule, `--deny-net` on the command line.
     ///
     /// # Errors
     /// As for [`Policy::allow`].
     pub fn deny(mut self, rule: &str) -> Result<Self, RuleError> {
         self.deny.push(Rule::parse(rule)?);
         Ok(self)
+    }
+
+    /// Adds a rule for what may be looked up, but not reached by that: HOST alone, `--allow-lookup` on the
+    /// command line. A name, `*.name` or `*` is for looking that up, an address or a network for looking up
+    /// the names of its addresses.
+    ///
+    /// # Errors
+    /// As for [`Policy::allow`].
+    pub fn allow_lookup(mut self, rule: &str) -> Result<Self, RuleError> {
+        self.lookup.push(Rule::parse_lookup(rule)?);
+        Ok(self)
+    }
+
+    /// Adds a rule for what must not be looked up, as [`Policy::allow_lookup`] has it: `--deny-lookup` on
+    /// the command line. It says nothing of addresses that are connected to.
+    ///
+    /// # Errors
+    /// As for [`Policy::allow`].
+    pub fn deny_lookup(mut self, rule: &str) -> Result<Self, RuleError> {
+        self.deny_lookup.push(Rule::parse_lookup(rule)?);
+        Ok(self)
+    }
+
+    /// The rules in the order they were added in, each with the name of its flag and of its key in a policy
+    /// file: `("allow-net", "example.com:443")`.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static str, String)> {
+        [
+            ("allow-net", &self.allow),
+            ("deny-net", &self.deny),
+            ("allow-listen", &self.listen),
+            ("deny-listen", &self.deny_listen),
+            ("allow-lookup", &self.lookup),
+            ("deny-lookup", &self.deny_lookup),
+        ]
+        .into_iter()
+        .flat_map(|(flag, rules)| rules.iter().map(move |rule| (flag, rule.to_string())))
     }
 
     /// May this name be looked up? `name` is in the form of [`HostName::Name`].
@@ -88,34 +141,21 @@ impl Policy {
             })
         };
         // A deny rule for one port leaves the other ports, and with them the look-up.
-        if let Some(rule) = self
-            .deny
-            .iter()
-            .find(|rule| rule.port.is_none() && rule.covers_name(name))
-        {
-            return denied(Reason::Forbidden {
-                rule: rule.to_string(),
-            });
+        let forbids = |rule: &&Rule| rule.covers_every_service() && rule.covers_name(name);
+        if let Some(rule) = self.deny.iter().find(forbids) {
+            return denied(Reason::forbidden("deny-net", rule));
         }
-        if self.allow.iter().any(|rule| rule.covers_name(name)) {
+        if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.covers_name(name)) {
+            return denied(Reason::forbidden("deny-lookup", rule));
+        }
+        let mut granting = self.allow.iter().chain(&self.lookup);
+        if granting.any(|rule| rule.covers_name(name)) {
             return Ok(());
         }
+        // Not --allow-lookup, which would be narrower: what is looked up is to be reached.
         denied(Reason::NotGranted {
             missing: name.to_owned(),
         })
-    }
-
-    /// May a datagram be sent there? As for [`Policy::check_connect`].
-    pub(crate) fn check_send(
-        &self,
-        address: SocketAddr,
-        looked_up: &LookedUp,
-    ) -> Result<(), Denial> {
-        self.check_connect(address, looked_up)
-            .map_err(|denial| Denial {
-                operation: Operation::Send { address },
-                ..denial
-            })
     }
 
     /// May the name that an address has be looked up? Where a rule covers the address, with any port.
@@ -127,26 +167,33 @@ impl Policy {
                 reason,
             })
         };
-        let forbids = |rule: &&Rule| rule.port.is_none() && rule.leads_to(ip);
+        let forbids = |rule: &&Rule| rule.covers_every_service() && rule.leads_to(ip);
         if let Some(rule) = self.deny.iter().find(forbids) {
-            return denied(Reason::Forbidden {
-                rule: rule.to_string(),
-            });
+            return denied(Reason::forbidden("deny-net", rule));
         }
-        if self.allow.iter().any(|rule| rule.covers_ip(ip)) {
+        if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.leads_to(ip)) {
+            return denied(Reason::forbidden("deny-lookup", rule));
+        }
+        let mut granting = self.allow.iter().chain(&self.lookup);
+        if granting.any(|rule| rule.covers_ip(ip)) {
             return Ok(());
         }
-        denied(Reason::NotGranted {
+        denied(Reason::NotGrantedToLookUp {
             missing: in_a_rule(ip),
         })
     }
 
     /// Does a deny rule keep this peer from the guest, whoever began?
-    pub(crate) fn forbids_peer(&self, address: SocketAddr, looked_up: &LookedUp) -> bool {
-        self.forbidding(address, looked_up).is_some()
+    pub(crate) fn forbids_peer(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+    ) -> bool {
+        self.forbidding(protocol, address, looked_up).is_some()
     }
 
-    /// Is there a deny rule at all?
+    /// Is there a deny rule for peers at all?
     pub(crate) fn forbids_any(&self) -> bool {
         !self.deny.is_empty()
     }
@@ -161,56 +208,102 @@ impl Policy {
         !self.allow.is_empty() || !self.listen.is_empty()
     }
 
-    fn forbidding(&self, address: SocketAddr, looked_up: &LookedUp) -> Option<&Rule> {
+    fn forbidding(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+    ) -> Option<&Rule> {
         let ip = address.ip().to_canonical();
         self.deny.iter().find(|rule| {
-            rule.covers_port(address.port())
-                && (rule.leads_to(ip) || looked_up.names_of(ip).any(|name| rule.covers_name(name)))
+            rule.covers_service(protocol, address.port())
+                && (rule.leads_to(ip) || looked_up.forbids(rule, ip))
         })
     }
 
-    /// May this address be connected to, by a guest that looked these names up? `address` is what
-    /// [`destination`] returned.
-    pub(crate) fn check_connect(
+    /// May a datagram be sent there, and until when does that hold? As for [`Policy::check_connect`].
+    pub(crate) fn check_send(
         &self,
         address: SocketAddr,
         looked_up: &LookedUp,
-    ) -> Result<(), Denial> {
+    ) -> Result<Option<Instant>, Denial> {
+        self.check_connect(Protocol::Udp, address, looked_up)
+            .map_err(|denial| Denial {
+                operation: Operation::Send { address },
+                ..denial
+            })
+    }
+
+    /// May this address be connected to, by a guest that looked these names up, and until when does that
+    /// hold? Without end where a rule covers the address itself. `address` is what [`destination`] returned.
+    pub(crate) fn check_connect(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+    ) -> Result<Option<Instant>, Denial> {
+        self.check_connect_at(protocol, address, looked_up, Instant::now())
+    }
+
+    fn check_connect_at(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+        looked_up: &LookedUp,
+        now: Instant,
+    ) -> Result<Option<Instant>, Denial> {
         // IPv4 out of its IPv6 mapping (RFC 4291, 2.5.5.2): rules are compared in that form.
         let ip = address.ip().to_canonical();
         let port = address.port();
         let denied = |reason| {
             Err(Denial {
-                operation: Operation::Connect { address },
+                operation: Operation::Connect { address, protocol },
                 reason,
             })
         };
 
-        if let Some(rule) = self.forbidding(address, looked_up) {
-            return denied(Reason::Forbidden {
-                rule: rule.to_string(),
-            });
+        if let Some(rule) = self.forbidding(protocol, address, looked_up) {
+            return denied(Reason::forbidden("deny-net", rule));
         }
 
-        let mut candidates = self.allow.iter().filter(|rule| rule.covers_port(port));
+        let candidates = self
+            .allow
+            .iter()
+            .filter(|rule| rule.covers_service(protocol, port));
         if candidates.clone().any(|rule| rule.covers_ip(ip)) {
-            return Ok(());
+            return Ok(None);
         }
         // A rule cannot name port 0; without a port it is for every one.
-        let missing = match port {
+        let host = match port {
             0 => in_a_rule(ip),
             _ => SocketAddr::new(ip, port).to_string(),
         };
-        let by_name =
-            candidates.find(|rule| looked_up.names_of(ip).any(|name| rule.covers_name(name)));
-        match by_name {
-            Some(_) if reachable_by_name(ip) => Ok(()),
-            Some(rule) => denied(Reason::NotByName {
+        let missing = of_protocol(host, protocol);
+        match looked_up.coverage(candidates, ip, now) {
+            Coverage::No => denied(Reason::NotGranted { missing }),
+            Coverage::Expired { rule, .. } | Coverage::Until { rule, .. }
+                if !reachable_by_name(ip) =>
+            {
+                denied(Reason::NotByName {
+                    rule: rule.to_string(),
+                    missing,
+                })
+            }
+            Coverage::Expired { rule, name } => denied(Reason::LookedUpLongAgo {
                 rule: rule.to_string(),
-                missing,
+                name: name.to_owned(),
             }),
-            None => denied(Reason::NotGranted { missing }),
+            Coverage::Until { until, .. } => Ok(Some(until)),
         }
+    }
+}
+
+/// A rule for that protocol alone. What is for TCP is written without: rules without a protocol are what most
+/// guests are given, and few have a server of the other protocol at the same port to keep from.
+fn of_protocol(rule: String, protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Tcp => rule,
+        Protocol::Udp => format!("{rule}/{protocol}"),
     }
 }
 
@@ -219,51 +312,6 @@ fn in_a_rule(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
-    }
-}
-
-/// Most answers that are remembered for one guest; the oldest are forgotten first.
-const LOOKED_UP_MAX: usize = 4096;
-
-/// What one guest's own look-ups returned: pairs of address and name.
-#[derive(Debug, Default)]
-pub(crate) struct LookedUp {
-    answers: VecDeque<(IpAddr, String)>,
-    changes: u64,
-}
-
-impl LookedUp {
-    /// Remembers an answer, if a rule speaks of the name: only then can it matter.
-    pub(crate) fn record(&mut self, policy: &Policy, name: &str, addresses: &[IpAddr]) {
-        if !policy
-            .allow
-            .iter()
-            .chain(&policy.deny)
-            .any(|rule| rule.names(name))
-        {
-            return;
-        }
-        for ip in addresses.iter().map(IpAddr::to_canonical) {
-            self.answers
-                .retain(|(known, of)| *known != ip || of != name);
-            if self.answers.len() == LOOKED_UP_MAX {
-                self.answers.pop_front();
-            }
-            self.answers.push_back((ip, name.to_owned()));
-            self.changes += 1;
-        }
-    }
-
-    /// Grows with every change: a verdict holds as long as this stays the same.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes
-    }
-
-    fn names_of(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
-        self.answers
-            .iter()
-            .filter(move |(known, _)| *known == ip)
-            .map(|(_, name)| name.as_str())
     }
 }
 

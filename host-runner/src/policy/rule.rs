@@ -1,4 +1,4 @@
-//! One rule, `HOST[:PORT]` or `ADDR[:PORT]`: its grammar and what it covers.
+//! One rule, `HOST[:PORT[-PORT]][/PROTOCOL]`: its grammar and what it covers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,13 +6,55 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::address::embedded_ipv4;
+use super::error::RuleError;
 use super::name::canonical;
+
+/// What a socket speaks over IP. UDP-Lite (RFC 3828) goes by the rules of UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// TCP: `/tcp` in a rule.
+    Tcp,
+    /// UDP and UDP-Lite: `/udp` in a rule.
+    Udp,
+}
+
+impl Protocol {
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp]
+            .into_iter()
+            .find(|protocol| text.eq_ignore_ascii_case(protocol.name()))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// One rule. `Display` gives it back in its own grammar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     target: Target,
-    pub(super) port: Option<u16>,
+    /// Without one, every port is meant.
+    ports: Option<Ports>,
+    /// Without one, every protocol is meant.
+    protocol: Option<Protocol>,
+}
+
+/// From the first to the last, both among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ports {
+    first: u16,
+    last: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,71 +68,94 @@ enum Target {
     Below(String),
 }
 
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// Ports that can be connected to.
+    Connecting,
+    /// Addresses only: what is bound has no name. Port 0 is one that the system picks.
+    Listening,
+    /// No ports, no protocols.
+    LookingUp,
+}
+
+/// The first port that Linux picks from by default (ip(7), `ip_local_port_range`).
+const PICKED_FROM: u16 = 32768;
+
 impl Rule {
-    /// A rule of `--allow-net` or `--deny-net`. Its port is one that can be connected to.
+    /// A rule of `--allow-net` or `--deny-net`.
     pub(super) fn parse(text: &str) -> Result<Self, RuleError> {
-        Self::parse_with(text, 1)
+        Self::parse_for(text, Subject::Connecting)
     }
 
-    /// A rule of `--allow-listen`. Port 0 is one that the system picks; what is bound is an address,
-    /// never a name.
+    /// A rule of `--allow-listen` or `--deny-listen`.
     pub(super) fn parse_listen(text: &str) -> Result<Self, RuleError> {
-        let rule = Self::parse_with(text, 0)?;
-        match rule.target {
-            Target::Name(_) | Target::Below(_) => Err(RuleError {
-                rule: text.to_owned(),
-                column: 1,
-                message:
-                    "a guest listens at an address: write one, a network, localhost, or * for all"
-                        .into(),
-            }),
-            _ => Ok(rule),
-        }
+        Self::parse_for(text, Subject::Listening)
     }
 
-    fn parse_with(text: &str, lowest_port: u16) -> Result<Self, RuleError> {
-        let error = |column, message: String| RuleError {
-            rule: text.to_owned(),
-            column,
-            message,
-        };
+    /// A rule of `--allow-lookup` or `--deny-lookup`.
+    pub(super) fn parse_lookup(text: &str) -> Result<Self, RuleError> {
+        Self::parse_for(text, Subject::LookingUp)
+    }
+
+    fn parse_for(text: &str, subject: Subject) -> Result<Self, RuleError> {
+        let error = |at, message: String| RuleError::new(text, at, message);
         if text.contains("//") {
             return Err(error(
-                1,
+                0,
                 "a rule is HOST[:PORT], without a scheme or a path".into(),
             ));
         }
-        let (host, port, port_column) =
-            split(text).map_err(|(column, message)| error(column, message.into()))?;
-        let port = match port {
-            None => None,
-            Some(port) => match port.parse() {
-                // Digits only: parse would also take a sign.
-                Ok(number)
-                    if number >= lowest_port && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-                {
-                    Some(number)
-                }
-                _ => {
-                    return Err(error(
-                        port_column,
-                        format!("{port:?} is no port: write {lowest_port} to 65535"),
-                    ));
-                }
-            },
-        };
-        let host_column = 1 + usize::from(text.starts_with('['));
-        let target = Target::parse(host).map_err(|message| error(host_column, message))?;
-        Ok(Self { target, port })
+        if let Some(at) = text.find(',') {
+            return Err(error(at, "one rule has no comma: write two".into()));
+        }
+        let (rest, protocol) = split_protocol(text).map_err(|(at, message)| error(at, message))?;
+        let (host, ports, ports_at) =
+            split(rest).map_err(|(at, message)| error(at, message.into()))?;
+        if subject == Subject::LookingUp && (ports.is_some() || protocol.is_some()) {
+            let at = ports.map_or(rest.len(), |_| ports_at.saturating_sub(1));
+            let message = "a look-up has no port and no protocol: write the name alone";
+            return Err(error(at, message.into()));
+        }
+        let lowest = u16::from(subject == Subject::Connecting);
+        let ports = ports
+            .map(|ports| Ports::parse(ports, lowest))
+            .transpose()
+            .map_err(|(at, message)| error(ports_at + at, message))?;
+        let host_at = usize::from(text.starts_with('['));
+        let target = Target::parse(host).map_err(|message| error(host_at, message))?;
+        if subject == Subject::Listening && matches!(target, Target::Name(_) | Target::Below(_)) {
+            let message =
+                "a guest listens at an address: write one, a network, localhost, or * for all";
+            return Err(error(0, message.into()));
+        }
+        Ok(Self {
+            target,
+            ports,
+            protocol,
+        })
     }
 
-    pub(super) fn covers_port(&self, port: u16) -> bool {
-        self.port.is_none_or(|only| only == port)
+    pub(super) fn covers_service(&self, protocol: Protocol, port: u16) -> bool {
+        self.covers_protocol(protocol) && self.ports.is_none_or(|ports| ports.contain(port))
     }
 
-    /// Is every address covered, with every port?
+    pub(super) fn covers_protocol(&self, protocol: Protocol) -> bool {
+        self.protocol.is_none_or(|only| only == protocol)
+    }
+
+    /// Is every port covered, with every protocol?
+    pub(super) fn covers_every_service(&self) -> bool {
+        self.covers_every_port() && self.protocol.is_none()
+    }
+
+    pub(super) fn covers_every_port(&self) -> bool {
+        self.ports.is_none()
+    }
+
+    /// Is every address covered, with every port and protocol?
     pub(super) fn covers_all(&self) -> bool {
-        self.target == Target::Any && self.port.is_none()
+        self.target == Target::Any && self.covers_every_service()
     }
 
     /// Is the address itself covered, whatever name it was found under?
@@ -103,9 +168,23 @@ impl Rule {
         }
     }
 
-    /// Is the address covered, or the IPv4 address that it leads to by translation or tunnel?
+    /// Is the address covered, or an IPv4 address that it leads to by translation or tunnel?
     pub(super) fn leads_to(&self, ip: IpAddr) -> bool {
-        self.covers_ip(ip) || embedded_ipv4(ip).is_some_and(|ip| self.covers_ip(ip.into()))
+        self.covers_ip(ip) || embedded_ipv4(ip).any(|ip| self.covers_ip(ip.into()))
+    }
+
+    /// Does a socket that listens there also listen where this rule covers? The wildcard address is every
+    /// one of its family, and port 0 every one that the system may pick.
+    pub(super) fn meets(&self, protocol: Protocol, ip: IpAddr, port: u16) -> bool {
+        let of_family = match &self.target {
+            Target::Any | Target::Localhost => true,
+            Target::Net(net) => net.addr().is_ipv4() == ip.is_ipv4(),
+            Target::Name(_) | Target::Below(_) => false,
+        };
+        let picked = |ports: Ports| port == 0 && ports.last >= PICKED_FROM;
+        (self.covers_ip(ip) || ip.is_unspecified() && of_family)
+            && self.covers_protocol(protocol)
+            && (self.covers_service(protocol, port) || self.ports.is_some_and(picked))
     }
 
     /// Is the name covered? `name` is canonical.
@@ -124,15 +203,32 @@ impl Rule {
     }
 }
 
-/// Host and port of a rule, and the column (from 1) that the port begins in.
+/// A rule without its protocol, and that. A slash may also be that of a network's prefix, which is a number.
+fn split_protocol(text: &str) -> Result<(&str, Option<Protocol>), (usize, String)> {
+    let Some((rest, last)) = text.rsplit_once('/') else {
+        return Ok((text, None));
+    };
+    if last.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok((text, None));
+    }
+    match Protocol::parse(last) {
+        Some(protocol) => Ok((rest, Some(protocol))),
+        None => Err((
+            rest.len() + 1,
+            format!("{last:?} is no protocol: write /tcp or /udp, or none for both"),
+        )),
+    }
+}
+
+/// Host and ports of a rule, and where the ports begin.
 fn split(text: &str) -> Result<(&str, Option<&str>, usize), (usize, &'static str)> {
     if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']') else {
-            return Err((1, "the bracket is not closed: write [ADDRESS]:PORT"));
+            return Err((0, "the bracket is not closed: write [ADDRESS]:PORT"));
         };
-        let after = host.len() + 3;
+        let after = host.len() + 2;
         return match rest.strip_prefix(':') {
-            Some(port) => Ok((host, Some(port), after + 1)),
+            Some(ports) => Ok((host, Some(ports), after + 1)),
             None if rest.is_empty() => Ok((host, None, after)),
             None => Err((
                 after,
@@ -141,10 +237,43 @@ fn split(text: &str) -> Result<(&str, Option<&str>, usize), (usize, &'static str
         };
     }
     match text.split_once(':') {
-        None => Ok((text, None, text.len() + 1)),
+        None => Ok((text, None, text.len())),
         // A second colon: an IPv6 address without brackets, which leaves no place for a port.
-        Some((_, rest)) if rest.contains(':') => Ok((text, None, text.len() + 1)),
-        Some((host, port)) => Ok((host, Some(port), host.len() + 2)),
+        Some((_, rest)) if rest.contains(':') => Ok((text, None, text.len())),
+        Some((host, ports)) => Ok((host, Some(ports), host.len() + 1)),
+    }
+}
+
+impl Ports {
+    fn parse(text: &str, lowest: u16) -> Result<Self, (usize, String)> {
+        let port = |at: usize, port: &str| match port.parse() {
+            // Digits only: parse would also take a sign.
+            Ok(number) if number >= lowest && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(number)
+            }
+            _ => Err((
+                at,
+                format!(
+                    "{port:?} is no port: write {lowest} to 65535, or a range such as 8000-8010"
+                ),
+            )),
+        };
+        let (first, last) = match text.split_once('-') {
+            None => {
+                let only = port(0, text)?;
+                (only, only)
+            }
+            Some((first, last)) => (port(0, first)?, port(first.len() + 1, last)?),
+        };
+        if first > last {
+            let message = format!("the range ends before it begins: write {last}-{first}");
+            return Err((0, message));
+        }
+        Ok(Self { first, last })
+    }
+
+    fn contain(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
     }
 }
 
@@ -230,129 +359,17 @@ impl fmt::Display for Rule {
                 }
             }
         }
-        match self.port {
-            Some(port) => write!(f, ":{port}"),
+        match self.ports {
+            Some(Ports { first, last }) if first == last => write!(f, ":{first}")?,
+            Some(Ports { first, last }) => write!(f, ":{first}-{last}")?,
+            None => {}
+        }
+        match self.protocol {
+            Some(protocol) => write!(f, "/{protocol}"),
             None => Ok(()),
         }
     }
 }
 
-/// A rule that does not follow the grammar: which rule, where in it, and what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError {
-    rule: String,
-    column: usize,
-    message: String,
-}
-
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "rule {:?}, column {}: {}",
-            self.rule, self.column, self.message
-        )
-    }
-}
-
-impl std::error::Error for RuleError {}
-
 #[cfg(test)]
-mod tests {
-    use super::Rule;
-
-    #[test]
-    fn rules_are_printed_as_they_are_written() {
-        for text in [
-            "*",
-            "*:443",
-            "192.0.2.1",
-            "192.0.2.1:80",
-            "10.0.0.0/8",
-            "10.0.0.0/8:5432",
-            "[::1]",
-            "[::1]:80",
-            "[fd00::/8]",
-            "[fd00::/8]:443",
-            "localhost",
-            "localhost:8000",
-            "example.com:443",
-            "*.example.com",
-        ] {
-            assert_eq!(Rule::parse(text).unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn other_spellings_become_the_one() {
-        for (text, printed) in [
-            ("::1", "[::1]"),
-            ("fd00::/8", "[fd00::/8]"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("[::ffff:10.0.0.0/104]:1", "10.0.0.0/8:1"),
-            ("EXAMPLE.com.", "example.com"),
-            ("bücher.example", "xn--bcher-kva.example"),
-            ("*.Bücher.example", "*.xn--bcher-kva.example"),
-            ("LOCALHOST:1", "localhost:1"),
-        ] {
-            assert_eq!(Rule::parse(text).unwrap().to_string(), printed, "{text}");
-        }
-    }
-
-    #[test]
-    fn listen_rules_are_addresses_and_may_name_port_0() {
-        for text in [
-            "*",
-            "*:0",
-            "127.0.0.1:0",
-            "[::]:80",
-            "localhost",
-            "10.0.0.0/8",
-        ] {
-            assert_eq!(Rule::parse_listen(text).unwrap().to_string(), text);
-        }
-        for (text, mend) in [
-            ("example.com:80", "a guest listens at an address"),
-            ("*.example.com", "a guest listens at an address"),
-            ("127.0.0.1:65536", "write 0 to 65535"),
-            ("127.0.0.1:-0", "write 0 to 65535"),
-        ] {
-            let message = Rule::parse_listen(text).unwrap_err().to_string();
-            assert!(message.contains(mend), "{message}");
-        }
-    }
-
-    #[test]
-    fn errors_name_rule_column_and_mend() {
-        for (text, column, mend) in [
-            ("", 1, "the host is missing"),
-            (":80", 1, "the host is missing"),
-            ("example.com:", 13, "write 1 to 65535"),
-            ("example.com:0", 13, "write 1 to 65535"),
-            ("example.com:65536", 13, "write 1 to 65535"),
-            ("example.com:+80", 13, "write 1 to 65535"),
-            ("example.com:http", 13, "write 1 to 65535"),
-            ("[::1]:x", 7, "write 1 to 65535"),
-            ("[::1", 1, "write [ADDRESS]:PORT"),
-            ("[::1]80", 6, "only :PORT may follow"),
-            ("[fd00::]/8", 9, "a prefix goes inside"),
-            ("::1:80:x", 1, "write [ADDRESS]:PORT"),
-            ("10.0.0.0/33", 1, "is no network"),
-            ("10.1.2.3/8", 1, "write 10.0.0.0/8, or 10.1.2.3"),
-            ("http://example.com", 1, "without a scheme"),
-            ("a*.example.com", 1, "write * or *.name"),
-            ("*.", 1, "neither a name nor an address"),
-            ("127.1", 1, "neither a name nor an address"),
-            ("exa mple.com", 1, "neither a name nor an address"),
-        ] {
-            let error = Rule::parse(text).unwrap_err();
-            assert_eq!(error.column, column, "{error}");
-            let message = error.to_string();
-            assert!(
-                message.starts_with(&format!("rule {text:?}, column ")),
-                "{message}"
-            );
-            assert!(message.contains(mend), "{message}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! What a policy decides, case by case.
 
-use super::{Denial, LookedUp, Policy, destination};
-use std::net::SocketAddr;
+use super::looked_up::{COVERED_AT_LEAST, LOOKED_UP_MAX};
+use super::{Denial, LookedUp, Policy, Protocol, destination};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 fn policy(allow: &[&str], deny: &[&str]) -> Policy {
     let policy = allow
@@ -14,14 +16,15 @@ fn policy(allow: &[&str], deny: &[&str]) -> Policy {
 fn connect(policy: &Policy, looked_up: &LookedUp, address: &str) -> Result<(), String> {
     let address = destination(address.parse().unwrap());
     policy
-        .check_connect(address, looked_up)
+        .check_connect(Protocol::Tcp, address, looked_up)
+        .map(drop)
         .map_err(|denial| denial.to_string())
 }
 
 fn looked_up(policy: &Policy, name: &str, addresses: &[&str]) -> LookedUp {
     let mut looked_up = LookedUp::default();
     let addresses: Vec<_> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-    looked_up.record(policy, name, &addresses);
+    looked_up.record(policy, name, &addresses, Instant::now(), None);
     looked_up
 }
 
@@ -55,11 +58,12 @@ fn the_missing_grant_is_enough() {
     ] {
         let address = destination(address.parse().unwrap());
         let denial = Policy::new()
-            .check_connect(address, &LookedUp::default())
+            .check_connect(Protocol::Tcp, address, &LookedUp::default())
             .unwrap_err();
         let missing = denial.missing_grant().unwrap();
         let policy = policy(&[missing.strip_prefix("--allow-net=").unwrap()], &[]);
-        assert_eq!(policy.check_connect(address, &LookedUp::default()), Ok(()));
+        let verdict = policy.check_connect(Protocol::Tcp, address, &LookedUp::default());
+        assert_eq!(verdict, Ok(None));
     }
 }
 
@@ -112,7 +116,7 @@ fn name_rule_never_leads_into_the_hosts_networks() {
         let address = destination(SocketAddr::new(ip.parse().unwrap(), 80));
         let known = looked_up(&policy, "evil.test", &[&address.ip().to_string()]);
         let denial = policy
-            .check_connect(address, &known)
+            .check_connect(Protocol::Tcp, address, &known)
             .unwrap_err()
             .to_string();
         assert!(
@@ -193,25 +197,28 @@ fn a_deny_rule_leaves_no_missing_grant() {
     let policy = policy(&[], &["192.0.2.1"]);
     let address = "192.0.2.1:80".parse().unwrap();
     let denial: Denial = policy
-        .check_connect(address, &LookedUp::default())
+        .check_connect(Protocol::Tcp, address, &LookedUp::default())
         .unwrap_err();
     assert_eq!(denial.missing_grant(), None);
 }
 
 #[test]
 fn what_a_guest_can_make_us_remember_is_bounded() {
-    let policy = policy(&["*.example.com"], &[]);
+    let policy = policy(&["*.example.com"], &["evil.test:25"]);
     let mut known = LookedUp::default();
-    for round in 0..=super::LOOKED_UP_MAX {
-        known.record(
-            &policy,
-            &format!("{round}.example.com"),
-            &["1.2.3.4".parse().unwrap()],
-        );
+    let mut record = |name: &str, ip: &str| {
+        let addresses = [ip.parse().unwrap()];
+        known.record(&policy, name, &addresses, Instant::now(), None);
+    };
+    record("evil.test", "1.2.3.6");
+    for round in 0..=LOOKED_UP_MAX {
+        record(&format!("{round}.example.com"), "1.2.3.4");
     }
-    known.record(&policy, "other.test", &["1.2.3.5".parse().unwrap()]);
-    assert_eq!(known.answers.len(), super::LOOKED_UP_MAX);
+    record("other.test", "1.2.3.5");
+    assert_eq!(known.counts(), (LOOKED_UP_MAX, 1));
     assert_eq!(connect(&policy, &known, "1.2.3.4:80"), Ok(()));
+    // Allowed names do not displace what is forbidden.
+    assert!(policy.forbids_peer(Protocol::Tcp, "1.2.3.6:25".parse().unwrap(), &known));
 }
 
 fn listening(rules: &[&str]) -> Policy {
@@ -222,7 +229,7 @@ fn listening(rules: &[&str]) -> Policy {
 
 fn listen(policy: &Policy, address: &str, both_families: bool) -> Result<(), String> {
     policy
-        .check_listen(address.parse().unwrap(), both_families)
+        .check_listen(Protocol::Tcp, address.parse().unwrap(), both_families)
         .map_err(|denial| denial.to_string())
 }
 
@@ -315,7 +322,7 @@ fn reverse_lookup_needs_a_rule_for_the_address_with_any_port() {
     for (address, text) in [
         (
             "2001:db8::1",
-            "look-up of address 2001:db8::1 denied: needs --allow-net=[2001:db8::1]",
+            "look-up of address 2001:db8::1 denied: needs --allow-lookup=[2001:db8::1]",
         ),
         (
             "192.0.2.9",
@@ -333,7 +340,8 @@ fn reverse_lookup_needs_a_rule_for_the_address_with_any_port() {
 fn deny_rule_forbids_a_peer_whatever_is_allowed() {
     let policy = policy(&["*"], &["192.0.2.1", "evil.test"]);
     let known = looked_up(&policy, "evil.test", &["1.2.3.4"]);
-    let forbids = |address: &str| policy.forbids_peer(address.parse().unwrap(), &known);
+    let forbids =
+        |address: &str| policy.forbids_peer(Protocol::Udp, address.parse().unwrap(), &known);
     assert!(forbids("192.0.2.1:5"));
     assert!(forbids("[::ffff:192.0.2.1]:5"));
     assert!(forbids("1.2.3.4:5"));
@@ -354,4 +362,249 @@ fn all_is_allowed_by_a_rule_for_every_address_and_port_only() {
     }
     assert!(!policy(&[], &[]).allows_all());
     assert!(policy(&["127.0.0.1", "*"], &["10.0.0.0/8"]).allows_all());
+}
+
+/// May a guest connect there after so much time, if the look-up was answered with this time to live?
+fn after(ttl: Option<Duration>, time: Duration) -> Result<(), String> {
+    let policy = policy(&["example.com:443"], &[]);
+    let came = Instant::now();
+    let mut known = LookedUp::default();
+    let public: IpAddr = [1, 2, 3, 4].into();
+    known.record(&policy, "example.com", &[public], came, ttl);
+    policy
+        .check_connect_at(Protocol::Tcp, (public, 443).into(), &known, came + time)
+        .map(drop)
+        .map_err(|denial| denial.to_string())
+}
+
+#[test]
+fn name_rule_covers_an_answer_for_its_time_to_live_or_the_least_time() {
+    let second = Duration::from_secs(1);
+    let hour = second * 3600;
+    let week = hour * 24 * 7;
+    for (ttl, time, covered) in [
+        (None, COVERED_AT_LEAST, true),
+        (None, COVERED_AT_LEAST + second, false),
+        (Some(second), COVERED_AT_LEAST, true),
+        (Some(second), COVERED_AT_LEAST + second, false),
+        (Some(hour), hour, true),
+        (Some(hour), hour + second, false),
+        (Some(Duration::MAX), week, true),
+        (Some(Duration::MAX), week + second, false),
+    ] {
+        assert_eq!(after(ttl, time).is_ok(), covered, "{ttl:?} {time:?}");
+    }
+    assert_eq!(
+        after(None, hour).unwrap_err(),
+        "connect to 1.2.3.4:443 denied: the look-up of example.com is too old for \
+         --allow-net=example.com:443; look it up again"
+    );
+}
+
+#[test]
+fn older_answer_that_is_collected_later_takes_no_time_away_and_gives_none() {
+    let policy = policy(&["example.com"], &[]);
+    let came = Instant::now();
+    let later = came + Duration::from_secs(60);
+    let mut known = LookedUp::default();
+    let public: IpAddr = [1, 2, 3, 4].into();
+    for when in [came, later, came, came] {
+        known.record(&policy, "example.com", &[public], when, None);
+    }
+    let verdict = policy.check_connect_at(Protocol::Udp, (public, 53).into(), &known, later);
+    assert_eq!(verdict, Ok(Some(later + COVERED_AT_LEAST)));
+}
+
+#[test]
+fn what_a_denied_name_led_to_stays_denied() {
+    let policy = policy(&["*"], &["half.test:25"]);
+    let came = Instant::now();
+    let mut known = LookedUp::default();
+    let address: IpAddr = [1, 2, 3, 4].into();
+    known.record(&policy, "half.test", &[address], came, Some(Duration::ZERO));
+    let year = came + Duration::from_secs(365 * 24 * 3600);
+    let denied = policy.check_connect_at(Protocol::Tcp, (address, 25).into(), &known, year);
+    assert!(denied.is_err());
+}
+
+#[test]
+fn protocol_of_a_rule_is_compared() {
+    let policy = policy(
+        &["192.0.2.1:53/udp", "192.0.2.2/tcp", "192.0.2.3:1-9"],
+        &["192.0.2.3:5/udp"],
+    );
+    let nothing = LookedUp::default();
+    let may = |protocol, address: &str| {
+        policy
+            .check_connect(protocol, address.parse().unwrap(), &nothing)
+            .is_ok()
+    };
+    for (address, tcp, udp) in [
+        ("192.0.2.1:53", false, true),
+        ("192.0.2.1:54", false, false),
+        ("192.0.2.2:53", true, false),
+        ("192.0.2.3:1", true, true),
+        ("192.0.2.3:5", true, false),
+        ("192.0.2.3:9", true, true),
+        ("192.0.2.3:10", false, false),
+    ] {
+        assert_eq!(may(Protocol::Tcp, address), tcp, "{address}/tcp");
+        assert_eq!(may(Protocol::Udp, address), udp, "{address}/udp");
+    }
+    let denial = policy
+        .check_send("192.0.2.9:53".parse().unwrap(), &nothing)
+        .unwrap_err();
+    assert_eq!(
+        denial.to_string(),
+        "send to 192.0.2.9:53 denied: needs --allow-net=192.0.2.9:53/udp"
+    );
+    let peer = "192.0.2.3:5".parse().unwrap();
+    assert!(policy.forbids_peer(Protocol::Udp, peer, &nothing));
+    assert!(!policy.forbids_peer(Protocol::Tcp, peer, &nothing));
+}
+
+#[test]
+fn look_up_alone_reaches_nothing() {
+    let policy = Policy::new()
+        .allow_lookup("*.example.com")
+        .and_then(|policy| policy.allow_lookup("192.0.2.0/24"))
+        .and_then(|policy| policy.deny_lookup("evil.example.com"))
+        .and_then(|policy| policy.deny_lookup("192.0.2.9"))
+        .unwrap();
+    assert_eq!(policy.check_resolve("www.example.com"), Ok(()));
+    assert_eq!(
+        policy
+            .check_resolve("evil.example.com")
+            .unwrap_err()
+            .to_string(),
+        "look-up of evil.example.com denied: --deny-lookup=evil.example.com forbids it"
+    );
+    assert!(policy.check_resolve("example.com").is_err());
+    let reverse = |ip: [u8; 4]| policy.check_reverse_lookup(ip.into());
+    assert_eq!(reverse([192, 0, 2, 1]), Ok(()));
+    assert!(reverse([192, 0, 2, 9]).is_err());
+    assert!(reverse([192, 0, 3, 1]).is_err());
+    let known = looked_up(&policy, "www.example.com", &["1.2.3.4"]);
+    assert_eq!(
+        connect(&policy, &known, "1.2.3.4:80").unwrap_err(),
+        "connect to 1.2.3.4:80 denied: needs --allow-net=1.2.3.4:80"
+    );
+    // A rule for some of the name's ports leaves the look-up, one for the name as a whole does not.
+    let policy = policy
+        .deny("www.example.com/udp")
+        .and_then(|policy| policy.deny("whole.example.com"))
+        .unwrap();
+    assert_eq!(policy.check_resolve("www.example.com"), Ok(()));
+    assert!(policy.check_resolve("whole.example.com").is_err());
+}
+
+fn not_listening(allow: &[&str], deny: &[&str]) -> Policy {
+    deny.iter().fold(listening(allow), |policy, rule| {
+        policy.deny_listen(rule).unwrap()
+    })
+}
+
+#[test]
+fn deny_beats_allow_where_a_guest_listens() {
+    let policy = not_listening(&["*"], &["10.0.0.0/8:80", "[::1]", "*:22/udp"]);
+    for (address, may) in [
+        ("10.0.0.1:80", false),
+        ("[::ffff:10.0.0.1]:80", false),
+        ("10.0.0.1:81", true),
+        ("192.0.2.1:80", true),
+        ("[::1]:5", false),
+        ("[::2]:5", true),
+        ("127.0.0.1:22", true),
+        ("127.0.0.1:0", true),
+    ] {
+        assert_eq!(listen(&policy, address, false).is_ok(), may, "{address}");
+    }
+    let udp = policy.check_listen(Protocol::Udp, "127.0.0.1:22".parse().unwrap(), false);
+    assert_eq!(
+        udp.unwrap_err().to_string(),
+        "bind to 127.0.0.1:22 denied: --deny-listen=*:22/udp forbids it"
+    );
+    let udp = policy.check_listen(Protocol::Udp, "127.0.0.1:23".parse().unwrap(), false);
+    assert_eq!(udp, Ok(()));
+}
+
+#[test]
+fn wildcard_listens_where_a_deny_rule_forbids_it() {
+    let policy = not_listening(&["*"], &["10.0.0.1:80", "[fd00::1]:81"]);
+    for (address, both_families, may) in [
+        ("0.0.0.0:80", false, false),
+        ("0.0.0.0:81", false, true),
+        ("[::]:80", false, true),
+        ("[::]:80", true, false),
+        ("[::]:81", false, false),
+        ("[::]:82", true, true),
+        ("[::ffff:0.0.0.0]:80", true, false),
+    ] {
+        let verdict = listen(&policy, address, both_families);
+        assert_eq!(verdict.is_ok(), may, "{address} {both_families}");
+    }
+    let loopback = not_listening(&["*"], &["localhost"]);
+    for address in ["0.0.0.0:1", "[::]:1", "127.0.0.1:0"] {
+        assert!(listen(&loopback, address, false).is_err(), "{address}");
+    }
+}
+
+#[test]
+fn port_that_the_system_picks_may_be_one_that_is_denied() {
+    for (deny, may) in [
+        ("*:22", true),
+        ("*:1-1023", true),
+        ("*:0", false),
+        ("*:40000", false),
+        ("*:1024-65535", false),
+        ("*", false),
+        ("*:40000/udp", true),
+        ("10.0.0.1:40000", true),
+    ] {
+        let verdict = listen(&not_listening(&["*"], &[deny]), "127.0.0.1:0", false);
+        assert_eq!(verdict.is_ok(), may, "{deny}");
+    }
+}
+
+#[test]
+fn group_is_denied_by_a_rule_without_a_port() {
+    let group: IpAddr = [239, 1, 2, 3].into();
+    for (deny, may) in [
+        ("239.0.0.0/8", false),
+        ("239.0.0.0/8/udp", false),
+        ("239.0.0.0/8/tcp", true),
+        ("239.0.0.0/8:5000", true),
+        ("*", false),
+    ] {
+        let verdict = not_listening(&["*"], &[deny]).check_join(group);
+        assert_eq!(verdict.is_ok(), may, "{deny}");
+    }
+    assert!(listening(&["239.1.2.3/tcp"]).check_join(group).is_err());
+}
+
+#[test]
+fn rules_are_told_as_they_are_given() {
+    let policy = Policy::new()
+        .allow("Example.COM:443/TCP")
+        .and_then(|policy| policy.deny("10.0.0.0/8"))
+        .and_then(|policy| policy.allow_listen("*:8000-8010"))
+        .and_then(|policy| policy.deny_listen("[::]/udp"))
+        .and_then(|policy| policy.allow_lookup("*.test"))
+        .and_then(|policy| policy.deny_lookup("evil.test"))
+        .unwrap();
+    let rules: Vec<String> = policy
+        .rules()
+        .map(|(flag, rule)| format!("--{flag}={rule}"))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "--allow-net=example.com:443/tcp",
+            "--deny-net=10.0.0.0/8",
+            "--allow-listen=*:8000-8010",
+            "--deny-listen=[::]/udp",
+            "--allow-lookup=*.test",
+            "--deny-lookup=evil.test",
+        ]
+    );
 }

@@ -6,13 +6,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
-use wasisocket_abi::{Errno, RESOLVE_MAX};
+use wasisocket_abi::Errno;
 
 use super::interest::Life;
-use super::resolver::{name_of, resolve_canonical};
+use super::resolver::Resolver;
 use super::socket::Family;
 use crate::errno::from_system;
 
@@ -32,12 +33,16 @@ pub(crate) enum Question {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// At most [`RESOLVE_MAX`]; none for the name of an address.
     pub(crate) addresses: Vec<IpAddr>,
     /// The canonical name, or that of the address.
     pub(crate) host: String,
+    /// When it came.
+    pub(crate) came: Instant,
+    /// How long it holds, if the resolver tells.
+    pub(crate) ttl: Option<Duration>,
 }
 
 /// A look-up that was started. Its descriptor is readable once it is over. Dropping it ends it, unless
@@ -60,7 +65,10 @@ struct Job {
 pub(crate) struct Lookups(Arc<Pool>);
 
 #[derive(Debug, Default)]
-struct Pool(Mutex<Queue>);
+struct Pool {
+    queue: Mutex<Queue>,
+    resolver: Resolver,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -69,7 +77,26 @@ struct Queue {
     threads: usize,
 }
 
+impl Answer {
+    /// No addresses, without a time to live.
+    pub(crate) fn now(host: String) -> Self {
+        Self {
+            addresses: Vec::new(),
+            host,
+            came: Instant::now(),
+            ttl: None,
+        }
+    }
+}
+
 impl Lookups {
+    pub(crate) fn new(resolver: Resolver) -> Self {
+        Self(Arc::new(Pool {
+            queue: Mutex::default(),
+            resolver,
+        }))
+    }
+
     /// Starts a look-up.
     ///
     /// # Errors
@@ -123,11 +150,11 @@ impl Drop for Lookups {
 }
 
 /// How a question is answered: [`ask`], but for tests.
-type Ask = fn(&Question) -> Result<Answer, Errno>;
+type Ask = fn(&Resolver, &Question) -> Result<Answer, Errno>;
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self, ask: Ask) {
@@ -140,7 +167,7 @@ impl Pool {
             drop(queue);
             // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
             // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
-            let answer = catch_unwind(AssertUnwindSafe(|| ask(&job.question)));
+            let answer = catch_unwind(AssertUnwindSafe(|| ask(&self.resolver, &job.question)));
             let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
@@ -148,24 +175,9 @@ impl Pool {
     }
 }
 
-fn ask(question: &Question) -> Result<Answer, Errno> {
-    let answer = match question {
-        Question::Name { name, family } => {
-            resolve_canonical(name, *family).map(|(mut addresses, canonical)| {
-                addresses.truncate(RESOLVE_MAX);
-                Answer {
-                    addresses,
-                    host: canonical.unwrap_or_else(|| name.clone()),
-                }
-            })
-        }
-        Question::Address(address) => name_of(*address).map(|host| Answer {
-            addresses: Vec::new(),
-            host,
-        }),
-    };
+fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
     // EAGAIN would say that the look-up is not over.
-    answer.map_err(|errno| match errno {
+    resolver.ask(question).map_err(|errno| match errno {
         Errno::EAGAIN => Errno::EBUSY,
         errno => errno,
     })
@@ -257,10 +269,10 @@ mod tests {
     fn answer_comes_and_can_be_had_again_and_threads_end() {
         let lookups = Lookups::default();
         let lookup = lookups
-            .start_with(question("a"), |_| {
+            .start_with(question("a"), |_, _| {
                 Ok(Answer {
                     addresses: vec![[127, 0, 0, 1].into()],
-                    host: "a".into(),
+                    ..Answer::now("a".into())
                 })
             })
             .unwrap();
@@ -275,7 +287,7 @@ mod tests {
     fn panic_of_a_resolver_is_an_input_output_error() {
         let lookups = Lookups::default();
         let lookup = lookups
-            .start_with(question("a"), |_| panic!("not UTF-8"))
+            .start_with(question("a"), |_, _| panic!("not UTF-8"))
             .unwrap();
         assert_eq!(answer(&lookup), Err(Errno::EIO));
         assert!(ends(&lookups));
@@ -288,10 +300,10 @@ mod tests {
         let open: Vec<_> = (0..THREADS_MAX + 3)
             .map(|_| {
                 lookups
-                    .start_with(question("slow"), |_| {
+                    .start_with(question("slow"), |_, _| {
                         let open = OPEN.0.lock().unwrap_or_else(PoisonError::into_inner);
                         drop(OPEN.1.wait_while(open, |open| !*open));
-                        Ok(Answer::default())
+                        Ok(Answer::now(String::new()))
                     })
                     .unwrap()
             })
@@ -304,7 +316,7 @@ mod tests {
         assert!(lookups.0.lock().waiting.len() <= THREADS_MAX + 1);
         *OPEN.0.lock().unwrap() = true;
         OPEN.1.notify_all();
-        assert_eq!(answer(&kept[0]), Ok(&Answer::default()));
+        assert!(answer(&kept[0]).is_ok());
         assert!(ends(&lookups));
         assert!(lookups.0.lock().waiting.is_empty());
     }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use rustix::io::{ioctl_fionbio, retry_on_intr};
 use rustix::net::addr::SocketAddrArg;
@@ -57,8 +58,9 @@ pub(crate) struct State {
     /// What the guest bound it to, under a grant. With port 0 the kernel may have taken its choice back: of
     /// a UDP socket this is then `None`, of a stream, where getsockname(2) does not tell, it stays.
     pub(crate) bound: Option<SocketAddr>,
-    /// The last destination that was allowed, and [`LookedUp::changes`](crate::policy::LookedUp) then.
-    pub(crate) sent_to: Option<(SocketAddr, u64)>,
+    /// The last destination that was allowed, [`LookedUp::changes`](crate::policy::LookedUp) then, and until
+    /// when that holds.
+    pub(crate) sent_to: Option<(SocketAddr, u64, Option<Instant>)>,
     /// Who sent to it while it was [`Inbound::Anyone`], and may be answered.
     pub(crate) heard: Heard,
     /// The guest talks to itself with this stream, without a grant.

@@ -33,7 +33,7 @@ fn whoever_was_heard_is_answered_and_nobody_else() {
     let mut guest = Guest::new(listening());
     let (handle, address) = guest.bound_datagram();
     let ((peer, peer_address), (_stranger, stranger)) = (native(), native());
-    let denied = format!("send to {peer_address} denied: needs --allow-net={peer_address}");
+    let denied = format!("send to {peer_address} denied: needs --allow-net={peer_address}/udp");
     assert_eq!(
         send_to(&mut guest, handle, peer_address),
         Err(Errno::EACCES)

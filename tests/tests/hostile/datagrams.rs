@@ -300,10 +300,10 @@ fn bind_says_which_grant_is_missing() {
     let mut guest = Guest::new(Policy::new().allow_listen("127.0.0.1:1").unwrap());
     let (v4, v6) = (guest.open(SOCK_DGRAM), guest.open_v6(SOCK_DGRAM));
     for (handle, address, text) in [
-        (v4, "127.0.0.1:0", "127.0.0.1:0"),
-        (v4, "0.0.0.0:1", "0.0.0.0:1"),
-        (v6, "[::1]:0", "[::1]:0"),
-        (v6, "[::]:53", "[::]:53,0.0.0.0:53"),
+        (v4, "127.0.0.1:0", "127.0.0.1:0/udp"),
+        (v4, "0.0.0.0:1", "0.0.0.0:1/udp"),
+        (v6, "[::1]:0", "[::1]:0/udp"),
+        (v6, "[::]:53", "[::]:53/udp,0.0.0.0:53/udp"),
     ] {
         let bound = guest.bind(handle, address.parse().unwrap());
         assert_eq!(bound, Err(Errno::EACCES));
@@ -320,7 +320,7 @@ fn bind_says_which_grant_is_missing() {
     assert!(guest.bind(v6, "[::]:53".parse().unwrap()).is_err());
     assert_eq!(
         guest.denials(),
-        ["bind to [::]:53 denied: needs --allow-listen=[::]:53"]
+        ["bind to [::]:53 denied: needs --allow-listen=[::]:53/udp"]
     );
 }
 

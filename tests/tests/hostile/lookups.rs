@@ -105,7 +105,7 @@ fn address_has_a_name_under_a_grant() {
     assert_eq!(other, Err(Errno::EACCES));
     assert_eq!(
         guest.denials(),
-        ["look-up of address 192.0.2.1 denied: needs --allow-net=192.0.2.1"]
+        ["look-up of address 192.0.2.1 denied: needs --allow-lookup=192.0.2.1"]
     );
 }
 

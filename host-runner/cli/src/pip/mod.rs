@@ -121,7 +121,7 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     }
     let rules = given.reach.rules();
     debug!(?rules, "granted to pip");
-    guest.allow_net.extend(rules);
+    guest.grants.allow_net.extend(rules);
 
     let (scratch, folders) = given.into_folders()?;
     let status = run::start(

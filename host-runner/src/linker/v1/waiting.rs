@@ -44,7 +44,7 @@ fn poll(entries: u32, count: u32, timeout: i64, ready: u32) -> Operation<impl At
             // It waited as long as it was to.
             0 if patience != Patience::NONE => Ok(()),
             0 => Err(Stop::NotYet {
-                waits_for: WaitsFor::Entries(polled),
+                waits_for: WaitsFor::Entries(polled.as_slice().into()),
                 over: Ok(()),
             }),
             _ => Ok(()),

@@ -1,0 +1,137 @@
+//! Look-ups by given name servers, over UDP and, where an answer does not fit, TCP (RFC 1035).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData, Record};
+use tokio::runtime::{Builder, Runtime};
+use wasisocket_abi::{Errno, RESOLVE_MAX};
+
+use super::lookup::{Answer, Question};
+use super::socket::Family;
+
+/// How long one question to a server may take, and how often it is asked again: 10 seconds with one server.
+const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+const REPEATS: usize = 1;
+
+/// How long a look-up may take in all, whatever servers there are and whatever they do.
+const LOOKUP_MAX: Duration = Duration::from_secs(15);
+
+/// Asks the servers, and nobody else: neither the hosts file nor the configuration of the system is read.
+///
+/// ENOENT if there is no such name or it has no such address; EAGAIN if no server answers or knows.
+pub(super) fn ask(servers: &[SocketAddr], question: &Question) -> Result<Answer, Errno> {
+    // One for each look-up: nothing is left of it for the next, and its thread waits for nothing else.
+    let runtime = runtime()?;
+    let asked = async {
+        tokio::time::timeout(LOOKUP_MAX, answer(servers, question))
+            .await
+            .unwrap_or(Err(Errno::EAGAIN))
+    };
+    runtime.block_on(asked)
+}
+
+fn runtime() -> Result<Runtime, Errno> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|_| Errno::EBUSY)
+}
+
+async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, Errno> {
+    match question {
+        Question::Name { name, family } => {
+            // With its final dot, so that no search list applies.
+            let full = Name::from_ascii(format!("{name}.")).map_err(|_| Errno::ENOENT)?;
+            let found = resolver(servers, *family)?.lookup_ip(full).await;
+            named(name, found.map_err(errno)?.as_lookup().answers())
+        }
+        Question::Address(ip) => {
+            let ip = ip.to_canonical();
+            let found = resolver(servers, None)?.reverse_lookup(ip).await;
+            let found = found.map_err(errno)?;
+            let name = found
+                .answers()
+                .iter()
+                .find_map(|record| match &record.data {
+                    RData::PTR(name) => Some(host_name(name)),
+                    _ => None,
+                });
+            name.map(Answer::now).ok_or(Errno::ENOENT)
+        }
+    }
+}
+
+/// The addresses in these records, and the last of the names that they lead along.
+fn named(name: &str, records: &[Record]) -> Result<Answer, Errno> {
+    let mut addresses = Vec::new();
+    let mut host = None;
+    for record in records {
+        let ip: IpAddr = match &record.data {
+            RData::A(ip) => ip.0.into(),
+            RData::AAAA(ip) => ip.0.into(),
+            _ => continue,
+        };
+        host.get_or_insert_with(|| host_name(&record.name));
+        if !addresses.contains(&ip) && addresses.len() < RESOLVE_MAX {
+            addresses.push(ip);
+        }
+    }
+    // A chain holds as long as each of its links.
+    let ttl = records.iter().map(|record| record.ttl).min();
+    match addresses.is_empty() {
+        true => Err(Errno::ENOENT),
+        false => Ok(Answer {
+            addresses,
+            ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())),
+            ..Answer::now(host.unwrap_or_else(|| name.to_owned()))
+        }),
+    }
+}
+
+fn host_name(name: &Name) -> String {
+    let mut name = name.to_ascii();
+    if name.ends_with('.') {
+        name.pop();
+    }
+    name
+}
+
+fn resolver(servers: &[SocketAddr], family: Option<Family>) -> Result<TokioResolver, Errno> {
+    let servers = servers.iter().map(|server| {
+        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+        let connections = connections.map(|mut connection| {
+            connection.port = server.port();
+            connection
+        });
+        NameServerConfig::new(server.ip(), true, connections.into())
+    });
+    let config = ResolverConfig::from_name_servers(servers.collect());
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = ATTEMPT_MAX;
+    options.attempts = REPEATS;
+    options.try_tcp_on_error = false;
+    // A machine without a route for one family is most often without IPv6.
+    options.ip_strategy = match family {
+        Some(Family::V4) => LookupIpStrategy::Ipv4Only,
+        Some(Family::V6) => LookupIpStrategy::Ipv6Only,
+        Some(Family::Unix) | None => LookupIpStrategy::Ipv4AndIpv6,
+    };
+    builder.build().map_err(|_| Errno::EIO)
+}
+
+fn errno(error: NetError) -> Errno {
+    match error.is_no_records_found() {
+        true => Errno::ENOENT,
+        false => Errno::EAGAIN,
+    }
+}
