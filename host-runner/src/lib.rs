@@ -51,6 +51,10 @@
 //!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
+//! - What is sent with a message of a Unix socket: regular files, with the access mode that they were opened
+//!   with, Unix sockets of anybody, and the guest's own sockets. IPv4 and IPv6 sockets of others are closed. A
+//!   guest with a folder trusts whom it talks to there, and the other way round: a socket that it sends is
+//!   the receiver's too, to use without any policy.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
 //!
 //! Linux only: epoll(7), openat2(2) and /proc are used.
@@ -65,7 +69,7 @@ mod linker;
 mod policy;
 mod sockets;
 
-pub use ctx::{SocketsCtx, SocketsCtxBuilder};
+pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
 pub use limits::{Limits, MAX_SOCKETS_DEFAULT};
-pub use linker::add_to_linker;
+pub use linker::{add_files_to_linker, add_to_linker};
 pub use policy::{Denial, Operation, Policy, RuleError};

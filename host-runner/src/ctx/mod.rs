@@ -9,6 +9,7 @@ mod message;
 mod network;
 mod own;
 mod readiness;
+mod rights;
 mod unix;
 
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ use wasisocket_abi::Errno;
 
 pub(crate) use address::{Address, Name};
 pub use builder::SocketsCtxBuilder;
+pub use rights::Files;
+pub(crate) use rights::NoFiles;
 
 use crate::policy::{Denial, LookedUp, Policy};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};

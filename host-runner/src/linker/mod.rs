@@ -28,6 +28,8 @@ pub fn add_to_linker<T: 'static>(
     v1::add_to_linker(linker, get)
 }
 
+pub use v1::add_files_to_linker;
+
 /// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
 /// memory is trapped.
 fn call<T>(

@@ -1,11 +1,14 @@
 //! The guest of these tests: it passes arguments on to the imports, whatever they are.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
 use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
-use wasisocket_host::{Policy, SocketsCtx, SocketsCtxBuilder, add_to_linker};
+use wasisocket_host::{
+    Files, Policy, SocketsCtx, SocketsCtxBuilder, add_files_to_linker, add_to_linker,
+};
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
 pub(crate) const PAGE: u32 = 65536;
@@ -33,8 +36,32 @@ pub(crate) const FOREVER: u32 = u32::MAX;
 /// Long enough for loopback, and an end for a test that fails.
 pub(crate) const SOON: u32 = 2_000_000_000;
 
+/// The files of a guest, numbered from 0 on.
+#[derive(Debug, Default)]
+pub(crate) struct TestFiles {
+    pub(crate) open: Vec<OwnedFd>,
+    pub(crate) limit: usize,
+}
+
+impl Files for TestFiles {
+    fn file(&mut self, number: u32) -> Option<OwnedFd> {
+        self.open.get(number as usize)?.try_clone().ok()
+    }
+
+    fn adopt(&mut self, file: OwnedFd) -> Option<u32> {
+        let number = self.open.len();
+        (number < self.limit).then(|| self.open.push(file))?;
+        Some(number as u32)
+    }
+}
+
+pub(crate) struct Data {
+    sockets: SocketsCtx,
+    pub(crate) files: TestFiles,
+}
+
 pub(crate) struct Guest {
-    store: Store<SocketsCtx>,
+    store: Store<Data>,
     instance: Instance,
     memory: Memory,
     denials: Arc<Mutex<Vec<String>>>,
@@ -60,16 +87,37 @@ impl Guest {
     }
 
     pub(crate) fn with(sockets: SocketsCtxBuilder) -> Self {
+        Self::linked(sockets, None)
+    }
+
+    /// One whose files can be sent.
+    pub(crate) fn with_files(sockets: SocketsCtxBuilder, files: TestFiles) -> Self {
+        Self::linked(sockets, Some(files))
+    }
+
+    pub(crate) fn files(&self) -> &TestFiles {
+        &self.store.data().files
+    }
+
+    fn linked(sockets: SocketsCtxBuilder, files: Option<TestFiles>) -> Self {
         let engine = Engine::default();
         let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).unwrap();
         let mut linker = Linker::new(&engine);
-        add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets).unwrap();
+        add_to_linker(&mut linker, |data: &mut Data| &mut data.sockets).unwrap();
+        if files.is_some() {
+            linker.allow_shadowing(true);
+            add_files_to_linker(&mut linker, |data: &mut Data| {
+                (&mut data.sockets, &mut data.files)
+            })
+            .unwrap();
+        }
         let denials: Arc<Mutex<Vec<String>>> = Arc::default();
         let sink = Arc::clone(&denials);
         let sockets = sockets
             .on_denial(move |denial| sink.lock().unwrap().push(denial.to_string()))
             .build();
-        let mut store = Store::new(&engine, sockets);
+        let files = files.unwrap_or_default();
+        let mut store = Store::new(&engine, Data { sockets, files });
         let instance = linker
             .instantiate(&mut store, &Module::new(&engine, wasm).unwrap())
             .unwrap();

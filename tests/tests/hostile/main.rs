@@ -9,6 +9,7 @@ mod datagrams;
 mod guest;
 mod lookups;
 mod protocols;
+mod rights;
 mod streams;
 mod unix;
 mod waiting;

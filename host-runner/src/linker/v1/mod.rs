@@ -2,6 +2,7 @@
 
 mod lookups;
 mod messages;
+mod rights;
 mod sockets;
 mod waiting;
 
@@ -14,6 +15,8 @@ use wasmtime::{Linker, Result};
 use crate::SocketsCtx;
 use crate::ctx::Address;
 use crate::guest_memory::GuestMemory;
+
+pub use rights::add_files_to_linker;
 
 /// Defines one import: its name, what it is called with, and what it does with the guest's memory and
 /// sockets.
@@ -39,7 +42,8 @@ pub(super) fn add_to_linker<T: 'static>(
     sockets::add_to_linker(linker, get)?;
     messages::add_to_linker(linker, get)?;
     waiting::add_to_linker(linker, get)?;
-    lookups::add_to_linker(linker, get)
+    lookups::add_to_linker(linker, get)?;
+    rights::add_to_linker(linker, get)
 }
 
 impl GuestMemory<'_> {
