@@ -55,6 +55,10 @@
 //! - All of that only as far as [`SocketsCtxBuilder::approve`] approves it.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
+//! - What is sent with a message of a Unix socket: regular files, with the access mode that they were opened
+//!   with, Unix sockets of anybody, and the guest's own sockets. IPv4 and IPv6 sockets of others are closed. A
+//!   guest with a folder trusts whom it talks to there, and the other way round: a socket that it sends is
+//!   the receiver's too, to use without any policy.
 //! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
 //!
 //! Linux only: epoll(7), openat2(2) and /proc are used.
@@ -73,10 +77,10 @@ mod sockets;
 mod view;
 
 pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};
-pub use ctx::{SocketsCtx, SocketsCtxBuilder};
+pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
 pub use grants::{Grants, GrantsError, LimitError};
 pub use limits::{Limit, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
-pub use linker::{add_to_linker, add_to_linker_async};
+pub use linker::{add_files_to_linker, add_to_linker, add_to_linker_async};
 pub use policy::{Denial, Operation, Policy, Protocol, RuleError};
 pub use sockets::Resolver;
 pub use view::SocketsView;

@@ -59,11 +59,13 @@ extern "C" {
 #define MSG_CTRUNC 0x8
 #define MSG_EOR 0x80
 #define MSG_MORE 0x8000
+#define MSG_CMSG_CLOEXEC 0x40000000
 
 /* unix(7) */
 #define PF_UNIX AF_UNIX
 #define PF_LOCAL AF_UNIX
 #define AF_LOCAL AF_UNIX
+#define SCM_RIGHTS 1
 
 int socketpair(int, int, int, int[2]);
 ssize_t sendmsg(int, const struct msghdr *, int);

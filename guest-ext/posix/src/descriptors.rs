@@ -261,6 +261,17 @@ pub(crate) fn get(fd: RawFd) -> Result<Descriptor> {
     with(|table| table.get(fd).cloned())
 }
 
+/// What is behind another descriptor of this handle; `None` if nothing has it.
+pub(crate) fn description(handle: u32) -> Option<Rc<Description>> {
+    with(|table| {
+        let mut taken = table.slots.iter().flatten();
+        let known = taken.find(|descriptor| descriptor.handle == handle);
+        Ok(known.map(|descriptor| Rc::clone(&descriptor.description)))
+    })
+    .ok()
+    .flatten()
+}
+
 /// The handle by which the host watches a descriptor: standard input has one too. ENOTSOCK for a file.
 pub(crate) fn watched(fd: RawFd) -> Result<u32> {
     match with(|table| Ok(table.get(fd)?.handle)) {

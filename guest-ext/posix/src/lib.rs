@@ -6,7 +6,7 @@
 //! | module | |
 //! |---|---|
 //! | `descriptors` | which file descriptors are sockets, and what is behind them: O_NONBLOCK, timeouts |
-//! | `socket`, `message`, `option` | the calls on one socket |
+//! | `socket`, `message`, `rights`, `option` | the calls on one socket |
 //! | `poll`, `epoll` | waiting for many |
 //! | [`stdin`] | what standard input has in common with sockets |
 //! | [`netdb`] | names |
@@ -44,6 +44,7 @@ mod message;
 pub mod netdb;
 mod option;
 mod poll;
+mod rights;
 mod socket;
 pub mod stdin;
 pub mod sys;
@@ -58,6 +59,7 @@ pub use errno::{Errno, Result};
 pub use message::{Message, RecvFlags, SendFlags, Want, recv, recvmsg, send, sendmsg};
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{Sets, poll, select};
+pub use rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};
 pub use socket::{
     Flags, Shutdown, accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname,
     listen, pipe, shutdown, socket, socketpair,

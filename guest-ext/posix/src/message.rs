@@ -37,7 +37,7 @@ pub struct RecvFlags {
     pub dont_wait: bool,
 }
 
-fn bits(pairs: [(bool, u32); 3]) -> u32 {
+pub(crate) fn bits(pairs: [(bool, u32); 3]) -> u32 {
     pairs
         .iter()
         .fold(0, |all, (set, bit)| if *set { all | bit } else { all })
@@ -45,12 +45,12 @@ fn bits(pairs: [(bool, u32); 3]) -> u32 {
 
 /// The direction of a call: a pipe has one only.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(crate) enum Direction {
     Send,
     Receive,
 }
 
-fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
+pub(crate) fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
     match kind {
         Kind::Socket(_, ty) => Ok(ty),
         Kind::Pipe { readable } if readable == (direction == Direction::Receive) => {

@@ -3,7 +3,7 @@
 use std::thread;
 
 use wasisocket_abi::CORE_MODULE;
-use wasisocket_host::{SocketsCtx, add_to_linker};
+use wasisocket_host::{SocketsCtx, add_files_to_linker, add_to_linker};
 use wasmtime::error::Context as _;
 use wasmtime::{
     Engine, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder, format_err,
@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use crate::engine::NATIVE_STACK;
+use crate::files::GuestFiles;
 use crate::say;
 
 /// The exit status of a guest that trapped: that of a process that abort(3) ended.
@@ -19,7 +20,7 @@ const TRAPPED: u8 = 134;
 
 /// All that one guest has.
 pub(crate) struct Guest {
-    wasi: WasiP1Ctx,
+    files: GuestFiles,
     sockets: SocketsCtx,
     limits: StoreLimits,
 }
@@ -31,7 +32,7 @@ impl Guest {
             limits = limits.memory_size(max_memory).memories(1);
         }
         Self {
-            wasi,
+            files: GuestFiles { wasi },
             sockets,
             limits: limits.build(),
         }
@@ -41,10 +42,13 @@ impl Guest {
 /// Every import that this host provides.
 pub(crate) fn linker(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.wasi)?;
+    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.files.wasi)?;
     // preview1's own sock_send and sock_recv give way to ours.
     linker.allow_shadowing(true);
     add_to_linker(&mut linker, |guest: &mut Guest| &mut guest.sockets)?;
+    add_files_to_linker(&mut linker, |guest: &mut Guest| {
+        (&mut guest.sockets, &mut guest.files)
+    })?;
     // wasmtime-wasi's own traps at a status of 126 or more; a process may end with any.
     linker.func_wrap(CORE_MODULE, "proc_exit", |status: i32| -> Result<()> {
         Err(I32Exit(status).into())

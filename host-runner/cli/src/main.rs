@@ -7,6 +7,7 @@ mod denials;
 mod doctor;
 mod engine;
 mod etc;
+mod files;
 mod folders;
 mod grants;
 mod guest;

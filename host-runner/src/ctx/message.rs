@@ -82,7 +82,7 @@ impl SocketsCtx {
     }
 
     /// Where a message goes, if it may.
-    fn destination(&self, socket: &Socket, to: Address) -> Result<Destination, Errno> {
+    pub(super) fn destination(&self, socket: &Socket, to: Address) -> Result<Destination, Errno> {
         match (socket.family(), socket.kind(), to) {
             // tcp(7) has no use for an address, and Linux does not look at it.
             (Family::V4 | Family::V6, Kind::Stream, _) => Ok(Destination::Peer),
@@ -203,7 +203,7 @@ impl SocketsCtx {
 
 /// EOPNOTSUPP for out-of-band data of Unix sockets. Linux has them since 5.15, for few, and their code had
 /// flaws that guests could have used (CVE-2025-38236).
-fn may_be_out_of_band(socket: &Socket, asked: bool) -> Result<(), Errno> {
+pub(super) fn may_be_out_of_band(socket: &Socket, asked: bool) -> Result<(), Errno> {
     match asked && socket.family() == Family::Unix {
         true => Err(Errno::EOPNOTSUPP),
         false => Ok(()),

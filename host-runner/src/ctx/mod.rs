@@ -9,6 +9,7 @@ mod message;
 mod network;
 mod own;
 mod readiness;
+mod rights;
 mod unix;
 mod usage;
 
@@ -23,6 +24,8 @@ use wasisocket_abi::Errno;
 pub(crate) use address::{Address, Name};
 pub use builder::SocketsCtxBuilder;
 pub(crate) use readiness::WaitsFor;
+pub use rights::Files;
+pub(crate) use rights::NoFiles;
 use usage::room_for;
 pub(crate) use usage::{Pace, Room};
 

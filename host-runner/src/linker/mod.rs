@@ -61,6 +61,8 @@ fn parts<'a, T>(
     Ok((GuestMemory(bytes), get(data)))
 }
 
+pub use v1::add_files_to_linker;
+
 /// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
 /// memory is trapped.
 fn call<T>(

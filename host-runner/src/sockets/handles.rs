@@ -133,6 +133,16 @@ impl Handles {
         })
     }
 
+    /// All sockets, each with its handle.
+    pub(crate) fn numbered_sockets(&self) -> impl Iterator<Item = (u32, &Socket)> {
+        (FIRST_HANDLE..)
+            .zip(&self.slots)
+            .filter_map(|(handle, slot)| match slot {
+                Some(Open::Socket(socket)) => Some((handle, socket)),
+                _ => None,
+            })
+    }
+
     /// All interest sets.
     pub(crate) fn interest_sets_mut(&mut self) -> impl Iterator<Item = &mut InterestSet> {
         self.slots.iter_mut().filter_map(|slot| match slot {

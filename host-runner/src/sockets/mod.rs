@@ -11,6 +11,7 @@ mod multicast;
 mod option;
 mod port;
 mod resolver;
+mod rights;
 mod servers;
 mod socket;
 mod unix;
@@ -24,6 +25,7 @@ pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiv
 pub(crate) use multicast::interfaces;
 pub(crate) use resolver::Behind;
 pub use resolver::Resolver;
+pub(crate) use rights::{Sort, cookie_of, sort_of};
 pub(crate) use socket::{Family, Inbound, Kind, Socket, UDP_LITE};
 pub(crate) use unix::{PathError, UnixFolder, UnixPlace, path_of};
 pub(crate) use wait::{Patience, Timeout, Watched, block_until, poll_until, ready_until};

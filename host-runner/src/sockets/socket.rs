@@ -87,7 +87,7 @@ pub(super) struct Shared {
 /// A socket of the system. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -98,7 +98,7 @@ pub(crate) const UDP_LITE: u32 = 136;
 const NONBLOCKING: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 impl Socket {
-    fn new(fd: OwnedFd, family: Family, kind: Kind) -> Self {
+    pub(super) fn new(fd: OwnedFd, family: Family, kind: Kind) -> Self {
         let inbound = match (family, kind) {
             (Family::V4 | Family::V6, Kind::Datagram) => Inbound::Nobody,
             _ => Inbound::Kernel,

@@ -1,13 +1,15 @@
 //! The guest of these tests: it passes arguments on to the imports, whatever they are.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
 use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{
-    Policy, SocketsCtx, SocketsCtxBuilder, SocketsView as _, add_to_linker, add_to_linker_async,
+    Files, Policy, SocketsCtx, SocketsCtxBuilder, SocketsView, add_files_to_linker, add_to_linker,
+    add_to_linker_async,
 };
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
@@ -36,8 +38,32 @@ pub(crate) const FOREVER: u32 = u32::MAX;
 /// Long enough for loopback, and an end for a test that fails.
 pub(crate) const SOON: u32 = 2_000_000_000;
 
+/// The files of a guest, numbered from 0 on.
+#[derive(Debug, Default)]
+pub(crate) struct TestFiles {
+    pub(crate) open: Vec<OwnedFd>,
+    pub(crate) limit: usize,
+}
+
+impl Files for TestFiles {
+    fn file(&mut self, number: u32) -> Option<OwnedFd> {
+        self.open.get(number as usize)?.try_clone().ok()
+    }
+
+    fn adopt(&mut self, file: OwnedFd) -> Option<u32> {
+        let number = self.open.len();
+        (number < self.limit).then(|| self.open.push(file))?;
+        Some(number as u32)
+    }
+}
+
+pub(crate) struct Data {
+    sockets: SocketsCtx,
+    pub(crate) files: TestFiles,
+}
+
 pub(crate) struct Guest {
-    store: Store<SocketsCtx>,
+    store: Store<Data>,
     instance: Instance,
     memory: Memory,
     denials: Arc<Mutex<Vec<String>>>,
@@ -59,6 +85,12 @@ pub(crate) fn allow_loopback() -> Policy {
         .unwrap()
 }
 
+impl SocketsView for Data {
+    fn sockets(&mut self) -> &mut SocketsCtx {
+        &mut self.sockets
+    }
+}
+
 impl Guest {
     /// With room for four handles.
     pub(crate) fn new(policy: Policy) -> Self {
@@ -66,6 +98,19 @@ impl Guest {
     }
 
     pub(crate) fn with(sockets: SocketsCtxBuilder) -> Self {
+        Self::linked(sockets, None)
+    }
+
+    /// One whose files can be sent.
+    pub(crate) fn with_files(sockets: SocketsCtxBuilder, files: TestFiles) -> Self {
+        Self::linked(sockets, Some(files))
+    }
+
+    pub(crate) fn files(&self) -> &TestFiles {
+        &self.store.data().files
+    }
+
+    fn linked(sockets: SocketsCtxBuilder, files: Option<TestFiles>) -> Self {
         let engine = Engine::default();
         let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).unwrap();
         let mut linker = Linker::new(&engine);
@@ -74,8 +119,15 @@ impl Guest {
             runtime.expect("a runtime")
         });
         match runtime {
-            None => add_to_linker(&mut linker, SocketsCtx::sockets).unwrap(),
-            Some(_) => add_to_linker_async(&mut linker, SocketsCtx::sockets).unwrap(),
+            None => add_to_linker(&mut linker, Data::sockets).unwrap(),
+            Some(_) => add_to_linker_async(&mut linker, Data::sockets).unwrap(),
+        }
+        if files.is_some() {
+            linker.allow_shadowing(true);
+            add_files_to_linker(&mut linker, |data: &mut Data| {
+                (&mut data.sockets, &mut data.files)
+            })
+            .unwrap();
         }
         let denials: Arc<Mutex<Vec<String>>> = Arc::default();
         let sink = Arc::clone(&denials);
@@ -85,7 +137,8 @@ impl Guest {
             .on_denial(move |denial| sink.lock().unwrap().push(denial.to_string()))
             .on_limit(move |limit| reached.lock().unwrap().push(limit.name()))
             .build();
-        let mut store = Store::new(&engine, sockets);
+        let files = files.unwrap_or_default();
+        let mut store = Store::new(&engine, Data { sockets, files });
         let module = Module::new(&engine, wasm).unwrap();
         let instance = match &runtime {
             None => linker.instantiate(&mut store, &module),

@@ -13,6 +13,7 @@ mod guest;
 mod limits;
 mod lookups;
 mod protocols;
+mod rights;
 mod streams;
 mod unix;
 mod waiting;

@@ -22,6 +22,8 @@ mod limits;
 mod lookups;
 #[path = "../hostile/protocols.rs"]
 mod protocols;
+#[path = "../hostile/rights.rs"]
+mod rights;
 #[path = "../hostile/streams.rs"]
 mod streams;
 #[path = "../hostile/unix.rs"]

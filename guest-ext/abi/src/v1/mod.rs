@@ -33,6 +33,8 @@
 //! | `sock_getpeername` | `fd, *addr` | `getpeername(2)`. |
 //! | `sock_sendmsg` | `fd, iovecs, count, addr, ancillary, flags, timeout, *sent: u32` | `sendmsg(2)` of [`Iovec`]s. `addr` 0: to the peer. Else it needs a grant for the address, or is an answer to someone whom this socket, bound under a grant, heard in the last two minutes; a TCP stream does not look at it. |
 //! | `sock_recvmsg` | `fd, iovecs, count, *addr, *ancillary, flags, timeout, *received: `[`Received`] | `recvmsg(2)` into [`Iovec`]s, which must not overlap. `addr` 0: the sender is not asked for. |
+//! | `sock_send_rights` | `fd, iovecs, count, addr, rights, rights_count, flags, *sent: u32` | `sendmsg(2)` of a Unix socket, with [`Right`]s (below). |
+//! | `sock_recv_rights` | `fd, iovecs, count, *addr, *rights, max, flags, *received: `[`ReceivedRights`] | `recvmsg(2)` of a Unix socket, with up to `max` [`ReceivedRight`]s (below). |
 //! | `sock_getsockopt` | `fd, option, *value: i64` | `getsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_setsockopt` | `fd, option, value: i64` | `setsockopt(2)` of a [`SocketOption`]. |
 //! | `sock_membership` | `fd, join, group, interface` | Joins (1) or leaves (0) a multicast group. Both are addresses: for IPv4 `interface` is one of its addresses or 0.0.0.0, for IPv6 its scope is the interface's index or 0. Needs a grant to listen at the group's address. |
@@ -57,6 +59,22 @@
 //! `ancillary` is 0, or points to an [`Ancillary`]. Sent with a datagram over IPv6, it is for that datagram
 //! alone. Received, it has what [`SocketOption::IPV6_RECV_HOP_LIMIT`] and its like asked for.
 //!
+//! # Rights
+//!
+//! With a message of a Unix socket go sockets and regular files (unix(7), SCM_RIGHTS), up to [`RIGHTS_MAX`].
+//! Both functions try once: what would block is [`Errno::EAGAIN`], and `sock_poll` waits.
+//!
+//! Of a file, the number is its preview1 file descriptor, and its offset is copied: sender and receiver do
+//! not move each other's. A number that is not that of a regular file, and any on a host whose files have no
+//! descriptors of the system, is [`Errno::EOPNOTSUPP`]; so is a Unix socket for a guest without any grant,
+//! to connect or listen or of a folder to write.
+//!
+//! What a guest may receive: regular files, with the access mode that they were opened with; Unix sockets,
+//! streams only if they are connected; and sockets of which it has a handle already. An IPv4 or IPv6 socket of
+//! somebody else would be a way around the policy. From the first on that it may not have, or that finds no
+//! room, all are closed, and [`MSG_CTRUNC`] says so. [`MSG_PEEK`] gives none, and they stay with the message.
+//! `sock_recvmsg` closes what comes with its message.
+//!
 //! # Errors
 //!
 //! Those of the man pages, and from any function [`Errno::EBADF`] (not a handle of this guest, or one
@@ -68,9 +86,13 @@
 
 mod address;
 mod option;
+mod rights;
 
 pub use address::{ADDR_MAX, SocketAddr, UNIX_PATH_MAX, UnixAddr};
 pub use option::SocketOption;
+pub use rights::{
+    MSG_CTRUNC, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right,
+};
 
 #[cfg(doc)]
 use crate::Errno;

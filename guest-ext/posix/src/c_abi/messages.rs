@@ -14,9 +14,10 @@ use super::sockets::{address_at, put_address};
 use super::{LENGTH_MAX, bytes, c_length};
 use crate::ancillary;
 use crate::message::{self, Message, RecvFlags, SendFlags, Want};
+use crate::rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};
 use crate::sys::{
-    MSG_CTRUNC, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL,
-    iovec, msghdr, socklen_t,
+    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
+    MSG_TRUNC, MSG_WAITALL, iovec, msghdr, socklen_t,
 };
 use crate::{Address, Errno, RawFd, Result};
 
@@ -33,7 +34,7 @@ fn send_flags(flags: c_int) -> Result<SendFlags> {
 
 fn recv_flags(flags: c_int) -> Result<RecvFlags> {
     let known = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_DONTWAIT | MSG_NOSIGNAL;
-    match flags & !known {
+    match flags & !(known | MSG_CMSG_CLOEXEC) {
         0 => Ok(RecvFlags {
             out_of_band: flags & MSG_OOB != 0,
             peek: flags & MSG_PEEK != 0,
@@ -161,12 +162,25 @@ pub(super) unsafe fn send_iovecs(
     flags: SendFlags,
 ) -> Result<usize> {
     // SAFETY: passed on.
+    unsafe {
+        with_data(iovecs, |data| {
+            message::sendmsg(fd, data, to, ancillary, flags)
+        })
+    }
+}
+
+/// Calls with what the iovecs point to.
+///
+/// # Safety
+/// As for [`send_iovecs`].
+unsafe fn with_data<T>(iovecs: &[iovec], send: impl FnOnce(&[&[u8]]) -> Result<T>) -> Result<T> {
+    // SAFETY: passed on.
     let piece = |iovec: &iovec| unsafe { bytes(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
-        [only] => message::sendmsg(fd, &[piece(only)?], to, ancillary, flags),
+        [only] => send(&[piece(only)?]),
         many => {
             let pieces: Result<Vec<&[u8]>> = many.iter().map(piece).collect();
-            message::sendmsg(fd, &pieces?, to, ancillary, flags)
+            send(&pieces?)
         }
     }
 }
@@ -182,17 +196,29 @@ pub(super) unsafe fn recv_iovecs(
     flags: RecvFlags,
 ) -> Result<Message> {
     // SAFETY: passed on.
+    unsafe { with_room(iovecs, |buffers| message::recvmsg(fd, buffers, want, flags)) }
+}
+
+/// Calls with the room that the iovecs point to.
+///
+/// # Safety
+/// As for [`recv_iovecs`].
+unsafe fn with_room<T>(
+    iovecs: &[iovec],
+    receive: impl FnOnce(&mut [&mut [MaybeUninit<u8>]]) -> Result<T>,
+) -> Result<T> {
+    // SAFETY: passed on.
     let piece = |iovec: &iovec| unsafe { room(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
-        [only] => message::recvmsg(fd, &mut [piece(only)?], want, flags),
+        [only] => receive(&mut [piece(only)?]),
         many => {
             let pieces: Result<Vec<_>> = many.iter().map(piece).collect();
-            message::recvmsg(fd, &mut pieces?, want, flags)
+            receive(&mut pieces?)
         }
     }
 }
 
-/// sendmsg(2). Ancillary data is a hop limit or a traffic class; descriptors cannot be sent.
+/// sendmsg(2). Ancillary data is a hop limit, a traffic class, or descriptors.
 ///
 /// # Safety
 /// `message` and all that it points to are readable.
@@ -206,7 +232,7 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
         // SAFETY: passed on.
         let control =
             unsafe { bytes(message.msg_control.cast(), message.msg_controllen as usize) }?;
-        let ancillary = ancillary::read(control)?;
+        let control = ancillary::read(control)?;
         let to = match message.msg_name.is_null() {
             true => None,
             // SAFETY: passed on.
@@ -214,8 +240,14 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
         };
         // SAFETY: passed on.
         let iovecs = unsafe { iovecs(message.msg_iov, message.msg_iovlen) }?;
+        let to = to.as_ref();
+        if !control.rights.is_empty() && carries_rights(fd) {
+            let send = |data: &[&[u8]]| sendmsg_rights(fd, data, to, &control.rights, flags);
+            // SAFETY: passed on.
+            return unsafe { with_data(iovecs, send) };
+        }
         // SAFETY: passed on.
-        unsafe { send_iovecs(fd, iovecs, to.as_ref(), ancillary.as_ref(), flags) }
+        unsafe { send_iovecs(fd, iovecs, to, control.ancillary.as_ref(), flags) }
     }))
 }
 
@@ -229,6 +261,7 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
     let Some(header) = (unsafe { message.as_mut() }) else {
         return c_length(Err(Errno(libc::EFAULT)));
     };
+    let cloexec = flags & MSG_CMSG_CLOEXEC;
     c_length(recv_flags(flags).and_then(|flags| {
         // SAFETY: passed on.
         let iovecs = unsafe { iovecs(header.msg_iov, header.msg_iovlen) }?;
@@ -236,16 +269,32 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
             address: !header.msg_name.is_null(),
             ancillary: !header.msg_control.is_null() && header.msg_controllen > 0,
         };
-        // SAFETY: passed on.
-        let received = unsafe { recv_iovecs(fd, iovecs, want, flags) }?;
+        let room = match want.ancillary {
+            true => header.msg_controllen as usize,
+            false => 0,
+        };
+        let (received, rights) = if carries_rights(fd) {
+            let max = ancillary::rights_room(room);
+            // SAFETY: passed on.
+            unsafe {
+                with_room(iovecs, |buffers| {
+                    recvmsg_rights(fd, buffers, want, max, flags, cloexec != 0)
+                })
+            }?
+        } else {
+            // SAFETY: passed on.
+            let received = unsafe { recv_iovecs(fd, iovecs, want, flags) }?;
+            (received, Rights::default())
+        };
         let mut length = header.msg_namelen;
         // SAFETY: passed on; the length is a local's.
         unsafe { put_address(&received.from, header.msg_name.cast(), &mut length) }?;
         if want.address {
             header.msg_namelen = length;
         }
-        let room = header.msg_controllen as usize;
-        let (control, cut) = ancillary::write(&received.ancillary, room);
+        let (mut control, cut) = ancillary::write(&received.ancillary, room);
+        // A socket has the one or the other.
+        control.extend(ancillary::write_rights(&rights.fds));
         if want.ancillary {
             // SAFETY: no more than the caller has room for.
             unsafe {
@@ -260,10 +309,10 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
         let told = [
             (received.truncated, MSG_TRUNC),
             (received.out_of_band, MSG_OOB),
-            (cut, MSG_CTRUNC),
+            (cut || rights.cut, MSG_CTRUNC),
         ];
         header.msg_flags = told.iter().fold(
-            0,
+            cloexec,
             |flags, (set, flag)| if *set { flags | flag } else { flags },
         );
         Ok(received.bytes)

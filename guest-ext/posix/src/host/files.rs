@@ -7,6 +7,8 @@
 
 use std::ffi::CStr;
 
+use wasisocket_abi::Errno;
+
 /// Longest working folder that is asked for, in bytes: a Unix socket's path is shorter still.
 const FOLDER_MAX: usize = 1024;
 
@@ -17,6 +19,12 @@ pub(crate) fn is_file(fd: i32) -> bool {
     };
     // SAFETY: takes a number; an unknown one is EBADF.
     unsafe { wasi::fd_fdstat_get(fd) }.is_ok()
+}
+
+/// Closes a file that wasi-libc does not know of yet.
+pub(crate) fn close_file(number: u32) -> Result<(), Errno> {
+    // SAFETY: takes a number; an unknown one is EBADF.
+    unsafe { wasi::fd_close(number) }.map_err(|_| Errno::EBADF)
 }
 
 /// The working folder that relative paths begin at, as the guest sees it.

@@ -24,14 +24,14 @@ use wasisocket as imp;
 pub(crate) use imp::{
     CAN_WAIT, accept, bind, close, connect, dup, getpeername, getsockname, getsockopt,
     interest_create, interest_ctl, interest_wait, listen, lookup_addr, lookup_addrs, lookup_host,
-    lookup_name, membership, net_interfaces, open, pair, poll, recv, resolve, send, setsockopt,
-    shutdown,
+    lookup_name, membership, net_interfaces, open, pair, poll, recv, recv_rights, resolve, send,
+    send_rights, setsockopt, shutdown,
 };
 
 #[cfg(not(target_os = "wasi"))]
-pub(crate) use fake::{is_file, working_folder};
+pub(crate) use fake::{close_file, is_file, working_folder};
 #[cfg(target_os = "wasi")]
-pub(crate) use files::{is_file, working_folder};
+pub(crate) use files::{close_file, is_file, working_folder};
 
 /// The timeout that never ends.
 pub(crate) const FOREVER: i64 = -1;

@@ -1,10 +1,12 @@
 //! What neither the core six nor the host in memory have.
 
+use core::mem::MaybeUninit;
 use std::net::IpAddr;
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{Event, Interface, SocketOption};
+use wasisocket_abi::v1::{Event, Interface, ReceivedRight, Right, SocketOption};
 
+use super::Received;
 use crate::Address;
 
 /// Calls that fail, each with what it would return.
@@ -26,6 +28,8 @@ unsupported! {
     getsockname(handle: u32) -> Address;
     getpeername(handle: u32) -> Address;
     membership(handle: u32, join: bool, group: &Address, interface: &Address) -> ();
+    send_rights(handle: u32, data: &[&[u8]], to: Option<&Address>, rights: &[Right], flags: u32) -> usize;
+    recv_rights(handle: u32, buffers: &mut [&mut [MaybeUninit<u8>]], address: bool, rights: &mut [ReceivedRight], flags: u32) -> (Received, usize);
     interest_create() -> u32;
     interest_ctl(set: u32, op: u32, handle: u32, events: u32, data: u64) -> ();
     interest_wait(set: u32, events: &mut [Event], timeout: i64) -> usize;

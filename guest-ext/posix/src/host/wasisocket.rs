@@ -11,7 +11,8 @@ use core::mem::MaybeUninit;
 use std::net::IpAddr;
 
 use wasisocket_abi::v1::{
-    ADDR_MAX, Ancillary, Event, Interface, Iovec, PollEntry, SocketAddr, SocketOption, UnixAddr,
+    ADDR_MAX, Ancillary, Event, Interface, Iovec, PollEntry, ReceivedRight, Right, SocketAddr,
+    SocketOption, UnixAddr,
 };
 use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
@@ -19,7 +20,9 @@ use super::{FOREVER, Received, check};
 use crate::{Address, Want};
 
 mod import {
-    use super::{Ancillary, Event, Interface, Iovec, PollEntry, SocketAddr, v1};
+    use super::{
+        Ancillary, Event, Interface, Iovec, PollEntry, ReceivedRight, Right, SocketAddr, v1,
+    };
 
     // The name of this module is `wasisocket_abi::CORE_MODULE`: the attribute takes a literal only.
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -70,6 +73,26 @@ mod import {
             flags: u32,
             timeout: i64,
             received: &mut v1::Received,
+        ) -> u32;
+        pub(super) unsafe fn sock_send_rights(
+            handle: u32,
+            iovecs: *const Iovec,
+            count: usize,
+            address: *const u8,
+            rights: *const Right,
+            rights_count: usize,
+            flags: u32,
+            sent: &mut u32,
+        ) -> u32;
+        pub(super) unsafe fn sock_recv_rights(
+            handle: u32,
+            iovecs: *const Iovec,
+            count: usize,
+            address: *mut u8,
+            rights: *mut ReceivedRight,
+            max: usize,
+            flags: u32,
+            received: &mut v1::ReceivedRights,
         ) -> u32;
         pub(super) safe fn sock_getsockopt(handle: u32, option: u32, value: &mut i64) -> u32;
         pub(super) safe fn sock_setsockopt(handle: u32, option: u32, value: i64) -> u32;
@@ -322,6 +345,76 @@ pub(crate) fn recv(
         from: from_abi(address)?,
         ancillary,
     })
+}
+
+pub(crate) fn send_rights(
+    handle: u32,
+    data: &[&[u8]],
+    to: Option<&Address>,
+    rights: &[Right],
+    flags: u32,
+) -> Result<usize, Errno> {
+    let address = to.map(to_abi);
+    let address = address.as_ref().map_or(core::ptr::null(), |to| to.as_ptr());
+    let iovecs = data.iter().map(|data| iovec(data.as_ptr(), data.len()));
+    let iovecs: Vec<Iovec> = iovecs.collect();
+    let mut sent = 0;
+    // SAFETY: each iovec is a slice's own; pointers and lengths are one slice's; the address is null or has
+    // room for the largest.
+    check(unsafe {
+        import::sock_send_rights(
+            handle,
+            iovecs.as_ptr(),
+            iovecs.len(),
+            address,
+            rights.as_ptr(),
+            rights.len(),
+            flags,
+            &mut sent,
+        )
+    })?;
+    Ok(sent as usize)
+}
+
+/// What was received, and how many of `rights` are written.
+pub(crate) fn recv_rights(
+    handle: u32,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    address: bool,
+    rights: &mut [ReceivedRight],
+    flags: u32,
+) -> Result<(Received, usize), Errno> {
+    let mut from = [0; ADDR_MAX];
+    let address_out = match address {
+        true => from.as_mut_ptr(),
+        false => core::ptr::null_mut(),
+    };
+    let iovecs = buffers
+        .iter_mut()
+        .map(|buffer| iovec(buffer.as_mut_ptr(), buffer.len()));
+    let iovecs: Vec<Iovec> = iovecs.collect();
+    let mut received = v1::ReceivedRights::default();
+    // SAFETY: each iovec is a slice's own, and the host only writes to it; pointers and lengths are one
+    // slice's; the address is null or has room for the largest.
+    check(unsafe {
+        import::sock_recv_rights(
+            handle,
+            iovecs.as_ptr(),
+            iovecs.len(),
+            address_out,
+            rights.as_mut_ptr(),
+            rights.len(),
+            flags,
+            &mut received,
+        )
+    })?;
+    let message = Received {
+        bytes: received.bytes as usize,
+        flags: received.flags,
+        from: from_abi(from)?,
+        ancillary: Ancillary::default(),
+    };
+    Ok((message, received.count as usize))
 }
 
 pub(crate) fn getsockopt(handle: u32, option: SocketOption) -> Result<i64, Errno> {

@@ -124,7 +124,7 @@ fn told_flags(incoming: &Incoming) -> u32 {
 }
 
 /// EINVAL for a flag that is not one of sending.
-fn send_flags(flags: u32) -> std::result::Result<SendFlags, Errno> {
+pub(super) fn send_flags(flags: u32) -> std::result::Result<SendFlags, Errno> {
     let names = [(MSG_OOB, SendFlags::OOB), (MSG_MORE, SendFlags::MORE)];
     let known = names.iter().fold(0, |known, (abi, _)| known | abi);
     if flags & !known != 0 {
@@ -135,7 +135,7 @@ fn send_flags(flags: u32) -> std::result::Result<SendFlags, Errno> {
 }
 
 /// EINVAL for a flag that is not one of receiving. MSG_TRUNC is about the answer alone.
-fn recv_flags(flags: u32) -> std::result::Result<RecvFlags, Errno> {
+pub(super) fn recv_flags(flags: u32) -> std::result::Result<RecvFlags, Errno> {
     let names = [(MSG_OOB, RecvFlags::OOB), (MSG_PEEK, RecvFlags::PEEK)];
     let known = names.iter().fold(MSG_TRUNC, |known, (abi, _)| known | abi);
     if flags & !known != 0 {

@@ -2,6 +2,7 @@
 
 mod lookups;
 mod messages;
+mod rights;
 mod sockets;
 mod waiting;
 
@@ -14,6 +15,8 @@ use wasmtime::{Linker, Result};
 use crate::SocketsCtx;
 use crate::ctx::Address;
 use crate::guest_memory::GuestMemory;
+
+pub use rights::add_files_to_linker;
 
 /// Defines one import that never waits: its name, what it is called with, and what it does with the guest's memory and
 /// sockets.
@@ -38,7 +41,8 @@ pub(super) fn add_to_linker<T: 'static>(
 ) -> Result<()> {
     sockets::add_to_linker(linker, get)?;
     waiting::add_to_linker(linker, get)?;
-    lookups::add_to_linker(linker, get)
+    lookups::add_to_linker(linker, get)?;
+    rights::add_to_linker(linker, get)
 }
 
 /// Defines what may wait, for synchronous stores.

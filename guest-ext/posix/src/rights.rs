@@ -1,0 +1,304 @@
+//! Descriptors that go with messages of Unix sockets: SCM_RIGHTS of unix(7).
+//!
+//! The host tries once and never waits; it is waited for here.
+
+use core::mem::MaybeUninit;
+use std::rc::Rc;
+use std::time::Instant;
+
+use wasisocket_abi::Errno as HostErrno;
+use wasisocket_abi::v1::{
+    self, Ancillary, PollEntry, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right,
+};
+
+use crate::address::Address;
+use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
+use crate::message::{Direction, Message, RecvFlags, SendFlags, Want, bits, type_of};
+use crate::socket::address_for;
+use crate::unix::as_spelled;
+use crate::{Errno, Result, host};
+
+/// Attempts after which waiting slows down, if each was told to be ready and was not: poll(2) tells nothing
+/// of a full queue of another Unix socket.
+const QUICK_ATTEMPTS: u32 = 8;
+/// The pause between attempts from then on, in nanoseconds.
+const PAUSE: i64 = 1_000_000;
+
+/// What came with a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// New descriptors.
+    pub fds: Vec<RawFd>,
+    /// MSG_CTRUNC: there were more, or some that a guest cannot have; they are closed.
+    pub cut: bool,
+}
+
+/// Can descriptors be sent with this one's messages? Other sockets do not look at them (net/core/sock.c,
+/// __sock_cmsg_send).
+pub fn carries_rights(fd: RawFd) -> bool {
+    let kind = descriptors::get(fd).map(|descriptor| descriptor.description.kind);
+    matches!(kind, Ok(Kind::Socket(Family::Unix, _)))
+}
+
+/// `ssize_t sendmsg(int fd, const struct msghdr *message, int flags)` with SCM_RIGHTS: sendmsg(2).
+///
+/// # Errors
+/// As for [`sendmsg`](crate::sendmsg). EBADF for a descriptor that is none; EOPNOTSUPP for one that is no
+/// socket, pipe or regular file, and for a file on a host that cannot send it.
+pub fn sendmsg_rights(
+    fd: RawFd,
+    data: &[&[u8]],
+    to: Option<&Address>,
+    rights: &[RawFd],
+    flags: SendFlags,
+) -> Result<usize> {
+    let (handle, kind, timeout) = descriptors::to_send(fd)?;
+    type_of(kind, Direction::Send)?;
+    let rights: Vec<Right> = rights
+        .iter()
+        .map(|fd| right_of(*fd))
+        .collect::<Result<_>>()?;
+    let bits = bits([
+        (flags.out_of_band, v1::MSG_OOB),
+        (flags.more, v1::MSG_MORE),
+        (false, 0),
+    ]);
+    let timeout = if flags.dont_wait { 0 } else { timeout };
+    let to = match to {
+        Some(address) => Some(address_for(kind, address)?),
+        None => None,
+    };
+    attempt_until(handle, v1::EVENT_OUT, timeout, || {
+        host::send_rights(handle, data, to.as_ref(), &rights, bits)
+    })
+}
+
+fn right_of(fd: RawFd) -> Result<Right> {
+    match descriptors::get(fd) {
+        Ok(descriptor) => match descriptor.description.kind {
+            Kind::Socket(..) | Kind::Pipe { .. } => Ok(Right {
+                kind: RIGHT_SOCKET,
+                number: descriptor.handle,
+            }),
+            Kind::InterestSet | Kind::Lookup => Err(Errno(libc::EOPNOTSUPP)),
+        },
+        Err(Errno(libc::ENOTSOCK)) => Ok(Right {
+            kind: RIGHT_FILE,
+            number: u32::try_from(fd).map_err(|_| Errno(libc::EBADF))?,
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+/// `ssize_t recvmsg(int fd, struct msghdr *message, int flags)` with room for `max` descriptors: recvmsg(2),
+/// of a Unix socket. `cloexec` is MSG_CMSG_CLOEXEC.
+///
+/// # Errors
+/// As for [`recvmsg`](crate::recvmsg).
+pub fn recvmsg_rights(
+    fd: RawFd,
+    buffers: &mut [&mut [MaybeUninit<u8>]],
+    want: Want,
+    max: usize,
+    flags: RecvFlags,
+    cloexec: bool,
+) -> Result<(Message, Rights)> {
+    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
+    let ty = type_of(kind, Direction::Receive)?;
+    let mut message = Message {
+        bytes: 0,
+        from: Address::Unspecified,
+        ancillary: Ancillary::default(),
+        truncated: false,
+        out_of_band: false,
+    };
+    let mut rights = Rights::default();
+    let room = buffers
+        .iter()
+        .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
+    // As without rights.
+    if room == 0 && ty == Type::Stream {
+        return Ok((message, rights));
+    }
+    let timeout = if flags.dont_wait { 0 } else { timeout };
+    let bits = bits([
+        (flags.out_of_band, v1::MSG_OOB),
+        (flags.peek, v1::MSG_PEEK),
+        (flags.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
+    ]);
+    let fills = flags.wait_all && ty == Type::Stream && timeout != 0 && !flags.peek;
+    let mut entries = vec![ReceivedRight::default(); max.min(RIGHTS_MAX)];
+    loop {
+        let mut rest = rest_of(buffers, message.bytes);
+        let received = attempt_until(handle, v1::EVENT_IN, timeout, || {
+            host::recv_rights(handle, &mut rest, want.address, &mut entries, bits)
+        });
+        let (received, count) = match received {
+            Ok(received) => received,
+            // What has arrived is not lost; the error comes back with the next call.
+            Err(_) if message.bytes > 0 => break,
+            Err(error) => return Err(error),
+        };
+        message.bytes = message.bytes.saturating_add(received.bytes);
+        message.from = as_spelled(received.from);
+        message.truncated = received.flags & v1::MSG_TRUNC != 0;
+        rights = take(entries.get(..count).unwrap_or_default(), cloexec);
+        rights.cut |= received.flags & v1::MSG_CTRUNC != 0;
+        // What the next message brings is not mixed with it: unix(7).
+        let goes_on = fills && received.bytes > 0 && message.bytes < room;
+        if !goes_on || !rights.fds.is_empty() || rights.cut {
+            break;
+        }
+    }
+    if message.bytes > room && !flags.whole_length {
+        return Err(Errno::EIO);
+    }
+    Ok((message, rights))
+}
+
+/// The buffers behind the first `done` bytes.
+fn rest_of<'a>(
+    buffers: &'a mut [&mut [MaybeUninit<u8>]],
+    done: usize,
+) -> Vec<&'a mut [MaybeUninit<u8>]> {
+    let mut done = done;
+    buffers
+        .iter_mut()
+        .filter_map(|buffer| {
+            let skipped = done.min(buffer.len());
+            done = done.saturating_sub(skipped);
+            buffer.get_mut(skipped..)
+        })
+        .collect()
+}
+
+/// Gives numbers to what came. From the first on that finds none, all are closed.
+fn take(received: &[ReceivedRight], cloexec: bool) -> Rights {
+    let mut rights = Rights::default();
+    for received in received {
+        if rights.cut {
+            // It was never anybody's.
+            let _ = close(received.right);
+            continue;
+        }
+        match number_of(received, cloexec) {
+            Ok(fd) => rights.fds.push(fd),
+            Err(_) => rights.cut = true,
+        }
+    }
+    rights
+}
+
+/// The new descriptor; if there is none, it is closed.
+fn number_of(received: &ReceivedRight, cloexec: bool) -> Result<RawFd> {
+    let Right { kind, number } = received.right;
+    if kind == RIGHT_SOCKET {
+        let description = match descriptors::description(received.dup_of) {
+            Some(description) => description,
+            None => Rc::new(Description::new(kind_of(received))),
+        };
+        return descriptors::insert(number, description, cloexec);
+    }
+    // wasi-libc's number is preview1's. As with those that were opened, it must not be a socket's.
+    match RawFd::try_from(number) {
+        Ok(fd) if !descriptors::is_ours(fd) => Ok(fd),
+        _ => {
+            let _ = close(received.right);
+            Err(Errno(libc::EMFILE))
+        }
+    }
+}
+
+fn kind_of(received: &ReceivedRight) -> Kind {
+    let family = match u32::from(received.family) {
+        wasisocket_abi::AF_INET => Family::Inet,
+        wasisocket_abi::AF_INET6 => Family::Inet6,
+        _ => Family::Unix,
+    };
+    let ty = match u32::from(received.ty) {
+        wasisocket_abi::SOCK_DGRAM => Type::Datagram,
+        _ => Type::Stream,
+    };
+    Kind::Socket(family, ty)
+}
+
+fn close(right: Right) -> Result<()> {
+    match right.kind {
+        RIGHT_SOCKET => Ok(host::close(right.number)?),
+        _ => Ok(host::close_file(right.number)?),
+    }
+}
+
+/// Makes attempts until one does not answer EAGAIN, waiting in between. EAGAIN if the time is over.
+fn attempt_until<T>(
+    handle: u32,
+    events: u32,
+    timeout: i64,
+    mut attempt: impl FnMut() -> core::result::Result<T, HostErrno>,
+) -> Result<T> {
+    let mut begun = None;
+    let mut attempts: u32 = 0;
+    loop {
+        match attempt() {
+            Err(HostErrno::EAGAIN) => {}
+            result => return Ok(result?),
+        }
+        let left = match timeout {
+            ..0 => host::FOREVER,
+            0 => 0,
+            _ => {
+                let waited = begun.get_or_insert_with(Instant::now).elapsed().as_nanos();
+                let waited = i64::try_from(waited).unwrap_or(i64::MAX);
+                timeout.saturating_sub(waited).max(0)
+            }
+        };
+        if left == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        attempts = attempts.saturating_add(1);
+        if attempts > QUICK_ATTEMPTS {
+            host::poll(&mut [], PAUSE)?;
+        }
+        let mut waiting = [PollEntry {
+            handle,
+            events: events as u16,
+            revents: 0,
+        }];
+        host::poll(&mut waiting, left)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MaybeUninit, rest_of, right_of};
+    use crate::{Errno, Flags, Type, close, socketpair};
+
+    #[test]
+    fn buffers_go_on_where_the_bytes_end() {
+        let mut bytes = [MaybeUninit::new(0_u8); 6];
+        let (one, other) = bytes.split_at_mut(2);
+        let buffers = &mut [one, other];
+        for (done, lengths) in [
+            (0, [2, 4]),
+            (1, [1, 4]),
+            (2, [0, 4]),
+            (3, [0, 3]),
+            (9, [0, 0]),
+        ] {
+            let rest = rest_of(buffers, done);
+            assert_eq!([rest[0].len(), rest[1].len()], lengths, "{done}");
+        }
+    }
+
+    #[test]
+    fn files_and_sockets_are_told_apart() {
+        let [one, other] = socketpair(Type::Stream, Flags::default()).unwrap();
+        assert_eq!(right_of(one).unwrap().kind, super::RIGHT_SOCKET);
+        assert_eq!(right_of(1).unwrap().kind, super::RIGHT_FILE);
+        close(one).unwrap();
+        close(other).unwrap();
+        for fd in [one, 100, -1] {
+            assert_eq!(right_of(fd), Err(Errno(libc::EBADF)), "{fd}");
+        }
+    }
+}
