@@ -30,13 +30,67 @@
 //! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and `sockets`
 //! makes the system call on guest memory itself.
 //!
-//! What a guest asks to wait for blocks the calling thread: with an end in one place, `sockets::wait`, and
-//! without one also in send(2) and recv(2) themselves. Look-ups run on up to four threads of their own for
-//! each guest, which end once they have none to do. getaddrinfo(3) cannot be interrupted: when a guest's
-//! [`SocketsCtx`] is dropped, up to four threads go on until the resolver answers them or gives up. Name
-//! servers that were given to a [`Resolver`] are waited for 15 seconds. Build with `panic = "unwind"`, Rust's
-//! default: dns-lookup panics at a canonical name that is not UTF-8, which whoever answers for a name can
-//! choose, and a look-up's thread catches that.
+//! Every operation is an attempt that does not wait. What waits between two of them is `linker::operation`: it
+//! blocks the calling thread in a synchronous store ([`add_to_linker`]), and gives it to other tasks in an
+//! asynchronous one ([`add_to_linker_async`]). Only to wait without end, a synchronous store leaves that to
+//! send(2) and recv(2) themselves.
+//!
+//! Look-ups run on up to four threads of their own for each guest, which end once they have none to do.
+//! getaddrinfo(3) cannot be interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on
+//! until the resolver answers them or gives up. Name servers that were given to a [`Resolver`] are waited for
+//! 15 seconds. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical name that is not
+//! UTF-8, which whoever answers for a name can choose, and a look-up's thread catches that.
+//!
+//! # Many guests, and their ends
+//!
+//! A host of many guests compiles the module once, resolves its imports once, has places for them ready, and
+//! lets them share threads. [`Limits`] end one that takes too long, wherever it is: a [`Ticker`] brings it back
+//! from computing, and its [`GuestClock`] from waiting.
+//!
+//! ```
+//! use std::time::Duration;
+//! use wasisocket_host::{
+//!     Limits, Policy, SocketsCtx, SocketsView, Ticker, add_to_linker_async, limit_time_async,
+//! };
+//! use wasmtime::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = Config::new();
+//! config
+//!     .allocation_strategy(InstanceAllocationStrategy::pooling())
+//!     .epoch_interruption(true);
+//! let engine = Engine::new(&config)?;
+//! let _ticker = Ticker::start(&engine)?;
+//! # let module = Module::new(&engine, wat::parse_str(r#"(module (func (export "_start")))"#)?)?;
+//! let mut linker = Linker::new(&engine);
+//! add_to_linker_async(&mut linker, SocketsCtx::sockets)?;
+//! let pre = linker.instantiate_pre(&module)?;
+//!
+//! let policy = Policy::new().allow("example.com:443")?;
+//! let guest = async || -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut limits = Limits::default();
+//!     limits.max_connections = Some(10);
+//!     limits.max_cpu = Some(Duration::from_secs(1));
+//!     limits.timeout = Some(Duration::from_secs(10));
+//!     let sockets = SocketsCtx::builder(policy.clone()).limits(limits).build();
+//!     let clock = sockets.clock();
+//!     let mut store = Store::new(&engine, sockets);
+//!     limit_time_async(&mut store, SocketsCtx::sockets);
+//!     let instance = pre.instantiate_async(&mut store).await?;
+//!     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+//!     clock.run_async(start.call_async(&mut store, ())).await??;
+//!     Ok(())
+//! };
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! runtime.block_on(async {
+//!     tokio::try_join!(guest(), guest(), guest())
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A synchronous store has [`limit_time`] and [`GuestClock::run`]. A decision of the host's own, on top of the
+//! rules, is [`SocketsCtxBuilder::approve`]; rules and limits in a file are [`Grants::from_toml`].
 //!
 //! # What is granted, and what is not
 //!

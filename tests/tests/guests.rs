@@ -206,3 +206,35 @@ fn every_program_is_run_by_one_test() {
         }
     }
 }
+
+#[test]
+fn limits_of_the_command_hold_in_python() {
+    let [v4, _] = loopback();
+    let port = servers::silent(v4).port();
+    let code = format!(
+        "import errno, socket\n\
+         peer = socket.create_connection(('127.0.0.1', {port}))\n\
+         assert peer.send(bytes(10)) == 7\n\
+         for call in peer.send, peer.sendall:\n\
+         \x20   try:\n\
+         \x20       call(b'x')\n\
+         \x20       raise AssertionError\n\
+         \x20   except OSError as error:\n\
+         \x20       assert error.errno == errno.EDQUOT, error\n"
+    );
+    let limits = ["--allow-net=127.0.0.1", "--max-bytes-out=7"];
+    let ended = run().args(limits).args(["-c", &code]).end();
+    ended.assert_success();
+    assert_eq!(
+        ended.stderr,
+        "wasisocket: the guest reached its --max-bytes-out\n"
+    );
+}
+
+#[test]
+fn guest_that_computes_without_end_is_ended_by_its_processor_time() {
+    let ended = run().args(["--max-cpu=2s", "-c", "while True: pass"]).end();
+    assert_eq!(ended.status, Some(124));
+    let line = "wasisocket: the guest was ended after 2s of processor time, its --max-cpu\n";
+    assert_eq!(ended.stderr, line);
+}

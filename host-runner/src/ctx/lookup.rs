@@ -156,7 +156,7 @@ mod tests {
         for _ in 0..2 {
             sockets.lookup_addrs(lookup).unwrap();
             let to = Address::Ip((public, 53).into());
-            assert_eq!(sockets.connect(handle, to), Err(Errno::EACCES));
+            assert_eq!(sockets.connect(handle, to, false), Err(Errno::EACCES));
         }
     }
 

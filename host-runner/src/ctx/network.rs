@@ -92,8 +92,14 @@ impl SocketsCtx {
         Ok((handle, peer))
     }
 
-    /// What goes on is EINPROGRESS, and EALREADY when asked again: see [`Socket::connect`].
-    pub(crate) fn connect(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
+    /// What goes on is EINPROGRESS, and EALREADY when asked again: see [`Socket::connect`]. `again`: by the same
+    /// call of the guest's, about which the policy was asked.
+    pub(crate) fn connect(
+        &mut self,
+        handle: u32,
+        address: Address,
+        again: bool,
+    ) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         match address {
             Address::Unspecified if socket.kind() == Kind::Datagram => socket.disconnect(),
@@ -105,15 +111,8 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 let address = destination(address);
-                let protocol = protocol_of(socket);
-                let verdict = self
-                    .policy
-                    .check_connect(protocol, address, &self.looked_up);
-                let own = verdict.is_err() && self.may_connect_to_itself(socket, address);
-                let doing = || Operation::Connect { address, protocol };
-                self.allowed(if own { Ok(None) } else { verdict }, doing)?;
-                if own {
-                    socket.state().own = true;
+                if !again {
+                    self.may_connect(socket, address)?;
                 }
                 match socket.inbound() {
                     Inbound::Kernel => connect_counted(socket, address, &mut self.usage),
@@ -123,11 +122,27 @@ impl SocketsCtx {
         }
     }
 
+    fn may_connect(&self, socket: &Socket, address: SocketAddr) -> Result<(), Errno> {
+        let protocol = protocol_of(socket);
+        let verdict = self
+            .policy
+            .check_connect(protocol, address, &self.looked_up);
+        let own = verdict.is_err() && self.may_connect_to_itself(socket, address);
+        let doing = || Operation::Connect { address, protocol };
+        self.allowed(if own { Ok(None) } else { verdict }, doing)?;
+        if own {
+            socket.state().own = true;
+        }
+        Ok(())
+    }
+
     pub(crate) fn shutdown(&mut self, handle: u32, how: u32) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         if how & !(SHUT_READ | SHUT_WRITE) != 0 {
             return Err(Errno::EINVAL);
         }
+        // Linux gives up a connect that goes on (inet_shutdown): another one counts.
+        socket.state().connecting = false;
         socket.shutdown(how & SHUT_READ != 0, how & SHUT_WRITE != 0)
     }
 

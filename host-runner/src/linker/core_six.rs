@@ -71,10 +71,12 @@ fn resolve(
 
 fn connect(handle: u32, address: u32) -> Operation<impl Attempt> {
     let pace = Some(Pace::Connect(handle));
+    let mut again = false;
     Operation::new(Timeout::FOREVER, pace, move |memory, sockets, _| {
         let address = CoreSocketAddr::from_bytes(memory.array(address)?);
         let address = Address::Ip(address.try_into()?);
-        let connected = sockets.connect(handle, address);
+        let connected = sockets.connect(handle, address, again);
+        again = true;
         connected.map_err(Stop::unless_connected(handle, Timeout::FOREVER))
     })
 }

@@ -31,9 +31,11 @@ fn accept(handle: u32, timeout: i64, address: u32, accepted: u32) -> Operation<i
 fn connect_to(handle: u32, address: u32, timeout: i64) -> Operation<impl Attempt> {
     let timeout = Timeout(timeout);
     let pace = Some(Pace::Connect(handle));
+    let mut again = false;
     Operation::new(timeout, pace, move |memory, sockets, _| {
         let address = memory.address(address)?;
-        let connected = sockets.connect(handle, address);
+        let connected = sockets.connect(handle, address, again);
+        again = true;
         connected.map_err(Stop::unless_connected(handle, timeout))
     })
 }
