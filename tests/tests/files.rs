@@ -80,7 +80,7 @@ fn nobody_may_do_more_with_a_file_than_its_sender() {
     run()
         .arg(format!("--dir={}::/run", run_folder.path().display()))
         .arg(format!("--dir={}::/ro:ro", read_only.path().display()))
-        .arg(program("rights.py"))
+        .arg(program("files/rights.py"))
         .succeeds();
     let _outside = peer.join().unwrap();
     let after = fs::metadata(&sent).unwrap();

@@ -96,7 +96,7 @@ impl Soak {
                 count.to_string(),
             ],
             folders: vec![(
-                concat!(env!("CARGO_MANIFEST_DIR"), "/programs").into(),
+                concat!(env!("CARGO_MANIFEST_DIR"), "/programs/soak").into(),
                 "/soak".into(),
             )],
             grants,
