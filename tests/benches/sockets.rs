@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-use wasisocket_tests::bench::{Column, compare, printed};
+use wasisocket_tests::bench::{Column, Place, compare, printed, start_at};
 use wasisocket_tests::guest::{built, program, run};
 
 /// What all of them run.
@@ -90,7 +90,9 @@ fn component(ports: &[String]) -> String {
 }
 
 fn main() {
+    start_at(Place::Peers);
     let ports = [source, sink, echo].map(|answer| serve(answer).port().to_string());
+    start_at(Place::Program);
     let with_ports = |run: fn(&[String]) -> String| {
         let ports = ports.clone();
         move || run(&ports)

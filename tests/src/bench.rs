@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where a program runs.
 pub struct Column {
@@ -78,4 +81,30 @@ pub fn printed(command: &mut Command) -> String {
         .expect("it can be run");
     assert!(ended.status.success());
     String::from_utf8(ended.stdout).expect("text")
+}
+
+/// What runs on a processor of its own: where there are two, who shares one with whom would otherwise differ
+/// from run to run, and so would rates.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// The measured program.
+    Program = 0,
+    /// Its peers.
+    Peers = 1,
+}
+
+/// Threads and processes that this thread starts from now on run there; anywhere, if there are not two.
+///
+/// # Panics
+/// The kernel refuses.
+pub fn start_at(place: Place) {
+    /// Those that this process may use.
+    static ALL: OnceLock<CpuSet> = OnceLock::new();
+    let all = ALL.get_or_init(|| sched_getaffinity(None).expect("it can be read"));
+    let mut there = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
+    let mut one = CpuSet::new();
+    if let (Some(first), Some(second)) = (there.next(), there.next()) {
+        one.set([first, second][place as usize]);
+        sched_setaffinity(None, &one).expect("it is allowed");
+    }
 }
