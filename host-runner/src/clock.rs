@@ -3,6 +3,7 @@
 //! wasmtime's epochs do it: a [`Ticker`] counts them, and at each one compiled code comes back to the host,
 //! which asks what the guest has used. The engine needs `Config::epoch_interruption(true)`.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -16,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::SocketsCtx;
-use crate::limits::{Limit, LimitReached};
+use crate::limits::{Limit, LimitReached, LimitSink, tell};
 
 /// The time between two epochs. A limit of time or of CPU is kept to about this.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -97,6 +98,7 @@ impl SocketsCtx {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
             end: self.end(),
+            sink: self.limit_sink(),
         }
     }
 
@@ -124,10 +126,20 @@ impl SocketsCtx {
 ///
 /// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
 /// [`TICK`] for each in which it computed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuestClock {
     cpu: Arc<Cpu>,
     end: Option<Instant>,
+    sink: Option<Arc<LimitSink>>,
+}
+
+impl fmt::Debug for GuestClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestClock")
+            .field("cpu", &self.cpu)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GuestClock {
@@ -152,7 +164,10 @@ impl GuestClock {
             None => Ok(measured.await),
             Some(end) => tokio::time::timeout_at(end.into(), measured)
                 .await
-                .map_err(|_| LimitReached(Limit::Timeout)),
+                .map_err(|_| {
+                    tell(Limit::Timeout, self.sink.as_deref());
+                    LimitReached(Limit::Timeout)
+                }),
         }
     }
 }
@@ -300,6 +315,21 @@ mod tests {
                 assert!(turns > 1, "{turns}");
             });
         }
+    }
+
+    #[test]
+    fn guest_that_waits_beyond_its_time_is_dropped_and_told_of() {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&told);
+        let sockets = SocketsCtx::builder(Policy::new())
+            .limits(timeout())
+            .on_limit(move |limit| sink.lock().unwrap().push(limit))
+            .build();
+        let clock = sockets.clock();
+        let never = std::future::pending::<()>();
+        let ended = runtime().block_on(clock.run_async(never));
+        assert_eq!(ended.map_err(LimitReached::limit), Err(Limit::Timeout));
+        assert_eq!(*told.lock().unwrap(), [Limit::Timeout]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Where the limits hold.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::{Errno, IO_MAX};
 
 use super::SocketsCtx;
-use crate::limits::{Counted, Limit, LimitReached, Usage};
+use crate::limits::{Counted, Limit, LimitReached, LimitSink, Usage};
 use crate::sockets::{Family, Handles, Kind, Socket};
 
 /// An operation that has a rate: with this handle.
@@ -47,6 +48,11 @@ impl SocketsCtx {
     /// How long processors may work for it.
     pub(crate) fn max_cpu(&self) -> Option<Duration> {
         self.max_cpu
+    }
+
+    /// Who is told of limits.
+    pub(crate) fn limit_sink(&self) -> Option<Arc<LimitSink>> {
+        self.usage.sink()
     }
 
     /// Tells of a limit.

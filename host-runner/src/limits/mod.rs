@@ -6,7 +6,7 @@ mod usage;
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) use usage::{Counted, LimitSink, Usage};
+pub(crate) use usage::{Counted, LimitSink, Usage, tell};
 
 /// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of
 /// the host's process, whose own limit is often 1024 for all guests together.

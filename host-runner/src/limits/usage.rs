@@ -145,10 +145,20 @@ impl Usage {
             return;
         }
         self.told.push(limit);
-        match &self.sink {
-            Some(sink) => sink(limit),
-            None => tracing::warn!(target: "wasisocket::limit", limit = limit.name(), "reached"),
-        }
+        tell(limit, self.sink.as_deref());
+    }
+
+    /// Who is told.
+    pub(crate) fn sink(&self) -> Option<Arc<LimitSink>> {
+        self.sink.clone()
+    }
+}
+
+/// Tells of a limit that was reached.
+pub(crate) fn tell(limit: Limit, sink: Option<&LimitSink>) {
+    match sink {
+        Some(sink) => sink(limit),
+        None => tracing::warn!(target: "wasisocket::limit", limit = limit.name(), "reached"),
     }
 }
 
