@@ -142,9 +142,8 @@ mod tests {
             family: None,
         };
         let hour = Duration::from_secs(3600);
-        let Some(came) = Instant::now().checked_sub(hour) else {
-            return; // The machine was started this hour.
-        };
+        // Linux's clock may also be before the machine's start.
+        let came = Instant::now().checked_sub(hour).unwrap();
         let answer = Answer {
             addresses: vec![public],
             came,

@@ -49,11 +49,11 @@ pub fn add_to_linker_async<T: Send + 'static>(
     v1::add_async(linker, get)
 }
 
-/// The guest's memory, and its sockets.
-fn parts<'a, T>(
+/// The guest's memory, and what `get` finds beside it: its sockets.
+fn parts<'a, T, S>(
     caller: &'a mut Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx,
-) -> Result<(GuestMemory<'a>, &'a mut SocketsCtx)> {
+    get: impl FnOnce(&'a mut T) -> S,
+) -> Result<(GuestMemory<'a>, S)> {
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         bail!("the guest exports no memory named \"memory\"");
     };

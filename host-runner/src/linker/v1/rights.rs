@@ -4,13 +4,14 @@ use wasisocket_abi::v1::{
     ADDR_MAX, MSG_CTRUNC, MSG_TRUNC, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right,
 };
 use wasisocket_abi::{Errno, v1};
-use wasmtime::{Caller, Extern, Linker, Result, bail};
+use wasmtime::{Caller, Linker, Result};
 
 use super::messages::{recv_flags, send_flags};
 use crate::SocketsCtx;
 use crate::ctx::{Files, NoFiles};
 use crate::guest_memory::GuestMemory;
 use crate::linker::iovecs::Iovecs;
+use crate::linker::{number, parts};
 
 const RIGHT: usize = size_of::<Right>();
 const RECEIVED: usize = size_of::<ReceivedRight>();
@@ -142,15 +143,8 @@ fn call<T, F: Files>(
         Option<&mut F>,
     ) -> std::result::Result<(), Errno>,
 ) -> Result<u32> {
-    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-        bail!("the guest exports no memory named \"memory\"");
-    };
-    let (bytes, data) = memory.data_and_store_mut(&mut caller);
-    let (sockets, files) = get(data);
-    match import(&mut GuestMemory(bytes), sockets, files) {
-        Ok(()) => Ok(0),
-        Err(errno) => Ok(errno.0),
-    }
+    let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
+    Ok(number(import(&mut memory, sockets, files)))
 }
 
 /// EINVAL for more than [`RIGHTS_MAX`].
