@@ -37,19 +37,31 @@ fn serve(answer: fn(TcpStream) -> std::io::Result<()>) -> SocketAddr {
     address
 }
 
+/// Gives `with` a mebibyte that was written to and begins with a page: else each connection would get one
+/// that begins elsewhere in its page, from which, or to which, the kernel copies at another speed.
+fn with_buffer<T>(with: impl FnOnce(&mut [u8]) -> T) -> T {
+    const SIZE: usize = 1 << 20;
+    const PAGE: usize = 4096;
+    let mut memory = vec![7; SIZE + PAGE];
+    let start = memory.as_ptr().align_offset(PAGE);
+    with(&mut memory[start..start + SIZE])
+}
+
 /// Sends without end.
 fn source(mut stream: TcpStream) -> std::io::Result<()> {
-    let data = vec![7; 1 << 20];
-    loop {
-        stream.write_all(&data)?;
-    }
+    with_buffer(|data| {
+        loop {
+            stream.write_all(data)?;
+        }
+    })
 }
 
 /// Receives to the end.
 fn sink(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut buffer = vec![0; 1 << 20];
-    while stream.read(&mut buffer)? > 0 {}
-    Ok(())
+    with_buffer(|buffer| {
+        while stream.read(buffer)? > 0 {}
+        Ok(())
+    })
 }
 
 /// Sends back what it gets.
