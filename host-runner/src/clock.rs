@@ -19,7 +19,8 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use crate::SocketsCtx;
 use crate::limits::{Limit, LimitReached, LimitSink, tell};
 
-/// The time between two epochs. A limit of time or of CPU is kept to about this.
+/// The time between two epochs. A limit of time or of CPU is kept to about this, and in an asynchronous store a
+/// guest that only computes lets others run this often.
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Counts the epochs of an engine, one each [`TICK`], in a thread of its own. Dropping it ends it.

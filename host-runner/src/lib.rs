@@ -89,6 +89,11 @@
 //! # }
 //! ```
 //!
+//! Guests that share a thread take turns: one that makes calls lets others run after some 20 microseconds, also if
+//! it never has to wait, and one that only computes at each [`TICK`]. A runtime whose threads take tasks from each
+//! other, as tokio's multi-thread runtime does, spreads a guest that is always busy over all threads; guests
+//! that stay on the thread they started on (`LocalPoolHandle` of tokio-util) are held up less.
+//!
 //! A synchronous store has [`limit_time`] and [`GuestClock::run`]. A decision of the host's own, on top of the
 //! rules, is [`SocketsCtxBuilder::approve`]; rules and limits in a file are [`Grants::from_toml`].
 //!

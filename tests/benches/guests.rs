@@ -16,8 +16,15 @@ use wasmtime::{Cache, CacheConfig};
 
 const GUESTS: u32 = 1000;
 const MEMORY: usize = 256 << 20;
-/// Round trips are measured so often, in turn with and without the flood.
-const ROUNDS: usize = 5;
+/// Round trips are measured so often in each of the [`CASES`], in turn.
+const ROUNDS: usize = 9;
+/// What a guest whose round trips are measured runs beside, and those that start before it for that: a guest
+/// starts on the thread that has fewest, of two.
+const CASES: [(&str, &[&str]); 3] = [
+    ("amid idle ones", &[]),
+    ("beside one that floods", &["flood"]),
+    ("on the thread of one that floods", &["flood", "idle"]),
+];
 /// A guest that is not there after this never will be.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -130,9 +137,10 @@ async fn main() {
     }
     let wait = tokio::task::spawn_blocking(move || {
         let held = (0..guests).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
-        held.collect::<Vec<_>>()
+        (held.collect::<Vec<_>>(), idle)
     });
-    let held = wait.await.expect("no panic");
+    // Those that are idle are so for as long as these are there.
+    let (held, _idle) = wait.await.expect("no panic");
     let took = begun.elapsed();
     let each = (resident() - before) as f64 / f64::from(guests);
     println!("{} guests, each with a connection", held.len());
@@ -142,34 +150,32 @@ async fn main() {
         took.as_secs_f64() * 1e3 / f64::from(guests)
     );
 
-    let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
-    for round in 0..ROUNDS * 2 {
-        let floods = round % 2 == 1;
-        let flood = floods.then(|| {
-            let python = Arc::clone(&python);
-            tokio::spawn(async move { python.run(run("flood", address)).await })
-        });
-        if floods {
-            // Until it floods.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-        let [middle, late] = round_trips(&python, address).await;
-        let [middles, lates] = &mut times[usize::from(floods)];
-        middles.push(middle);
-        lates.push(late);
-        if let Some(flood) = flood {
-            // Dropped where it waits, which it does within a tick.
-            flood.abort();
-            let _ = flood.await;
+    let mut times = CASES.map(|_| [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        for ((_, beside), times) in CASES.into_iter().zip(&mut times) {
+            let mut neighbours = JoinSet::new();
+            for what in beside {
+                let python = Arc::clone(&python);
+                neighbours.spawn(async move { python.run(run(what, address)).await });
+                // Until it does what it does.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            let measured = round_trips(&python, address).await;
+            for (times, time) in times.iter_mut().zip(measured) {
+                times.push(time);
+            }
+            // Dropped where they wait.
+            neighbours.shutdown().await;
         }
     }
-    let [quiet, flooded] = times.map(|times| times.map(median));
-    for (name, at) in [("median", 0), ("99th percentile", 1)] {
+    let times = times.map(|times| times.map(median));
+    for ((case, _), [middle, late]) in CASES.into_iter().zip(times) {
         println!(
-            "round trip, {name}: {:.1} us, {:.1} us beside one that floods: {:.2} times",
-            quiet[at] * 1e6,
-            flooded[at] * 1e6,
-            flooded[at] / quiet[at]
+            "round trip {case}: {:.1} us, {:.2} times; 99th percentile {:.1} us, {:.2} times",
+            middle * 1e6,
+            middle / times[0][0],
+            late * 1e6,
+            late / times[0][1]
         );
     }
 

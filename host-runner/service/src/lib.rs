@@ -8,8 +8,12 @@
 
 pub mod cgi;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
 
+use tokio_util::task::{AbortOnDropHandle, LocalPoolHandle};
 use wasisocket_host::{
     Denial, Grants, Limit, LimitReached, SocketsCtx, SocketsView, Ticker, add_to_linker_async,
     limit_time_async,
@@ -31,7 +35,17 @@ const ASYNC_STACK: usize = WASM_STACK + (1 << 20);
 const TABLE_ELEMENTS: usize = 30_000;
 
 /// CPython, compiled, with room for a number of guests.
+///
+/// Each runs on one of as many threads as there are processors, from its start to its end. Threads that took
+/// guests from each other, as those of tokio's multi-thread runtime do, would balance better, but one guest
+/// that is always busy then comes in the way of more of the others, and of the service's own tasks.
 pub struct Python {
+    image: Arc<Image>,
+    threads: LocalPoolHandle,
+}
+
+/// What all guests share.
+struct Image {
     pre: InstancePre<Guest>,
     /// Folders of the host, and the guest's name for each: the standard library.
     library: Vec<(PathBuf, String)>,
@@ -122,18 +136,33 @@ impl Python {
         linker.allow_shadowing(true);
         add_to_linker_async(&mut linker, Guest::sockets)?;
 
-        Ok(Self {
+        let image = Image {
             pre: linker.instantiate_pre(&module)?,
             library: library(&folder.join("lib"))?,
             _ticker: Ticker::start(&engine)?,
+        };
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        Ok(Self {
+            image: Arc::new(image),
+            threads: LocalPoolHandle::new(threads),
         })
     }
 
-    /// Runs a guest to its end, on the tokio runtime that this is polled in.
+    /// Runs a guest to its end; dropped before that, it ends the guest.
     ///
     /// # Errors
     /// The host's own: no place is free, a folder is not there.
     pub async fn run(&self, run: Run) -> Result<Ended> {
+        let image = Arc::clone(&self.image);
+        let guest = self
+            .threads
+            .spawn_pinned(move || async move { image.run(run).await });
+        AbortOnDropHandle::new(guest).await?
+    }
+}
+
+impl Image {
+    async fn run(&self, run: Run) -> Result<Ended> {
         let (stdout, stderr) = (
             MemoryOutputPipe::new(run.output),
             MemoryOutputPipe::new(run.output),

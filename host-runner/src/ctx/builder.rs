@@ -152,6 +152,7 @@ impl SocketsCtxBuilder {
                 .limits
                 .timeout
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
+            turn: Instant::now(),
             max_cpu: self.limits.max_cpu,
             cpu: Arc::default(),
             approve: self.approve,

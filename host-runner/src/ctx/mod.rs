@@ -53,6 +53,8 @@ pub struct SocketsCtx {
     usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
+    /// When it last let others run.
+    turn: Instant,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<Cpu>,
     /// The host's own decision, on top of the rules.

@@ -10,6 +10,11 @@ use super::SocketsCtx;
 use crate::limits::{Counted, Limit, LimitReached, LimitSink, Usage};
 use crate::sockets::{Family, Handles, Kind, Socket};
 
+/// How long a guest of an asynchronous store runs before a call that may wait lets others run: about a round trip
+/// over loopback, so that one beside it takes at most twice the time. To let others run when there are none
+/// takes some 2 us.
+const TURN: Duration = Duration::from_micros(20);
+
 /// An operation that has a rate: with this handle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
@@ -43,6 +48,20 @@ impl SocketsCtx {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether it has run for so long that others should; they run now, then.
+    pub(crate) fn turn_is_over(&mut self) -> bool {
+        let over = self.turn.elapsed() >= TURN;
+        if over {
+            self.begin_turn();
+        }
+        over
+    }
+
+    /// Others have run.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn = Instant::now();
     }
 
     /// How long processors may work for it.

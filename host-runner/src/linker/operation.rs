@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::EVENT_OUT;
@@ -160,6 +161,11 @@ impl<A: Attempt> Operation<A> {
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
     ) -> Result<Result<(), Errno>, LimitReached> {
+        // What never has to wait would never let others run.
+        if sockets.turn_is_over() {
+            yield_now().await;
+            sockets.begin_turn();
+        }
         loop {
             match self.step(memory, sockets, Patience::NONE)? {
                 Step::Answer(answer) => return Ok(answer),
@@ -179,6 +185,7 @@ impl<A: Attempt> Operation<A> {
                     self.woken(ready);
                 }
             }
+            sockets.begin_turn();
         }
     }
 
@@ -251,10 +258,7 @@ mod tests {
         timeout: Timeout,
         mut attempt: impl FnMut(u32, u32) -> Result<(), Stop> + Send,
     ) -> [Outcome; 2] {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         [false, true].map(|blocks| {
             let sockets = SocketsCtx::builder(Policy::new()).limits(limits.clone());
             let mut sockets = sockets.on_limit(|_| ()).build();
@@ -281,6 +285,43 @@ mod tests {
 
     fn not_yet(handle: u32, events: u32) -> Result<(), Stop> {
         Err(Stop::unless_ready(handle, events)(Errno::EAGAIN))
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn guest_that_never_waits_lets_others_run() {
+        let others_ran = runtime().block_on(async {
+            let guest = async {
+                let mut sockets = SocketsCtx::builder(Policy::new()).build();
+                let mut memory = GuestMemory(&mut []);
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(20) {
+                    let operation = Operation::new(Timeout::NONE, None, |_, _, _| Ok(()));
+                    let answer = operation.run(&mut memory, &mut sockets).await;
+                    assert_eq!(answer.unwrap(), Ok(()));
+                }
+            };
+            let mut turns = 0;
+            let others = async {
+                loop {
+                    turns += 1;
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                () = guest => {}
+                () = others => unreachable!(),
+            }
+            turns
+        });
+        // Of some thousand; of one if it does not.
+        assert!(others_ran > 10, "{others_ran}");
     }
 
     #[test]

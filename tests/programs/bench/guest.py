@@ -4,7 +4,7 @@ import socket
 import sys
 import time
 
-ROUND_TRIPS = 3000
+ROUND_TRIPS = 10_000
 
 what, port = sys.argv[1], int(sys.argv[2])
 with socket.create_connection(("127.0.0.1", port)) as peer:
