@@ -45,12 +45,14 @@
 //!
 //! A host of many guests compiles the module once, resolves its imports once, has places for them ready, and
 //! lets them share threads. [`Limits`] end one that takes too long, wherever it is: a [`Ticker`] brings it back
-//! from computing, and its [`GuestClock`] from waiting.
+//! from computing, and its [`GuestClock`] from waiting. What a store has to be told of them are [`limit_time_async`]
+//! and [`limit_memory`].
 //!
 //! ```
 //! use std::time::Duration;
 //! use wasisocket_host::{
-//!     Limits, Policy, SocketsCtx, SocketsView, Ticker, add_to_linker_async, limit_time_async,
+//!     Limits, Policy, SocketsCtx, SocketsView, Ticker, add_to_linker_async, limit_memory,
+//!     limit_time_async,
 //! };
 //! use wasmtime::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
 //!
@@ -70,12 +72,14 @@
 //! let guest = async || -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut limits = Limits::default();
 //!     limits.max_connections = Some(10);
+//!     limits.max_memory = Some(64 << 20);
 //!     limits.max_cpu = Some(Duration::from_secs(1));
 //!     limits.timeout = Some(Duration::from_secs(10));
 //!     let sockets = SocketsCtx::builder(policy.clone()).limits(limits).build();
 //!     let clock = sockets.clock();
 //!     let mut store = Store::new(&engine, sockets);
 //!     limit_time_async(&mut store, SocketsCtx::sockets);
+//!     limit_memory(&mut store, SocketsCtx::sockets);
 //!     let instance = pre.instantiate_async(&mut store).await?;
 //!     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
 //!     clock.run_async(start.call_async(&mut store, ())).await??;
@@ -131,6 +135,7 @@ mod grants;
 mod guest_memory;
 mod limits;
 mod linker;
+mod memory;
 mod policy;
 mod sockets;
 mod view;
@@ -140,6 +145,7 @@ pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
 pub use grants::{Grants, GrantsError, LimitError};
 pub use limits::{Limit, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::{add_files_to_linker, add_to_linker, add_to_linker_async};
+pub use memory::limit_memory;
 pub use policy::{Denial, Operation, Policy, Protocol, RuleError};
 pub use sockets::Resolver;
 pub use view::SocketsView;

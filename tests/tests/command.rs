@@ -269,8 +269,10 @@ fn memory_has_a_limit() {
     let code = "try: bytearray(512 << 20)\n\
         except MemoryError: print('no memory')\n\
         print(len(bytearray(1 << 20)))\n";
-    let printed = run().args(["--max-memory", "128M", "-c", code]).succeeds();
-    assert_eq!(printed, "no memory\n1048576\n");
+    let ended = run().args(["--max-memory", "128M", "-c", code]).end();
+    assert_eq!(ended.stdout, "no memory\n1048576\n");
+    let told = "wasisocket: the guest reached its --max-memory\n";
+    assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), told));
 }
 
 #[test]

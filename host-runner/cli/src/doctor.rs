@@ -85,7 +85,7 @@ fn wasmtime_version() -> &'static str {
 fn check_imports(module: &Module, linker: &Linker<Guest>, findings: &mut Findings) -> Result<()> {
     let mut store = Store::new(
         module.engine(),
-        Guest::new(WasiCtxBuilder::new().build_p1(), no_sockets(), None),
+        Guest::new(WasiCtxBuilder::new().build_p1(), no_sockets()),
     );
     for import in module.imports() {
         let name = format!("{} {}", import.module(), import.name());
@@ -167,7 +167,7 @@ fn ask_guest(module: Module, python: &Python, findings: &mut Findings) -> Result
     wasi.args(&["python", "-c", QUESTIONS])
         .stdout(output.clone())
         .inherit_stderr();
-    let status = guest::run(module, Guest::new(wasi.build_p1(), no_sockets(), None))?;
+    let status = guest::run(module, Guest::new(wasi.build_p1(), no_sockets()))?;
     let answers = String::from_utf8_lossy(&output.contents()).into_owned();
     let mut answers = answers.lines();
 

@@ -3,11 +3,9 @@
 use std::thread;
 
 use wasisocket_abi::CORE_MODULE;
-use wasisocket_host::{SocketsCtx, add_files_to_linker, add_to_linker};
+use wasisocket_host::{SocketsCtx, add_files_to_linker, add_to_linker, limit_memory};
 use wasmtime::error::Context as _;
-use wasmtime::{
-    Engine, Linker, Module, Result, Store, StoreLimits, StoreLimitsBuilder, format_err,
-};
+use wasmtime::{Engine, Linker, Module, Result, Store, format_err};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
@@ -22,19 +20,13 @@ const TRAPPED: u8 = 134;
 pub(crate) struct Guest {
     files: GuestFiles,
     sockets: SocketsCtx,
-    limits: StoreLimits,
 }
 
 impl Guest {
-    pub(crate) fn new(wasi: WasiP1Ctx, sockets: SocketsCtx, max_memory: Option<usize>) -> Self {
-        let mut limits = StoreLimitsBuilder::new();
-        if let Some(max_memory) = max_memory {
-            limits = limits.memory_size(max_memory).memories(1);
-        }
+    pub(crate) fn new(wasi: WasiP1Ctx, sockets: SocketsCtx) -> Self {
         Self {
             files: GuestFiles { wasi },
             sockets,
-            limits: limits.build(),
         }
     }
 }
@@ -74,7 +66,7 @@ pub(crate) fn run(module: Module, guest: Guest) -> Result<u8> {
 
 fn start(module: &Module, guest: Guest) -> Result<u8> {
     let mut store = Store::new(module.engine(), guest);
-    store.limiter(|guest| &mut guest.limits);
+    limit_memory(&mut store, |guest| &mut guest.sockets);
     let instance = linker(module.engine())?
         .instantiate(&mut store, module)
         .context("this module does not run here: `wasisocket doctor` says why")?;

@@ -216,10 +216,7 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     if let Some(limit) = limits.max_cpu {
         limits::end_process_after_cpu(limit, leave);
     }
-    guest::run(
-        module,
-        Guest::new(wasi.build_p1(), sockets.build(), limits.max_memory),
-    )
+    guest::run(module, Guest::new(wasi.build_p1(), sockets.build()))
 }
 
 /// The guest's settings, beside what its folders have of them; `root` is what it sees as `/`.

@@ -16,12 +16,12 @@ use std::thread;
 use tokio_util::task::{AbortOnDropHandle, LocalPoolHandle};
 use wasisocket_host::{
     Denial, Grants, Limit, LimitReached, SocketsCtx, SocketsView, Ticker, add_to_linker_async,
-    limit_time_async,
+    limit_memory, limit_time_async,
 };
 use wasmtime::error::Context as _;
 use wasmtime::{
     Cache, Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module,
-    PoolingAllocationConfig, Result, Store, StoreLimits, StoreLimitsBuilder,
+    PoolingAllocationConfig, Result, Store,
 };
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -95,7 +95,6 @@ pub enum End {
 struct Guest {
     wasi: WasiP1Ctx,
     sockets: SocketsCtx,
-    memory: StoreLimits,
 }
 
 impl SocketsView for Guest {
@@ -180,10 +179,6 @@ impl Image {
             wasi.preopened_dir(host, guest, FsPerms::ReadOnly)
                 .with_context(|| format!("cannot open {}", host.display()))?;
         }
-        let mut memory = StoreLimitsBuilder::new();
-        if let Some(max_memory) = run.grants.limits.max_memory {
-            memory = memory.memory_size(max_memory);
-        }
         let denials = stderr.clone();
         let guest = Guest {
             wasi: wasi.build_p1(),
@@ -192,12 +187,11 @@ impl Image {
                 .builder()
                 .on_denial(move |denial| tell(&denials, denial))
                 .build(),
-            memory: memory.build(),
         };
         let clock = guest.sockets.clock();
         let mut store = Store::new(self.pre.module().engine(), guest);
-        store.limiter(|guest| &mut guest.memory);
         limit_time_async(&mut store, Guest::sockets);
+        limit_memory(&mut store, Guest::sockets);
         let call = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
             let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;

@@ -31,6 +31,7 @@ pub(crate) use usage::{Pace, Room};
 
 use crate::clock::Cpu;
 use crate::limits::Usage;
+use crate::memory::Memory;
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
 
@@ -57,6 +58,7 @@ pub struct SocketsCtx {
     turn: Instant,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<Cpu>,
+    pub(crate) memory: Memory,
     /// The host's own decision, on top of the rules.
     approve: Option<Arc<Approval>>,
 }

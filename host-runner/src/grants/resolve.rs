@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::policy::{RuleError, canonical};
-use crate::sockets::{Behind, Resolver};
+use crate::policy::{HostName, RuleError, canonical};
+use crate::sockets::{Behind, Question, Resolver};
 
 /// The port of name servers (RFC 1035, 4.2).
 const DNS_PORT: u16 = 53;
@@ -12,6 +12,21 @@ const DNS_PORT: u16 = 53;
 const SYSTEM: &str = "system";
 
 impl Resolver {
+    /// The addresses of a name, asked for now and outside any policy: for hosts that make rules of what names
+    /// lead to. Blocks. None if there is none, or no answer.
+    #[must_use]
+    pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        match HostName::parse(name.as_bytes()) {
+            Ok(HostName::Literal(ip)) => vec![ip],
+            Ok(HostName::Name(name)) => {
+                let question = Question::Name { name, family: None };
+                self.ask(&question)
+                    .map_or(Vec::new(), |answer| answer.addresses)
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Adds an entry to the table: `NAME:IP[,IP...]`, after curl's `--resolve`. A name that is given twice has
     /// all of its addresses. IPv6 may be in brackets.
     ///
@@ -107,7 +122,7 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::Resolver;
+    use super::{IpAddr, Resolver};
 
     #[test]
     fn entries_that_are_wrong_say_where_and_what_to_write() {
@@ -125,6 +140,24 @@ mod tests {
             let error = Resolver::new().resolve(entry).unwrap_err();
             assert_eq!(error.column(), column, "{error}");
             assert!(error.to_string().contains(mend), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_those_of_any_spelling_of_a_name() {
+        let resolver = Resolver::new().resolve("db.test:10.0.0.5,fd00::5").unwrap();
+        for (name, addresses) in [
+            ("DB.test.", "10.0.0.5 fd00::5"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("localhost", ""),
+            ("127.1", ""),
+        ] {
+            let found: Vec<_> = resolver
+                .addresses(name)
+                .iter()
+                .map(IpAddr::to_string)
+                .collect();
+            assert_eq!(found.join(" "), addresses, "{name}");
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// The time that processors work for a guest, in its code and for its calls.
     pub max_cpu: Option<Duration>,
-    /// Bytes of its linear memory.
+    /// Bytes of its linear memory; more is not there, which is ENOMEM. See [`limit_memory`](crate::limit_memory).
     pub max_memory: Option<usize>,
 }
 
@@ -89,6 +89,8 @@ pub enum Limit {
     Timeout,
     /// [`Limits::max_cpu`].
     MaxCpu,
+    /// [`Limits::max_memory`].
+    MaxMemory,
 }
 
 impl Limit {
@@ -106,6 +108,7 @@ impl Limit {
             Self::MaxLookups => "max-lookups",
             Self::Timeout => "timeout",
             Self::MaxCpu => "max-cpu",
+            Self::MaxMemory => "max-memory",
         }
     }
 }

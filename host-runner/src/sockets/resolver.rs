@@ -106,7 +106,7 @@ impl Resolver {
     }
 
     /// Asks. The errors are those that glibc's NSS modules pair with the EAI_ codes: ENOENT, EAGAIN, EIO.
-    pub(super) fn ask(&self, question: &Question) -> Result<Answer, Errno> {
+    pub(crate) fn ask(&self, question: &Question) -> Result<Answer, Errno> {
         if let Some(known) = self.known(question) {
             return known;
         }

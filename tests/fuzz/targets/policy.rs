@@ -1,18 +1,5 @@
-//! Rules and policy files, whatever they say: an error that names a place in them, or one policy, which its own
-//! words describe.
+//! See `wasisocket_fuzz::policy`.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use wasisocket_host::{Grants, Policy};
-
-fuzz_target!(|text: &str| {
-    for parse in [Policy::allow, Policy::deny, Policy::allow_listen] {
-        if let Err(error) = parse(Policy::new(), text) {
-            assert!(error.column() <= text.chars().count() + 1, "{error}");
-        }
-    }
-    if let Err(error) = Grants::from_toml(text) {
-        assert!(error.line() <= text.lines().count() + 1, "{error}");
-    }
-});
+libfuzzer_sys::fuzz_target!(|text: &str| wasisocket_fuzz::policy::read(text));

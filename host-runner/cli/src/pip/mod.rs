@@ -119,7 +119,7 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     if guest.ca_bundle.is_some() {
         env.push(format!("PIP_CERT={}/cert.pem", etc::TLS_FOLDER));
     }
-    let rules = given.reach.rules();
+    let rules = given.reach.rules(&guest.grants.read()?.resolver);
     debug!(?rules, "granted to pip");
     guest.grants.allow_net.extend(rules);
 

@@ -1,9 +1,10 @@
 //! The hosts that pip has to reach, as rules.
 
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr};
 
 use tracing::debug;
 use url::{Host, Url};
+use wasisocket_host::Resolver;
 
 /// The line of pip/_internal/models/index.py with [`DefaultIndex`].
 const DEFAULT_INDEX: &str = "PyPI = PackageIndex(";
@@ -42,8 +43,9 @@ pub(super) struct Reach {
 
 impl Reach {
     /// The rules that let the guest reach all of it, each for one port.
-    pub(super) fn rules(&self) -> Vec<String> {
-        let mut rules: Vec<_> = self.urls().into_iter().flat_map(rules_for).collect();
+    pub(super) fn rules(&self, resolver: &Resolver) -> Vec<String> {
+        let urls = self.urls().into_iter();
+        let mut rules: Vec<_> = urls.flat_map(|url| rules_for(url, resolver)).collect();
         rules.sort();
         rules.dedup();
         rules
@@ -71,9 +73,9 @@ impl Reach {
 }
 
 /// A name covers public addresses only, but networks answer for names with addresses of their own: an
-/// organisation's index, its proxy, or its mirror of a public index. Those are granted as this machine knows
-/// them before the guest runs, so that no later answer leads anywhere else.
-fn rules_for(url: &str) -> Vec<String> {
+/// organisation's index, its proxy, or its mirror of a public index. Those are granted as the guest's resolver
+/// knows them before it runs, so that no later answer leads anywhere else.
+fn rules_for(url: &str, resolver: &Resolver) -> Vec<String> {
     // A proxy may be written without.
     let url = match url.contains("://") {
         true => Url::parse(url),
@@ -90,11 +92,11 @@ fn rules_for(url: &str) -> Vec<String> {
     let mut rules = vec![format!("{host}:{port}")];
     if let Host::Domain(name) = host {
         // One that has no address is pip's to report.
-        let addresses = (name, port).to_socket_addrs().into_iter().flatten();
+        let addresses = resolver.addresses(name).into_iter();
         rules.extend(
             addresses
-                .filter(|address| is_of_network(address.ip()))
-                .map(|address| address.to_string()),
+                .filter(|ip| is_of_network(*ip))
+                .map(|ip| SocketAddr::new(ip, port).to_string()),
         );
     }
     rules
@@ -117,6 +119,7 @@ fn is_of_network(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{DefaultIndex, Reach, is_of_network};
+    use wasisocket_host::Resolver;
 
     #[test]
     fn default_index_is_reached_with_its_files() {
@@ -129,7 +132,10 @@ mod tests {
                 index,
                 ..Reach::default()
             };
-            assert_eq!(reach.rules(), ["192.0.2.1:443", "192.0.2.2:443"]);
+            assert_eq!(
+                reach.rules(&Resolver::new()),
+                ["192.0.2.1:443", "192.0.2.2:443"]
+            );
         }
         assert_eq!(DefaultIndex::from_source("PyPI = PackageIndex("), None);
     }
@@ -144,7 +150,7 @@ mod tests {
             ..Reach::default()
         };
         assert_eq!(
-            reach.rules(),
+            reach.rules(&Resolver::new()),
             ["192.0.2.1:443", "192.0.2.2:3128", "[2001:db8::1]:8080"]
         );
     }
@@ -157,7 +163,20 @@ mod tests {
             extra_indexes: vec!["https://192.0.2.2/".into()],
             ..Reach::default()
         };
-        assert_eq!(reach.rules(), [""; 0]);
+        assert_eq!(reach.rules(&Resolver::new()), [""; 0]);
+    }
+
+    #[test]
+    fn address_of_the_network_is_that_which_the_guest_would_be_told() {
+        let reach = Reach {
+            index: Some("https://index.test/simple".into()),
+            ..Reach::default()
+        };
+        let resolver = Resolver::new().resolve("index.test:10.0.0.5,fd00::5,127.0.0.1");
+        assert_eq!(
+            reach.rules(&resolver.unwrap()),
+            ["10.0.0.5:443", "[fd00::5]:443", "index.test:443"]
+        );
     }
 
     #[test]
@@ -186,6 +205,6 @@ mod tests {
             ..Reach::default()
         };
         // Which is a rule for loopback, and was meant.
-        assert_eq!(reach.rules(), ["localhost:8443"]);
+        assert_eq!(reach.rules(&Resolver::new()), ["localhost:8443"]);
     }
 }

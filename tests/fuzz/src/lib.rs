@@ -1,0 +1,4 @@
+//! What the fuzz targets do. `cargo xtask test` does it with random input.
+
+pub mod imports;
+pub mod policy;
