@@ -50,7 +50,7 @@ impl ResourceLimiter for Memory {
             if !self.told {
                 tell(Limit::MaxMemory, self.sink.as_deref());
             }
-            self.told = true;
+            (self.told, self.grown) = (true, 0);
             return Ok(false);
         }
         (self.used, self.grown) = (used, grown);

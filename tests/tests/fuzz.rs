@@ -1,5 +1,6 @@
 //! What the fuzz targets do, with random input: they go on to compile, and what chance finds soon is found here.
 
+#[expect(unreachable_pub, reason = "cargo-fuzz has it as a crate")]
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 

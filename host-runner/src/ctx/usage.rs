@@ -11,8 +11,7 @@ use crate::limits::{Counted, Limit, LimitReached, LimitSink, Usage};
 use crate::sockets::{Family, Handles, Kind, Socket};
 
 /// How long a guest of an asynchronous store runs before a call that may wait lets others run: about a round trip
-/// over loopback, so that one beside it takes at most twice the time. To let others run when there are none
-/// takes some 2 us.
+/// over loopback, so that one beside it takes at most twice the time.
 const TURN: Duration = Duration::from_micros(20);
 
 /// An operation that has a rate: with this handle.
