@@ -231,6 +231,7 @@ fn thread_time() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
+    use crate::testing::runtime;
     use crate::{LimitReached, Limits, Policy, SocketsCtx};
     use wasmtime::{Config, Engine, Instance, Module, Result, Store, TypedFunc};
 
@@ -284,13 +285,6 @@ mod tests {
                 assert!(begun.elapsed() >= Duration::from_millis(40));
             }
         }
-    }
-
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
     }
 
     #[test]

@@ -138,6 +138,8 @@ mod linker;
 mod memory;
 mod policy;
 mod sockets;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};

@@ -245,6 +245,7 @@ mod tests {
     use super::{
         Duration, Errno, GuestMemory, Instant, Operation, Patience, Stop, Timeout, WaitsFor,
     };
+    use crate::testing::runtime;
     use crate::{Limit, Limits, Policy, SocketsCtx};
     use std::cell::Cell;
     use wasisocket_abi::SOCK_STREAM;
@@ -286,13 +287,6 @@ mod tests {
 
     fn not_yet(handle: u32, events: u32) -> Result<(), Stop> {
         Err(Stop::unless_ready(handle, events)(Errno::EAGAIN))
-    }
-
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
     }
 
     #[test]

@@ -168,18 +168,12 @@ fn interest(events: PollFlags) -> Interest {
 #[cfg(test)]
 mod tests {
     use super::{Duration, Errno, Instant, PollFlags, Timeout, Watched, block_until, ready_until};
+    use crate::testing::runtime;
     use rustix::event::{EventfdFlags, eventfd};
     use std::os::fd::{AsFd, OwnedFd};
 
     fn event(count: u32) -> OwnedFd {
         eventfd(count, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
-    }
-
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
     }
 
     /// Both ways to wait.
