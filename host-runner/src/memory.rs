@@ -1,12 +1,9 @@
 //! The memory of a guest.
 
-use std::fmt;
-use std::sync::Arc;
-
 use wasmtime::{ResourceLimiter, Result, Store};
 
 use crate::SocketsCtx;
-use crate::limits::{Limit, LimitSink, tell};
+use crate::limits::{Limit, Usage};
 
 /// Keeps the linear memories of a guest, all together, to its
 /// [`Limits::max_memory`](crate::Limits::max_memory). More is refused: `memory.grow` answers -1, of which
@@ -17,62 +14,49 @@ pub fn limit_memory<T: 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
 ) {
-    store.limiter(move |data| &mut get(data).memory);
+    store.limiter(move |data| &mut get(data).usage);
 }
 
-/// What a guest has of its memory.
+/// What a guest has of its memory, in bytes.
+#[derive(Debug)]
 pub(crate) struct Memory {
-    max: Option<usize>,
-    used: usize,
+    left: usize,
     /// By how much it grew last.
     grown: usize,
-    told: bool,
-    sink: Option<Arc<LimitSink>>,
 }
 
 impl Memory {
-    pub(crate) fn new(max: Option<usize>, sink: Option<Arc<LimitSink>>) -> Self {
+    pub(crate) fn new(max: Option<usize>) -> Self {
         Self {
-            max,
-            used: 0,
+            left: max.unwrap_or(usize::MAX),
             grown: 0,
-            told: false,
-            sink,
         }
     }
 }
 
-impl ResourceLimiter for Memory {
+impl ResourceLimiter for Usage {
     fn memory_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
         let grown = wanted.saturating_sub(now);
-        let used = self.used.saturating_add(grown);
-        if self.max.is_some_and(|max| used > max) {
-            if !self.told {
-                tell(Limit::MaxMemory, self.sink.as_deref());
+        match self.memory.left.checked_sub(grown) {
+            Some(left) => {
+                self.memory = Memory { left, grown };
+                Ok(true)
             }
-            (self.told, self.grown) = (true, 0);
-            return Ok(false);
+            None => {
+                self.memory.grown = 0;
+                self.reached(Limit::MaxMemory);
+                Ok(false)
+            }
         }
-        (self.used, self.grown) = (used, grown);
-        Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
-        self.used -= std::mem::take(&mut self.grown);
+        self.memory.left += std::mem::take(&mut self.memory.grown);
         Ok(())
     }
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
         Ok(true)
-    }
-}
-
-impl fmt::Debug for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory")
-            .field("max", &self.max)
-            .field("used", &self.used)
-            .finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use super::{Approval, DenialSink, SocketsCtx};
 use crate::limits::{Limit, LimitSink, Limits, Usage};
-use crate::memory::Memory;
 use crate::policy::{Denial, LookedUp, Operation, Policy};
 use crate::sockets::{Handles, Lookups, Resolver, UnixFolder};
 
@@ -147,7 +146,6 @@ impl SocketsCtxBuilder {
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
             on_denial: self.on_denial,
-            memory: Memory::new(self.limits.max_memory, self.on_limit.clone()),
             usage: Usage::new(&self.limits, self.on_limit),
             // Centuries from now are without end.
             end: self

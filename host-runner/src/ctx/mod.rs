@@ -31,7 +31,6 @@ pub(crate) use usage::{Pace, Room};
 
 use crate::clock::Cpu;
 use crate::limits::Usage;
-use crate::memory::Memory;
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
 
@@ -51,14 +50,13 @@ pub struct SocketsCtx {
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
     on_denial: Option<Arc<DenialSink>>,
-    usage: Usage,
+    pub(crate) usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
     /// When it last let others run.
     turn: Instant,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<Cpu>,
-    pub(crate) memory: Memory,
     /// The host's own decision, on top of the rules.
     approve: Option<Arc<Approval>>,
 }

@@ -49,13 +49,9 @@ impl SocketsCtx {
         }
     }
 
-    /// Whether it has run for so long that others should; they run now, then.
-    pub(crate) fn turn_is_over(&mut self) -> bool {
-        let over = self.turn.elapsed() >= TURN;
-        if over {
-            self.begin_turn();
-        }
-        over
+    /// Whether it has run for so long that others should.
+    pub(crate) fn turn_is_over(&self) -> bool {
+        self.turn.elapsed() >= TURN
     }
 
     /// Others have run.

@@ -8,6 +8,7 @@ use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
 use super::{Limit, Limits};
+use crate::memory::Memory;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(crate) type LimitSink = dyn Fn(Limit) + Send + Sync;
 /// What one guest has used.
 pub(crate) struct Usage {
     accounts: [Account; 4],
+    pub(crate) memory: Memory,
     told: Vec<Limit>,
     sink: Option<Arc<LimitSink>>,
 }
@@ -77,6 +79,7 @@ impl Usage {
                     Limit::RateOut,
                 ),
             ],
+            memory: Memory::new(limits.max_memory),
             told: Vec::new(),
             sink,
         }
@@ -166,6 +169,7 @@ impl fmt::Debug for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Usage")
             .field("accounts", &self.accounts)
+            .field("memory", &self.memory)
             .field("told", &self.told)
             .finish_non_exhaustive()
     }

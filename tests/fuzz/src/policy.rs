@@ -1,5 +1,4 @@
-//! Rules and policy files, whatever they say: an error that names a place in them, or one policy, which its own
-//! words describe.
+//! Rules and policy files, whatever they say: a policy, or an error that names a place in them.
 
 use wasisocket_host::{Grants, Policy};
 
