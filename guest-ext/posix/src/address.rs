@@ -18,9 +18,10 @@ const SOCKADDR_IN6: usize = 32;
 const SUN_PATH: usize = 2;
 
 /// A socket's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Address {
     /// AF_UNSPEC: none; connecting a datagram socket to it dissolves its association.
+    #[default]
     Unspecified,
     /// AF_INET or AF_INET6.
     Inet(SocketAddr),

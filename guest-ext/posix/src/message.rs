@@ -37,10 +37,32 @@ pub struct RecvFlags {
     pub dont_wait: bool,
 }
 
-pub(crate) fn bits(pairs: [(bool, u32); 3]) -> u32 {
-    pairs
-        .iter()
-        .fold(0, |all, (set, bit)| if *set { all | bit } else { all })
+impl SendFlags {
+    /// As the host reads them.
+    pub(crate) fn bits(self) -> u32 {
+        bits(&[(self.out_of_band, v1::MSG_OOB), (self.more, v1::MSG_MORE)])
+    }
+}
+
+impl RecvFlags {
+    /// As the host reads them, of a socket of this type.
+    pub(crate) fn bits(self, ty: Type) -> u32 {
+        bits(&[
+            (self.out_of_band, v1::MSG_OOB),
+            (self.peek, v1::MSG_PEEK),
+            (self.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
+        ])
+    }
+
+    /// Whether a call goes on until the buffers of a socket of this type are full.
+    pub(crate) fn fills(self, ty: Type, timeout: i64) -> bool {
+        self.wait_all && ty == Type::Stream && timeout != 0 && !self.peek
+    }
+}
+
+fn bits(flags: &[(bool, u32)]) -> u32 {
+    let set = flags.iter().filter(|(set, _)| *set);
+    set.fold(0, |all, (_, bit)| all | bit)
 }
 
 /// The direction of a call: a pipe has one only.
@@ -85,17 +107,12 @@ pub fn sendmsg(
 ) -> Result<usize> {
     let (handle, kind, timeout) = descriptors::to_send(fd)?;
     type_of(kind, Direction::Send)?;
-    let bits = bits([
-        (flags.out_of_band, v1::MSG_OOB),
-        (flags.more, v1::MSG_MORE),
-        (false, 0),
-    ]);
     let timeout = if flags.dont_wait { 0 } else { timeout };
     let to = match to {
         Some(address) => Some(address_for(kind, address)?),
         None => None,
     };
-    let sent = host::send(handle, data, to.as_ref(), ancillary, bits, timeout)?;
+    let sent = host::send(handle, data, to.as_ref(), ancillary, flags.bits(), timeout)?;
     let given = data
         .iter()
         .fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
@@ -127,7 +144,7 @@ pub struct Want {
 }
 
 /// What `recvmsg` returns beside the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// How many bytes are initialised, from the first buffer on; with MSG_TRUNC the whole length.
     pub bytes: usize,
@@ -159,21 +176,11 @@ pub fn recvmsg(
         .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
     // Of a stream, Linux would wait for data even so; CPython's sock_recv does not ask either.
     if room == 0 && ty == Type::Stream {
-        return Ok(Message {
-            bytes: 0,
-            from: Address::Unspecified,
-            ancillary: Ancillary::default(),
-            truncated: false,
-            out_of_band: false,
-        });
+        return Ok(Message::default());
     }
     let timeout = if flags.dont_wait { 0 } else { timeout };
-    let bits = bits([
-        (flags.out_of_band, v1::MSG_OOB),
-        (flags.peek, v1::MSG_PEEK),
-        (flags.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
-    ]);
-    if flags.wait_all && ty == Type::Stream && timeout != 0 && !flags.peek {
+    let bits = flags.bits(ty);
+    if flags.fills(ty, timeout) {
         return recv_all(handle, buffers, bits, timeout);
     }
     let received = host::recv(handle, buffers, want, bits, timeout)?;
@@ -216,9 +223,6 @@ fn recv_all(
     }
     Ok(Message {
         bytes: total,
-        from: Address::Unspecified,
-        ancillary: Ancillary::default(),
-        truncated: false,
-        out_of_band: false,
+        ..Message::default()
     })
 }

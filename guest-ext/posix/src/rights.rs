@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use wasisocket_abi::Errno as HostErrno;
 use wasisocket_abi::v1::{
-    self, Ancillary, PollEntry, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right,
+    self, PollEntry, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right,
 };
 
 use crate::address::Address;
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
-use crate::message::{Direction, Message, RecvFlags, SendFlags, Want, bits, type_of};
+use crate::message::{Direction, Message, RecvFlags, SendFlags, Want, type_of};
 use crate::socket::address_for;
 use crate::unix::as_spelled;
 use crate::{Errno, Result, host};
@@ -58,18 +58,13 @@ pub fn sendmsg_rights(
         .iter()
         .map(|fd| right_of(*fd))
         .collect::<Result<_>>()?;
-    let bits = bits([
-        (flags.out_of_band, v1::MSG_OOB),
-        (flags.more, v1::MSG_MORE),
-        (false, 0),
-    ]);
     let timeout = if flags.dont_wait { 0 } else { timeout };
     let to = match to {
         Some(address) => Some(address_for(kind, address)?),
         None => None,
     };
     attempt_until(handle, v1::EVENT_OUT, timeout, || {
-        host::send_rights(handle, data, to.as_ref(), &rights, bits)
+        host::send_rights(handle, data, to.as_ref(), &rights, flags.bits())
     })
 }
 
@@ -105,13 +100,7 @@ pub fn recvmsg_rights(
 ) -> Result<(Message, Rights)> {
     let (handle, kind, timeout) = descriptors::to_receive(fd)?;
     let ty = type_of(kind, Direction::Receive)?;
-    let mut message = Message {
-        bytes: 0,
-        from: Address::Unspecified,
-        ancillary: Ancillary::default(),
-        truncated: false,
-        out_of_band: false,
-    };
+    let mut message = Message::default();
     let mut rights = Rights::default();
     let room = buffers
         .iter()
@@ -121,12 +110,8 @@ pub fn recvmsg_rights(
         return Ok((message, rights));
     }
     let timeout = if flags.dont_wait { 0 } else { timeout };
-    let bits = bits([
-        (flags.out_of_band, v1::MSG_OOB),
-        (flags.peek, v1::MSG_PEEK),
-        (flags.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
-    ]);
-    let fills = flags.wait_all && ty == Type::Stream && timeout != 0 && !flags.peek;
+    let bits = flags.bits(ty);
+    let fills = flags.fills(ty, timeout);
     let mut entries = vec![ReceivedRight::default(); max.min(RIGHTS_MAX)];
     loop {
         let mut rest = rest_of(buffers, message.bytes);
