@@ -3,11 +3,10 @@
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
-    ADDR_MAX, Ancillary, EVENT_IN, EVENT_OUT, EVENT_PRI, MODULE, MSG_MORE, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC,
+    ADDR_MAX, EVENT_IN, EVENT_OUT, EVENT_PRI, MODULE, MSG_MORE, MSG_OOB, MSG_PEEK, MSG_TRUNC,
 };
 
-use super::{ancillary, ancillary_bytes};
+use super::{ancillary, ancillary_bytes, unless_null};
 use crate::ctx::Pace;
 use crate::linker::iovecs::Iovecs;
 use crate::linker::operation::{Attempt, Operation, Stop};
@@ -41,14 +40,9 @@ fn sendmsg(
     Operation::new(Timeout(timeout), pace, move |memory, sockets, patience| {
         let out = memory.out(sent)?;
         let flags = send_flags(flags)?;
-        let to = match address {
-            0 => None,
-            address => Some(memory.address(address)?),
-        };
-        let ancillary = match ancillary_at {
-            0 => Ancillary::default(),
-            at => ancillary(memory.array(at)?),
-        };
+        let to = unless_null(address, |at| memory.address(at))?;
+        let given = unless_null(ancillary_at, |at| memory.array(at))?;
+        let ancillary = given.map(ancillary).unwrap_or_default();
         let iovecs = Iovecs::read(memory, iovecs, count, sockets.room_to_send(handle)?)?;
         let sent = iovecs.with_data(memory, |data| {
             sockets.sendmsg(handle, data, to, &ancillary, flags, patience)
@@ -72,14 +66,8 @@ fn recvmsg(
     let pace = Some(Pace::Receive(handle));
     Operation::new(Timeout(timeout), pace, move |memory, sockets, patience| {
         let out = memory.out::<8>(received)?;
-        let from = match address {
-            0 => None,
-            address => Some(memory.out::<ADDR_MAX>(address)?),
-        };
-        let ancillary = match ancillary_at {
-            0 => None,
-            at => Some(memory.out(at)?),
-        };
+        let from = unless_null(address, |at| memory.out::<ADDR_MAX>(at))?;
+        let ancillary = unless_null(ancillary_at, |at| memory.out(at))?;
         let receiving = Receiving {
             flags: recv_flags(flags)?,
             from: from.is_some(),
@@ -102,17 +90,23 @@ fn recvmsg(
         if let Some(at) = ancillary {
             memory.put(at, ancillary_bytes(incoming.ancillary))?;
         }
-        let bytes = match flags & MSG_TRUNC {
-            0 => incoming.length.min(room),
-            _ => incoming.length,
-        };
-        let received = bytes as u64 | u64::from(told_flags(&incoming)) << 32;
+        let bytes = told_length(&incoming, room, flags);
+        let received = u64::from(bytes) | u64::from(told_flags(&incoming)) << 32;
         Ok(memory.put(out, received.to_le_bytes())?)
     })
 }
 
-/// What `Received` says of a message besides its length.
-fn told_flags(incoming: &Incoming) -> u32 {
+/// What the answer says of a message's length, given the room for it and the flags of the call.
+pub(super) fn told_length(incoming: &Incoming, room: usize, flags: u32) -> u32 {
+    let told = match flags & MSG_TRUNC {
+        0 => incoming.length.min(room),
+        _ => incoming.length,
+    };
+    told as u32
+}
+
+/// What the answer says of a message besides its length.
+pub(super) fn told_flags(incoming: &Incoming) -> u32 {
     let mut told = 0;
     if incoming.truncated {
         told |= MSG_TRUNC;

@@ -84,6 +84,14 @@ impl GuestMemory<'_> {
     }
 }
 
+/// What an argument that may be null points to.
+fn unless_null<T>(
+    pointer: u32,
+    read: impl FnOnce(u32) -> std::result::Result<T, Errno>,
+) -> std::result::Result<Option<T>, Errno> {
+    (pointer != 0).then(|| read(pointer)).transpose()
+}
+
 /// Writes entries one after another; `room` is of whole entries.
 fn fill<const N: usize>(room: &mut [u8], entries: impl Iterator<Item = [u8; N]>) -> u32 {
     let mut count = 0;

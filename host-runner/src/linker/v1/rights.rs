@@ -1,12 +1,11 @@
 //! Sending and receiving sockets and files.
 
-use wasisocket_abi::v1::{
-    ADDR_MAX, MSG_CTRUNC, MSG_TRUNC, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right,
-};
+use wasisocket_abi::v1::{ADDR_MAX, MSG_CTRUNC, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right};
 use wasisocket_abi::{Errno, v1};
 use wasmtime::{Caller, Linker, Result};
 
-use super::messages::{recv_flags, send_flags};
+use super::messages::{recv_flags, send_flags, told_flags, told_length};
+use super::unless_null;
 use crate::SocketsCtx;
 use crate::ctx::{Files, NoFiles};
 use crate::guest_memory::GuestMemory;
@@ -61,10 +60,7 @@ fn define<T: 'static, F: Files + 'static>(
             call(caller, get, |memory, sockets, files| {
                 let out = memory.out(sent)?;
                 let flags = send_flags(flags)?;
-                let to = match address {
-                    0 => None,
-                    address => Some(memory.address(address)?),
-                };
+                let to = unless_null(address, |at| memory.address(at))?;
                 let rights = memory.rights(rights, rights_count)?;
                 let room = sockets.room_to_send(handle)?;
                 let iovecs = Iovecs::read(memory, iovecs, count, room)?;
@@ -89,19 +85,15 @@ fn define<T: 'static, F: Files + 'static>(
               received: u32| {
             call(caller, get, |memory, sockets, files| {
                 let out = memory.out(received)?;
-                let from = match address {
-                    0 => None,
-                    address => Some(memory.out::<ADDR_MAX>(address)?),
-                };
+                let from = unless_null(address, |at| memory.out::<ADDR_MAX>(at))?;
                 let max = rights_count(max)?;
                 // So that none is lost to a bad pointer.
                 memory.slice(rights, (max * RECEIVED) as u32)?;
-                let whole_length = flags & MSG_TRUNC != 0;
-                let flags = recv_flags(flags)?;
+                let asked = recv_flags(flags)?;
                 let room = sockets.room_to_receive(handle)?;
                 let iovecs = Iovecs::read(memory, iovecs, count, room)?;
                 let (message, room) = iovecs.with_buffers(memory, |buffers| {
-                    let message = sockets.recv_rights(files, handle, buffers, max, flags)?;
+                    let message = sockets.recv_rights(files, handle, buffers, max, asked)?;
                     Ok((message, buffers.room()))
                 })?;
                 if let Some(from) = from {
@@ -110,20 +102,12 @@ fn define<T: 'static, F: Files + 'static>(
                 let length = message.rights.len() * RECEIVED;
                 let entries = message.rights.iter().copied().map(received_right);
                 let count = super::fill(memory.slice_mut(rights, length as u32)?, entries);
-                let length = message.incoming.length;
-                let told = [
-                    (message.incoming.truncated, MSG_TRUNC),
-                    (message.cut, MSG_CTRUNC),
-                ];
-                let told = told.iter().filter(|(set, _)| *set);
+                let cut = if message.cut { MSG_CTRUNC } else { 0 };
                 memory.put(
                     out,
                     received_rights(ReceivedRights {
-                        bytes: match whole_length {
-                            true => length,
-                            false => length.min(room),
-                        } as u32,
-                        flags: told.fold(0, |flags, (_, flag)| flags | flag),
+                        bytes: told_length(&message.incoming, room, flags),
+                        flags: told_flags(&message.incoming) | cut,
                         count,
                     }),
                 )
