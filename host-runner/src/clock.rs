@@ -230,25 +230,45 @@ fn thread_time() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
+    use super::{Arc, Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
     use crate::testing::runtime;
     use crate::{LimitReached, Limits, Policy, SocketsCtx};
+    use std::sync::Mutex;
     use wasmtime::{Config, Engine, Instance, Module, Result, Store, TypedFunc};
 
-    fn guest(limits: Limits) -> (Ticker, Store<SocketsCtx>, TypedFunc<(), ()>, GuestClock) {
+    type Told = Arc<Mutex<Vec<Limit>>>;
+
+    struct Guest {
+        store: Store<SocketsCtx>,
+        spin: TypedFunc<(), ()>,
+        clock: GuestClock,
+        told: Told,
+        _ticker: Ticker,
+    }
+
+    fn guest(limits: Limits) -> Guest {
         let mut config = Config::new();
         config.epoch_interruption(true);
         let engine = Engine::new(&config).unwrap();
         let spins = r#"(module (func (export "spin") (loop $again (br $again))))"#;
         let module = Module::new(&engine, wat::parse_str(spins).unwrap()).unwrap();
         let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
-        let sockets = sockets.on_limit(|_| ()).build();
+        let told = Told::default();
+        let sink = Arc::clone(&told);
+        let sockets = sockets.on_limit(move |limit| sink.lock().unwrap().push(limit));
+        let sockets = sockets.build();
         let clock = sockets.clock();
         let mut store = Store::new(&engine, sockets);
         store.set_epoch_deadline(1);
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let spin = instance.get_typed_func(&mut store, "spin").unwrap();
-        (Ticker::start(&engine).unwrap(), store, spin, clock)
+        Guest {
+            store,
+            spin,
+            clock,
+            told,
+            _ticker: Ticker::start(&engine).unwrap(),
+        }
     }
 
     fn limit(result: Result<()>) -> Limit {
@@ -274,48 +294,59 @@ mod tests {
     fn guest_that_makes_no_call_is_ended() {
         for (limits, reached) in [(timeout(), Limit::Timeout), (max_cpu(), Limit::MaxCpu)] {
             for runs_by_its_clock in [true, false] {
-                let (_ticker, mut store, spin, clock) = guest(limits.clone());
-                limit_time(&mut store, |sockets| sockets);
+                let mut guest = guest(limits.clone());
+                limit_time(&mut guest.store, |sockets| sockets);
                 let begun = Instant::now();
                 let result = match runs_by_its_clock {
-                    true => clock.run(|| spin.call(&mut store, ())),
-                    false => spin.call(&mut store, ()),
+                    true => guest.clock.run(|| guest.spin.call(&mut guest.store, ())),
+                    false => guest.spin.call(&mut guest.store, ()),
                 };
                 assert_eq!(limit(result), reached);
+                assert_eq!(*guest.told.lock().unwrap(), [reached]);
                 assert!(begun.elapsed() >= Duration::from_millis(40));
             }
         }
     }
 
     #[test]
-    fn guest_that_computes_lets_other_tasks_run_and_is_ended() {
+    fn guest_of_an_asynchronous_store_that_makes_no_call_is_ended() {
         for (limits, reached) in [(timeout(), Limit::Timeout), (max_cpu(), Limit::MaxCpu)] {
-            let (_ticker, mut store, spin, clock) = guest(limits);
-            limit_time_async(&mut store, |sockets| sockets);
-            runtime().block_on(async move {
-                let mut turns = 0;
-                let others = async {
-                    loop {
-                        tokio::task::yield_now().await;
-                        turns += 1;
-                    }
-                };
-                let ended = tokio::select! {
-                    ended = clock.run_async(spin.call_async(&mut store, ())) => ended,
-                    () = others => unreachable!(),
-                };
-                // Either the epoch comes first or the clock.
-                let ended = ended.map_or_else(LimitReached::limit, limit);
-                assert_eq!(ended, reached);
-                assert!(turns > 1, "{turns}");
-            });
+            let mut guest = guest(limits);
+            limit_time_async(&mut guest.store, |sockets| sockets);
+            let call = guest.spin.call_async(&mut guest.store, ());
+            let ended = runtime().block_on(guest.clock.run_async(call));
+            // Either the epoch comes first or the clock.
+            let ended = ended.map_or_else(LimitReached::limit, limit);
+            assert_eq!(ended, reached);
+            assert_eq!(*guest.told.lock().unwrap(), [reached]);
         }
     }
 
     #[test]
+    fn guest_that_computes_lets_other_tasks_run() {
+        let mut guest = guest(Limits {
+            max_cpu: Some(Duration::from_secs(20)),
+            ..Limits::default()
+        });
+        limit_time_async(&mut guest.store, |sockets| sockets);
+        let call = guest.spin.call_async(&mut guest.store, ());
+        let others = async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        runtime().block_on(async {
+            tokio::select! {
+                _ = guest.clock.run_async(call) => panic!("nobody else ran"),
+                () = others => (),
+            }
+        });
+    }
+
+    #[test]
     fn guest_that_waits_beyond_its_time_is_dropped_and_told_of() {
-        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let sink = std::sync::Arc::clone(&told);
+        let told = Told::default();
+        let sink = Arc::clone(&told);
         let sockets = SocketsCtx::builder(Policy::new())
             .limits(timeout())
             .on_limit(move |limit| sink.lock().unwrap().push(limit))
@@ -329,7 +360,7 @@ mod tests {
 
     #[test]
     fn guest_that_waits_uses_no_cpu() {
-        let (_ticker, store, _, clock) = guest(max_cpu());
+        let Guest { store, clock, .. } = guest(max_cpu());
         let waited = runtime().block_on(async {
             let waits = tokio::time::sleep(Duration::from_millis(60));
             clock.run_async(waits).await

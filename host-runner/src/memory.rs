@@ -5,7 +5,7 @@ use wasmtime::{ResourceLimiter, Result, Store};
 use crate::SocketsCtx;
 use crate::limits::{Limit, Usage};
 
-/// Keeps the linear memories of a guest, all together, to its
+/// Keeps the linear memories and tables of a guest, all together, to its
 /// [`Limits::max_memory`](crate::Limits::max_memory). More is refused: `memory.grow` answers -1, of which
 /// a C library makes ENOMEM, and a module that starts with more is not instantiated.
 ///
@@ -16,6 +16,9 @@ pub fn limit_memory<T: 'static>(
 ) {
     store.limiter(move |data| &mut get(data).usage);
 }
+
+/// What an element of a table takes: a pointer.
+const ELEMENT: usize = size_of::<usize>();
 
 /// What a guest has of its memory, in bytes.
 #[derive(Debug)]
@@ -34,35 +37,50 @@ impl Memory {
     }
 }
 
-impl ResourceLimiter for Usage {
-    fn memory_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
-        let grown = wanted.saturating_sub(now);
-        match self.memory.left.checked_sub(grown) {
-            Some(left) => {
-                self.memory = Memory { left, grown };
-                Ok(true)
-            }
+impl Usage {
+    /// May memories and tables together take so much more?
+    fn grow(&mut self, grown: usize) -> bool {
+        let left = self.memory.left.checked_sub(grown);
+        match left {
+            Some(left) => self.memory = Memory { left, grown },
             None => {
                 self.memory.grown = 0;
                 self.reached(Limit::MaxMemory);
-                Ok(false)
             }
         }
+        left.is_some()
+    }
+
+    /// It was allowed to, and could not.
+    fn take_back(&mut self) {
+        self.memory.left += std::mem::take(&mut self.memory.grown);
+    }
+}
+
+impl ResourceLimiter for Usage {
+    fn memory_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
+        Ok(self.grow(wanted.saturating_sub(now)))
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
-        self.memory.left += std::mem::take(&mut self.memory.grown);
+        self.take_back();
         Ok(())
     }
 
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> Result<bool> {
-        Ok(true)
+    fn table_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
+        let elements = wanted.saturating_sub(now);
+        Ok(self.grow(elements.saturating_mul(ELEMENT)))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
+        self.take_back();
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::limit_memory;
+    use super::{ELEMENT, limit_memory};
     use crate::{Limit, Limits, Policy, SocketsCtx};
     use std::sync::{Arc, Mutex};
     use wasmtime::{Engine, Instance, Module, Result, Store};
@@ -94,6 +112,22 @@ mod tests {
             (func (export "large") (param i32) (result i32) (memory.grow $large (local.get 0))))"#;
         let module = Module::new(store.engine(), wat::parse_str(text).unwrap())?;
         Instance::new(store, &module, &[])
+    }
+
+    #[test]
+    fn tables_are_limited_with_memories() {
+        let (mut store, told) = store(1);
+        let text = r#"(module (table 0 funcref) (func (export "grow") (param i32) (result i32)
+            (table.grow (ref.null func) (local.get 0))))"#;
+        let module = Module::new(store.engine(), wat::parse_str(text).unwrap()).unwrap();
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow");
+        let grow = grow.unwrap();
+        let mut grow = |elements: usize| grow.call(&mut store, elements as i32).unwrap();
+        assert_eq!(grow(PAGE), -1);
+        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
+        assert_eq!(grow(PAGE / ELEMENT), 0);
+        assert_eq!(grow(1), -1);
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl SocketsCtxBuilder {
         self
     }
 
-    /// Called for every limit that is reached, once for each, in place of the log.
+    /// Called for every limit that is reached, once for each, beside the log.
     #[must_use]
     pub fn on_limit(mut self, sink: impl Fn(Limit) + Send + Sync + 'static) -> Self {
         self.on_limit = Some(Arc::new(sink));
@@ -145,6 +145,7 @@ impl SocketsCtxBuilder {
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
+            given: 0,
             on_denial: self.on_denial,
             usage: Usage::new(&self.limits, self.on_limit),
             // Centuries from now are without end.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::Ancillary;
+use wasisocket_abi::v1::{Ancillary, RIGHTS_MAX};
 
 use super::usage::is_counted;
 use super::{Address, Name, SocketsCtx};
@@ -76,7 +76,7 @@ impl SocketsCtx {
         }
         let sent = socket.send(data, &to, ancillary, flags, patience)?;
         if is_counted(&socket) {
-            self.usage.used(Counted::Sent, sent);
+            self.usage.used(Counted::Sent, size(socket, sent));
         }
         Ok(sent)
     }
@@ -145,7 +145,8 @@ impl SocketsCtx {
         let from = receiving.from;
         let mut incoming = self.receive(socket, buffers, receiving)?;
         if is_counted(&socket) {
-            self.usage.used(Counted::Received, incoming.length);
+            let new = not_counted_yet(socket, incoming.length, receiving.flags);
+            self.usage.used(Counted::Received, new);
         }
         let name = match incoming.from.take() {
             Some(name) if from => self.name_of(Some(name)),
@@ -163,9 +164,20 @@ impl SocketsCtx {
     ) -> Result<Incoming, Errno> {
         let remembers = socket.inbound() == Inbound::Anyone && !self.policy.allows_all();
         receiving.from |= remembers;
-        let incoming = self.admitted(socket, |admission| {
-            socket.recv(buffers, receiving, admission)
-        })?;
+        let incoming = match socket.family() {
+            // Whoever is at the other end of one that leads out may send rights, which the kernel would close, and
+            // wait for that as SO_LINGER says.
+            Family::Unix
+                if !self.unix_folders.is_empty() && !receiving.flags.contains(RecvFlags::PEEK) =>
+            {
+                socket
+                    .recv_rights(buffers, RIGHTS_MAX, receiving.flags)?
+                    .incoming
+            }
+            _ => self.admitted(socket, |admission| {
+                socket.recv(buffers, receiving, admission)
+            })?,
+        };
         if remembers && let Some(from) = incoming.source() {
             socket.state().heard.record(from);
         }
@@ -199,6 +211,34 @@ impl SocketsCtx {
             }
         }
     }
+}
+
+/// What a datagram's headers take, of IPv4 and UDP: empty ones are not for nothing.
+const HEADERS: usize = 28;
+
+/// For how many bytes a message counts.
+fn size(socket: &Socket, length: usize) -> usize {
+    match socket.kind() {
+        Kind::Stream => length,
+        Kind::Datagram => length.max(HEADERS),
+    }
+}
+
+/// For how many bytes a message counts that was received: what MSG_PEEK has shown stays at the head of the queue, and
+/// is counted.
+fn not_counted_yet(socket: &Socket, length: usize, flags: RecvFlags) -> usize {
+    let size = size(socket, length);
+    if flags.contains(RecvFlags::OOB) {
+        return size;
+    }
+    let mut state = socket.state();
+    let counted = state.peeked;
+    state.peeked = match (flags.contains(RecvFlags::PEEK), socket.kind()) {
+        (true, _) => counted.max(size),
+        (false, Kind::Stream) => counted.saturating_sub(size),
+        (false, Kind::Datagram) => 0,
+    };
+    size.saturating_sub(counted)
 }
 
 /// EOPNOTSUPP for out-of-band data of Unix sockets. Linux has them since 5.15, for few, and their code had

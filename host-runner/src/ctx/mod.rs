@@ -49,6 +49,8 @@ pub struct SocketsCtx {
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
+    /// How many rights were sent that did not come back.
+    given: usize,
     on_denial: Option<Arc<DenialSink>>,
     pub(crate) usage: Usage,
     /// When the guest's time is over.
@@ -89,6 +91,11 @@ impl SocketsCtx {
     }
 
     pub(crate) fn close(&mut self, handle: u32) -> Result<(), Errno> {
+        if let Ok(socket) = self.handles.socket(handle)
+            && socket.is_last()
+        {
+            self.stops_listening(socket);
+        }
         if let Open::InterestSet(set) = self.handles.remove(handle)? {
             self.watches = self.watches.saturating_sub(set.watch_count());
         }
@@ -117,7 +124,7 @@ impl SocketsCtx {
     fn refused(&self, denial: &Denial) -> Errno {
         match &self.on_denial {
             Some(sink) => sink(denial),
-            None => tracing::warn!(target: "wasisocket::denied", "{denial}"),
+            None => tracing::warn!(name: "denied", target: "wasisocket::denied", "{denial}"),
         }
         Errno::EACCES
     }

@@ -1,11 +1,13 @@
 //! Connecting, binding, listening and accepting; names, options and groups.
 
+use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::{AddressFamily, SocketAddrAny};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
+use super::own::canonical;
 use super::usage::{connect_counted, is_counted, room_for};
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
@@ -73,11 +75,14 @@ impl SocketsCtx {
         room_for(&self.handles, &mut self.usage, 1)?;
         let counts = is_counted(&socket);
         if counts {
-            self.usage.room(Counted::Connections, true)?;
+            // accept(2) has no EDQUOT, and a server would try again at once: asyncio knows this one.
+            let room = self.usage.room(Counted::Connections, true);
+            room.map_err(|_| Errno::ENOBUFS)?;
         }
         let own = socket.state().own;
+        let connected = LazyCell::new(|| self.connected_to_itself(socket));
         let admits = |peer| match own {
-            true => self.connected_to_itself(peer),
+            true => connected.contains(&canonical(peer)),
             false => !self
                 .policy
                 .forbids_peer(Protocol::Tcp, peer, &self.looked_up),
@@ -85,7 +90,7 @@ impl SocketsCtx {
         let is_asked = own || socket.family() != Family::Unix && self.policy.forbids_any();
         let (accepted, peer) = socket.accept(is_asked.then_some(&admits))?;
         if counts {
-            self.usage.used(Counted::Connections, 1);
+            self.usage.came(Counted::Connections, 1);
         }
         let peer = self.name_of(peer);
         let handle = self.handles.insert(Open::Socket(accepted))?;
@@ -143,6 +148,7 @@ impl SocketsCtx {
         }
         // Linux gives up a connect that goes on (inet_shutdown): another one counts.
         socket.state().connecting = false;
+        self.stops_listening(socket);
         socket.shutdown(how & SHUT_READ != 0, how & SHUT_WRITE != 0)
     }
 

@@ -3,8 +3,10 @@
 //! A guest with any grant may listen at a loopback port that the system picks, and connect to that. It
 //! hears itself there and nobody else: who else connects is closed when the guest accepts.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use rustix::net::SocketAddrAny;
 use wasisocket_abi::v1::SocketOption;
 
 use super::SocketsCtx;
@@ -22,31 +24,58 @@ impl SocketsCtx {
 
     /// Is it where this guest listens to itself, and no deny rule against it?
     pub(super) fn may_connect_to_itself(&self, socket: &Socket, address: SocketAddr) -> bool {
+        let there = canonical(address);
         // The kernel gives a port that it picked to others once its socket does not listen any more.
-        let listens = |own: &Socket| own.option(SocketOption::ACCEPTING) == Ok(1);
+        let is_there = |own: &Socket| name(own) == Some(there) && listens(own);
         socket.kind() == Kind::Stream
-            && self.is_own(address, listens)
+            && self.own_sockets().any(is_there)
             && !self
                 .policy
                 .forbids_peer(Protocol::Tcp, address, &self.looked_up)
     }
 
-    /// Is it this guest that connected from there?
-    pub(super) fn connected_to_itself(&self, from: SocketAddr) -> bool {
-        self.is_own(from, |own| own.peer_name().is_ok())
+    /// From where this guest is connected to a listener of its own.
+    pub(super) fn connected_to_itself(&self, listener: &Socket) -> HashSet<SocketAddr> {
+        let Some(there) = name(listener) else {
+            return HashSet::new();
+        };
+        // The kernel gives one port to many, each connected to another place.
+        let connected = self.own_sockets().filter(|own| {
+            let peer = own.peer_name().ok().flatten();
+            peer.is_some_and(|peer| address(peer) == Some(there))
+        });
+        connected.filter_map(name).collect()
     }
 
-    fn is_own(&self, address: SocketAddr, holds_its_name: impl Fn(&Socket) -> bool) -> bool {
-        let has = |own: &Socket| {
-            let name = own.name().map(SocketAddr::try_from);
-            matches!(name, Ok(Ok(name)) if canonical(name) == canonical(address))
-        };
-        let mut own = self.handles.sockets().filter(|own| own.state().own);
-        own.any(|own| has(own) && holds_its_name(own))
+    /// To be called before a socket may stop to listen. The guest's connections to itself that are not there
+    /// yet are given up: the kernel would go on to try, and reach whoever listens at the port next.
+    pub(super) fn stops_listening(&self, socket: &Socket) {
+        if !socket.state().own || !listens(socket) {
+            return;
+        }
+        for own in self.own_sockets().filter(|own| own.state().connecting) {
+            own.give_up_connect();
+        }
+    }
+
+    fn own_sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.handles.sockets().filter(|own| own.state().own)
     }
 }
 
+fn listens(socket: &Socket) -> bool {
+    socket.option(SocketOption::ACCEPTING) == Ok(1)
+}
+
+fn name(socket: &Socket) -> Option<SocketAddr> {
+    address(socket.name().ok()?)
+}
+
+fn address(name: SocketAddrAny) -> Option<SocketAddr> {
+    SocketAddr::try_from(name).ok().map(canonical)
+}
+
 /// What a stream of IPv6 calls ::ffff:127.0.0.1 is 127.0.0.1 for one of IPv4.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -9,6 +9,7 @@ use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
 use super::message::may_be_out_of_band;
 use super::{Address, Name, SocketsCtx};
+use crate::limits::Limit;
 use crate::sockets::{
     Buffers, Data, Destination, Family, Handles, Incoming, Kind, Open, Socket, Sort, cookie_of,
     sort_of,
@@ -65,6 +66,13 @@ impl SocketsCtx {
             None => Destination::Peer,
             Some(to) => self.destination(socket, to)?,
         };
+        // While they are under way they count for the user of the host's process, who has as many as it has
+        // descriptors, and it may be up to this guest to take them out again.
+        let given = self.given.saturating_add(rights.len());
+        if given > self.handles.limit() {
+            self.usage.reached(Limit::MaxSockets);
+            return Err(Errno::ENOBUFS);
+        }
         let mut opened = Vec::new();
         for right in rights.iter().filter(|right| right.kind == RIGHT_FILE) {
             let file = files.as_mut().and_then(|files| files.file(right.number));
@@ -80,7 +88,9 @@ impl SocketsCtx {
                 _ => return Err(Errno::EINVAL),
             });
         }
-        socket.send_rights(data, &to, &fds, flags)
+        let sent = socket.send_rights(data, &to, &fds, flags)?;
+        self.given = given;
+        Ok(sent)
     }
 
     fn unix_socket(&self, handle: u32) -> Result<&Socket, Errno> {
@@ -121,6 +131,7 @@ impl SocketsCtx {
             false => max,
         };
         let received = socket.recv_rights(buffers, max, flags)?;
+        self.given = self.given.saturating_sub(received.fds.len());
         let mut incoming = received.incoming;
         let name = match incoming.from.take() {
             Some(name) => self.name_of(Some(name)),

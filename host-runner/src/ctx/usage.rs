@@ -110,8 +110,14 @@ impl SocketsCtx {
     /// How much may be received now. EDQUOT if it is nothing.
     pub(crate) fn room_to_receive(&mut self, handle: u32) -> Result<Room, Errno> {
         let socket = self.handles.socket(handle)?;
+        let peeked = socket.state().peeked;
         let most = match is_counted(&socket) {
-            true => self.usage.room(Counted::Received, false)?,
+            // What is counted already can be had still.
+            true => match self.usage.room(Counted::Received, false) {
+                Ok(room) => room.saturating_add(peeked),
+                Err(errno) if peeked == 0 => return Err(errno),
+                Err(_) => peeked,
+            },
             false => usize::MAX,
         };
         // A datagram would be cut, and the rest of it lost.

@@ -16,22 +16,25 @@ pub const MAX_SOCKETS_DEFAULT: usize = 256;
 ///
 /// What is counted are IPv4 and IPv6 sockets; Unix sockets, of which connected pairs are made without any
 /// grant, are only among the open ones. A limit that is reached is told of once by `tracing`, as a warning
-/// with the target `wasisocket::limit` and the field `limit`, its name ([`Limit`]), or by
+/// with the name `limit`, the target `wasisocket::limit` and the field `limit`, its name ([`Limit`]), and to
 /// [`on_limit`](crate::SocketsCtxBuilder::on_limit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// How many handles may be open at once: sockets, interest sets and look-ups together; one more is
     /// EMFILE. Interest sets have up to 64 times as many entries together, of which the system has a limit
-    /// for each user (epoll(7), max_user_watches).
+    /// for each user (epoll(7), max_user_watches). As many descriptors may be sent through Unix sockets and not
+    /// come back; one more is ENOBUFS.
     pub max_sockets: usize,
-    /// Connections in all, made and accepted; one more is EDQUOT.
+    /// Connections in all, made and accepted; one more is EDQUOT, and ENOBUFS of accept(2), at which servers
+    /// pause.
     pub max_connections: Option<u64>,
     /// Connections that are made a second. The guest waits.
     pub connect_rate: Option<u64>,
-    /// Bytes that are received in all; beyond them receiving is EDQUOT.
+    /// Bytes that are received in all, each once, also if it is looked at before (MSG_PEEK); beyond them receiving
+    /// is EDQUOT. A datagram counts for 28 bytes at least, what its headers take.
     pub max_bytes_in: Option<u64>,
-    /// Bytes that are sent in all; beyond them sending is EDQUOT.
+    /// Bytes that are sent in all; beyond them sending is EDQUOT. Datagrams count as they do when received.
     pub max_bytes_out: Option<u64>,
     /// Bytes that are received a second. The guest waits, also in a call that does not.
     pub rate_in: Option<u64>,
@@ -39,11 +42,14 @@ pub struct Limits {
     pub rate_out: Option<u64>,
     /// Look-ups of names and addresses in all; one more is EDQUOT.
     pub max_lookups: Option<u64>,
-    /// Wall time from the start to the end of a guest.
+    /// Wall time from the start to the end of a guest. See [`limit_time`](crate::limit_time), without which
+    /// nothing ends one that makes no call.
     pub timeout: Option<Duration>,
-    /// The time that processors work for a guest, in its code and for its calls.
+    /// The time that processors work for a guest, in its code and for its calls and look-ups. It is counted and
+    /// held by [`limit_time`](crate::limit_time) alone.
     pub max_cpu: Option<Duration>,
-    /// Bytes of its linear memory; more is not there, which is ENOMEM. See [`limit_memory`](crate::limit_memory).
+    /// Bytes of its linear memory and its tables; more is not there, which is ENOMEM. Held by
+    /// [`limit_memory`](crate::limit_memory) alone.
     pub max_memory: Option<usize>,
 }
 

@@ -125,13 +125,16 @@ impl Usage {
 
     /// Counts what was used.
     pub(crate) fn used(&mut self, counted: Counted, amount: usize) {
-        let amount = amount as u64;
-        let account = self.account(counted);
-        if let Some((left, _)) = &mut account.quota {
-            *left = left.saturating_sub(amount);
+        self.came(counted, amount);
+        if let Some((bucket, _)) = &mut self.account(counted).rate {
+            bucket.take(amount as u64, Instant::now());
         }
-        if let Some((bucket, _)) = &mut account.rate {
-            bucket.take(amount, Instant::now());
+    }
+
+    /// Counts what others did, and how fast: of the quota alone.
+    pub(crate) fn came(&mut self, counted: Counted, amount: usize) {
+        if let Some((left, _)) = &mut self.account(counted).quota {
+            *left = left.saturating_sub(amount as u64);
         }
     }
 
@@ -159,9 +162,9 @@ impl Usage {
 
 /// Tells of a limit that was reached.
 pub(crate) fn tell(limit: Limit, sink: Option<&LimitSink>) {
-    match sink {
-        Some(sink) => sink(limit),
-        None => tracing::warn!(target: "wasisocket::limit", limit = limit.name(), "reached"),
+    tracing::warn!(name: "limit", target: "wasisocket::limit", limit = limit.name(), "reached");
+    if let Some(sink) = sink {
+        sink(limit);
     }
 }
 

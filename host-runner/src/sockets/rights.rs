@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
@@ -15,7 +15,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::Ancillary;
 
 use super::message::{Buffers, Data, Destination, Incoming};
-use super::socket::{Family, Kind, Socket};
+use super::socket::{Family, Kind, Socket, close_at_once};
 use crate::errno::from_system;
 
 /// What a descriptor is that came with a message, if it is something that a guest can have.
@@ -104,7 +104,8 @@ impl Socket {
         })
     }
 
-    /// recvmsg(2), without waiting, with up to `max` rights.
+    /// recvmsg(2), without waiting, with up to `max` rights. SO_LINGER of what comes is cleared: most of it is
+    /// closed again, which would wait as long as whoever sent it wants.
     pub(crate) fn recv_rights(
         &self,
         buffers: &mut Buffers<'_, '_>,
@@ -132,7 +133,7 @@ impl Socket {
         let mut fds = Vec::new();
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(received) = part {
-                fds.extend(received);
+                fds.extend(received.inspect(|fd| close_at_once(fd.as_fd())));
             }
         }
         // Headers are aligned, so that there was room for one or two more.

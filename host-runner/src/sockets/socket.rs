@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) heard: Heard,
     /// The guest talks to itself with this stream, without a grant.
     pub(crate) own: bool,
+    /// How much of what is at the head of the queue was looked at, and counted.
+    pub(crate) peeked: usize,
     /// A connect of this stream goes on in the kernel.
     pub(crate) connecting: bool,
     /// The path that a Unix socket was bound to, as the guest sees it.
@@ -77,7 +79,7 @@ pub(crate) struct State {
 pub(super) struct Shared {
     family: Family,
     kind: Kind,
-    /// Was SO_LINGER set, here or at the listener that this came from?
+    /// Was SO_LINGER set, here or at the listener that this came from, or may others have set it?
     lingers: AtomicBool,
     /// Is there a flag in [`State::reuse`] that the kernel does not have yet?
     pub(super) reuse_waits: AtomicBool,
@@ -109,6 +111,7 @@ impl Socket {
             sent_to: None,
             heard: Heard::default(),
             own: false,
+            peeked: 0,
             connecting: false,
             path: None,
             reuse: Reuse::default(),
@@ -174,6 +177,11 @@ impl Socket {
         })
     }
 
+    /// Has it no duplicate?
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+    }
+
     pub(super) fn life(&self) -> Life {
         let life: Weak<Shared> = Arc::downgrade(&self.shared);
         life
@@ -232,6 +240,10 @@ impl Socket {
     }
 
     fn try_accept(&self) -> Result<(Self, Option<SocketAddrAny>), Errno> {
+        if self.shared.lingers.load(Ordering::Relaxed) {
+            // Those who have it too may have let it wait.
+            self.set_nonblocking(true)?;
+        }
         let (fd, peer) = retry_on_intr(|| net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC))
             .map_err(from_system)?;
         let accepted = Self::new(fd, self.family(), self.kind());
@@ -265,6 +277,15 @@ impl Socket {
         match self.kind() {
             Kind::Stream => ioctl_fionbio(&self.fd, nonblocking).map_err(from_system),
             Kind::Datagram => Ok(()),
+        }
+    }
+
+    /// Ends a connect(2) that goes on in the kernel, if it does.
+    pub(crate) fn give_up_connect(&self) {
+        self.state().connecting = false;
+        if self.peer_name().is_err() {
+            // There is nothing left to end if it fails.
+            let _ = net::connect_unspec(&self.fd);
         }
     }
 
@@ -334,14 +355,18 @@ impl Drop for Socket {
         // close(2) waits for as long as SO_LINGER says, also in non-blocking mode, and a guest says how
         // long. Without it the kernel sends what is left on its own. A time of 0, which resets the
         // connection, does not wait and stays.
-        let last = Arc::strong_count(&self.shared) == 1;
-        if last
-            && self.shared.lingers.load(Ordering::Relaxed)
-            && let Ok(Some(time)) = net::sockopt::socket_linger(&self.fd)
-            && !time.is_zero()
-        {
-            let _ = net::sockopt::set_socket_linger(&self.fd, None);
+        if self.is_last() && self.shared.lingers.load(Ordering::Relaxed) {
+            close_at_once(self.fd.as_fd());
         }
+    }
+}
+
+/// Lets close(2) of this socket not wait.
+pub(super) fn close_at_once(socket: BorrowedFd<'_>) {
+    if let Ok(Some(time)) = net::sockopt::socket_linger(socket)
+        && !time.is_zero()
+    {
+        let _ = net::sockopt::set_socket_linger(socket, None);
     }
 }
 

@@ -136,17 +136,19 @@ fn is_permission(error: &std::io::Error) -> bool {
 
 /// Each descriptor once, with all that is waited for of it: an epoll(7) takes it once only.
 fn merged<'a>(watched: &Watched<'a>) -> SmallVec<[(BorrowedFd<'a>, Interest); 1]> {
-    let mut merged: SmallVec<[(BorrowedFd<'a>, Interest); 1]> = SmallVec::new();
-    for (fd, events) in watched {
-        let interest = interest(*events);
-        let known = merged
-            .iter_mut()
-            .find(|(known, _)| known.as_raw_fd() == fd.as_raw_fd());
-        match known {
-            Some((_, all)) => *all = all.add(interest),
-            None => merged.push((*fd, interest)),
+    let entries = watched.iter();
+    let mut merged: SmallVec<[(BorrowedFd<'a>, Interest); 1]> = entries
+        .map(|(fd, events)| (*fd, interest(*events)))
+        .collect();
+    // A guest may name tens of thousands.
+    merged.sort_unstable_by_key(|(fd, _)| fd.as_raw_fd());
+    merged.dedup_by(|(fd, interest), (known, all)| {
+        let same = fd.as_raw_fd() == known.as_raw_fd();
+        if same {
+            *all = all.add(*interest);
         }
-    }
+        same
+    });
     merged
 }
 

@@ -4,10 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use wasisocket_abi::v1::MSG_PEEK;
 use wasisocket_abi::{AF_INET, Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{LimitReached, Limits, Policy, SocketsCtx};
 
-use crate::guest::{ADDRESS, DATA, FOREVER, Guest, OUT, SOON, allow_loopback};
+use crate::guest::{ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, SOON, allow_loopback};
 
 fn guest(policy: Policy, set: impl FnOnce(&mut Limits)) -> Guest {
     let mut limits = Limits::default();
@@ -51,7 +52,8 @@ fn connections_made_and_accepted_count_and_asking_again_does_not() {
     assert_eq!(guest.limits(), [""; 0]);
 
     let _waits = TcpStream::connect(address).unwrap();
-    assert_eq!(accept(&mut guest), Err(Errno::EDQUOT));
+    // asyncio's servers pause at this one.
+    assert_eq!(accept(&mut guest), Err(Errno::ENOBUFS));
     let further = guest.open(SOCK_STREAM);
     let outside = TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = guest.connect(further, outside.local_addr().unwrap(), SOON);
@@ -91,6 +93,56 @@ fn bytes_are_counted_both_ways_and_no_more_are_moved() {
     // Another connection has no more.
     let (other, _peer) = connection(&mut guest);
     assert_eq!(guest.send(other, b"8", 0), Err(Errno::EDQUOT));
+}
+
+#[test]
+fn bytes_that_are_looked_at_first_count_once() {
+    let mut guest = guest(allow_loopback(), |limits| limits.max_bytes_in = Some(10));
+    let (handle, mut peer) = connection(&mut guest);
+    peer.write_all(b"0123456789abcdef").unwrap();
+    let peek = |guest: &mut Guest| guest.recv(handle, MSG_PEEK, SOON).unwrap();
+    while peek(&mut guest).len() < 10 {}
+    assert_eq!(peek(&mut guest), b"0123456789");
+    guest.write_iovecs(&[(DATA, 4)]);
+    let four = [handle, IOVECS, 1, 0, 0, 0, SOON];
+    assert_eq!(guest.get("sock_recvmsg", &four), Ok(4));
+    assert_eq!(peek(&mut guest), b"456789");
+    assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"456789");
+    for flags in [MSG_PEEK, 0] {
+        assert_eq!(guest.recv(handle, flags, SOON), Err(Errno::EDQUOT));
+    }
+}
+
+#[test]
+fn empty_datagrams_are_not_for_nothing() {
+    let mut guest = guest(allow_loopback(), |limits| {
+        limits.max_bytes_in = Some(50);
+        limits.max_bytes_out = Some(50);
+    });
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (handle, address) = guest.bound_datagram();
+    guest.write_address(peer.local_addr().unwrap());
+    for sent in [Ok(0), Ok(0), Err(Errno::EDQUOT)] {
+        assert_eq!(guest.send(handle, b"", ADDRESS), sent);
+        peer.send_to(b"", address).unwrap();
+    }
+    for received in [Ok(vec![]), Ok(vec![]), Err(Errno::EDQUOT)] {
+        assert_eq!(guest.recv(handle, 0, SOON), received);
+    }
+}
+
+#[test]
+fn who_connects_to_a_guest_does_not_slow_its_own_connections() {
+    let mut guest = guest(allow_loopback(), |limits| limits.connect_rate = Some(1));
+    let (listening, address) = guest.listener();
+    for _ in 0..8 {
+        let _peer = TcpStream::connect(address).unwrap();
+        guest
+            .call("sock_accept", &[listening, SOON, ADDRESS, OUT])
+            .unwrap();
+    }
+    connection(&mut guest);
+    assert_eq!(guest.limits(), [""; 0]);
 }
 
 #[test]
@@ -194,10 +246,9 @@ fn guest_whose_time_is_over_is_ended_wherever_it_waits() {
             guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
             let handle = guest.read_u32(OUT);
             guest.write_iovecs(&[(DATA, 4)]);
-            let iovecs = crate::guest::IOVECS;
             (
                 "sock_recvmsg",
-                vec![handle, iovecs, 1, 0, 0, 0, FOREVER, OUT],
+                vec![handle, IOVECS, 1, 0, 0, 0, FOREVER, OUT],
             )
         },
         |guest| {

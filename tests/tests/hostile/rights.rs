@@ -1,13 +1,14 @@
 //! Sockets and files that go with messages of Unix sockets.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::IoSlice;
+use std::io::{IoSlice, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -185,6 +186,45 @@ fn bad_pointers_and_counts_are_refused_and_nothing_is_lost() {
 
 fn handle_flags(import: &'static str, handle: u32) -> (&'static str, [u32; 8]) {
     (import, [handle, IOVECS, 1, 0, RIGHTS, 1, MSG_OOB, OUT])
+}
+
+#[test]
+fn no_more_is_under_way_than_a_guest_may_have_open() {
+    let mut guest = Guest::new(allow_loopback());
+    let (one, other) = pair(&mut guest, SOCK_STREAM);
+    for sent in [Ok(1), Ok(1), Err(Errno::ENOBUFS)] {
+        let stream = guest.open(SOCK_STREAM);
+        let right = (RIGHT_SOCKET, stream);
+        assert_eq!(send(&mut guest, one, &[right, right]), sent);
+        guest.call("sock_close", &[stream]).unwrap();
+    }
+    assert_eq!(guest.limits(), ["max-sockets"]);
+    // What comes back, also if the guest does not get it, leaves room for more.
+    assert_eq!(recv(&mut guest, other, 2, 0), CUT);
+    let stream = guest.open(SOCK_STREAM);
+    assert_eq!(send(&mut guest, one, &[(RIGHT_SOCKET, stream); 2]), Ok(1));
+}
+
+#[test]
+fn closing_what_a_guest_does_not_get_waits_for_nobody() {
+    for takes_rights in [true, false] {
+        let (mut guest, handle, peer, _folder) = connected(4, None);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut full = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.write(&[0; 1 << 16]).is_ok() {}
+        full.set_nonblocking(false).unwrap();
+        let patience = Duration::from_secs(60);
+        rustix::net::sockopt::set_socket_linger(&full, Some(patience)).unwrap();
+        send_from_outside(&peer, &[full.as_fd()]);
+        drop(full);
+        let begun = Instant::now();
+        match takes_rights {
+            true => assert_eq!(recv(&mut guest, handle, 1, 0), CUT),
+            false => assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"x"),
+        }
+        assert!(begun.elapsed() < patience / 2);
+    }
 }
 
 #[test]

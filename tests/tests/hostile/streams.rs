@@ -185,6 +185,42 @@ fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_do
 }
 
 #[test]
+fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
+    let stops: [fn(&mut Guest, u32); 2] = [
+        |guest, listener| guest.call("sock_close", &[listener]).unwrap(),
+        |guest, listener| guest.call("sock_shutdown", &[listener, SHUT_READ]).unwrap(),
+    ];
+    for stop in stops {
+        // Any grant lets it listen to itself.
+        let policy = Policy::new().allow("192.0.2.1:1").unwrap();
+        let mut guest = Guest::with(SocketsCtx::builder(policy).max_sockets(16));
+        let listener = guest.open(SOCK_STREAM);
+        guest.bind(listener, ([127, 0, 0, 1], 0).into()).unwrap();
+        guest.call("sock_listen", &[listener, 0]).unwrap();
+        let address = guest.name(listener);
+        // One fills the queue; the kernel goes on to try for the others.
+        let handles = [(); 4].map(|()| guest.open(SOCK_STREAM));
+        let waiting = handles.map(|handle| guest.connect(handle, address, 0));
+        let waiting = handles.into_iter().zip(waiting);
+        let waiting: Vec<_> = waiting.filter(|(_, sent)| sent.is_err()).collect();
+        assert!(!waiting.is_empty());
+        stop(&mut guest, listener);
+
+        let next = TcpListener::bind(address).unwrap();
+        next.set_nonblocking(true).unwrap();
+        // The kernel tries again after one second.
+        std::thread::sleep(Duration::from_millis(1500));
+        let accepted = next.accept().map(|(_, peer)| peer);
+        assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        for (handle, _) in waiting {
+            let peer = guest.call("sock_getpeername", &[handle, PEER]);
+            assert_eq!(peer, Err(Errno::ENOTCONN));
+            assert_eq!(guest.connect(handle, address, 0), Err(Errno::EACCES));
+        }
+    }
+}
+
+#[test]
 fn both_families_are_not_turned_on_where_one_was_granted() {
     let mut guest = Guest::new(Policy::new().allow_listen("[::]:0").unwrap());
     let handle = guest.open_v6(SOCK_STREAM);
