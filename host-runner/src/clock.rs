@@ -192,6 +192,15 @@ impl Cpu {
         Measured(self)
     }
 
+    /// Counts what this thread computes in there, for a guest that another one is in.
+    pub(crate) fn counting<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = thread_time();
+        let done = work();
+        let used = thread_time().saturating_sub(begun);
+        self.used.fetch_add(used, Ordering::Relaxed);
+        done
+    }
+
     /// Counts what the thread that is in the guest has used up to now; it is this one.
     fn count(&self) {
         let now = thread_time();

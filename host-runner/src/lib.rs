@@ -1,7 +1,7 @@
 //! The wasmtime side of wasisocket: sockets for WebAssembly guests, under grants.
 //!
 //! A [`SocketsCtx`] is all that one guest has: its [`Policy`], its open sockets, what it looked up.
-//! There are no globals; two stores in one process share nothing. [`add_to_linker`] supplies the
+//! There are no globals; two stores in one process share nothing but the threads of look-ups. [`add_to_linker`] supplies the
 //! imports, the core six and `wasisocket_v1`, as [`wasisocket_abi`] describes them.
 //!
 //! ```
@@ -35,7 +35,8 @@
 //! asynchronous one ([`add_to_linker_async`]). Only to wait without end, a synchronous store leaves that to
 //! send(2) and recv(2) themselves.
 //!
-//! Look-ups run on up to four threads of their own for each guest, which end once they have none to do.
+//! Look-ups run on up to four threads of their own for each guest, which end once they have none to do, and up to
+//! 512 for all guests of a process, which wait for their turn then.
 //! getaddrinfo(3) cannot be interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on
 //! until the resolver answers them or gives up. Name servers that were given to a [`Resolver`] are waited for
 //! 15 seconds. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical name that is not

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Approval, DenialSink, SocketsCtx};
+use crate::clock::Cpu;
 use crate::limits::{Limit, LimitSink, Limits, Usage};
 use crate::policy::{Denial, LookedUp, Operation, Policy};
 use crate::sockets::{Handles, Lookups, Resolver, UnixFolder};
@@ -136,12 +137,13 @@ impl SocketsCtxBuilder {
     /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
+        let cpu = Arc::<Cpu>::default();
         SocketsCtx {
             policy: self.policy,
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
             watches: 0,
-            lookups: Lookups::new(self.resolver),
+            lookups: Lookups::new(self.resolver, Arc::clone(&cpu)),
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
@@ -155,7 +157,7 @@ impl SocketsCtxBuilder {
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
             turn: Instant::now(),
             max_cpu: self.limits.max_cpu,
-            cpu: Arc::default(),
+            cpu,
             approve: self.approve,
         }
     }

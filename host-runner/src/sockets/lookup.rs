@@ -1,6 +1,8 @@
-//! Look-ups that a guest starts and collects later, on a few threads of its own.
+//! Look-ups that a guest starts and collects later, on a few threads.
 
 use std::collections::VecDeque;
+use std::io;
+use std::iter::from_fn;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,10 +17,15 @@ use wasisocket_abi::Errno;
 use super::interest::Life;
 use super::resolver::Resolver;
 use super::socket::Family;
+use crate::clock::Cpu;
 use crate::errno::from_system;
 
 /// Most threads that one guest's look-ups run on at a time.
 const THREADS_MAX: usize = 4;
+
+/// Most threads of all guests of this process: as many as tokio has for what blocks. They outlive their guests for
+/// as long as resolvers do not answer.
+static THREADS: Threads = Threads::new(512);
 
 /// What is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,25 +63,43 @@ pub(crate) struct Lookup {
 #[derive(Debug)]
 struct Job {
     question: Question,
+    ask: Ask,
     answer: OnceLock<Result<Answer, Errno>>,
     over: OwnedFd,
 }
 
 /// The look-ups of one guest that are not over. Dropping it forgets those that no thread is at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lookups(Arc<Pool>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pool {
     queue: Mutex<Queue>,
     resolver: Resolver,
+    cpu: Arc<Cpu>,
+    threads: &'static Threads,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     /// Not more than there are open look-ups: closing one takes it out.
     waiting: VecDeque<Arc<Job>>,
+    /// Also those that are to come.
     threads: usize,
+}
+
+/// Threads, each of which works for one guest after the other.
+#[derive(Debug)]
+struct Threads {
+    max: usize,
+    crowd: Mutex<Crowd>,
+}
+
+#[derive(Debug)]
+struct Crowd {
+    count: usize,
+    /// Guests that a thread is to come to, once one is free.
+    waiting: VecDeque<Weak<Pool>>,
 }
 
 impl Answer {
@@ -90,10 +115,17 @@ impl Answer {
 }
 
 impl Lookups {
-    pub(crate) fn new(resolver: Resolver) -> Self {
+    /// `cpu` is where the time is counted that its threads compute.
+    pub(crate) fn new(resolver: Resolver, cpu: Arc<Cpu>) -> Self {
+        Self::on(&THREADS, resolver, cpu)
+    }
+
+    fn on(threads: &'static Threads, resolver: Resolver, cpu: Arc<Cpu>) -> Self {
         Self(Arc::new(Pool {
             queue: Mutex::default(),
             resolver,
+            cpu,
+            threads,
         }))
     }
 
@@ -102,20 +134,19 @@ impl Lookups {
     /// # Errors
     /// EBUSY if no thread can be started; EMFILE or ENFILE for the descriptor.
     pub(crate) fn start(&self, question: Question) -> Result<Lookup, Errno> {
-        self.start_with(question, ask)
+        match self.0.resolver.known(&question) {
+            Some(known) => self.known(question, known),
+            None => self.start_with(question, ask),
+        }
     }
 
     fn start_with(&self, question: Question, ask: Ask) -> Result<Lookup, Errno> {
-        let job = Job::new(question, 0)?;
+        let job = Job::new(question, ask, 0)?;
         let mut queue = self.0.lock();
         queue.waiting.push_back(Arc::clone(&job));
         if queue.threads < THREADS_MAX {
-            let pool = Arc::clone(&self.0);
-            let started = thread::Builder::new()
-                .name("look-up".into())
-                .spawn(move || pool.work(ask));
-            match started {
-                Ok(_) => queue.threads += 1,
+            match self.0.threads.send_to(&self.0) {
+                Ok(()) => queue.threads += 1,
                 Err(_) if queue.threads == 0 => {
                     queue.waiting.clear();
                     return Err(Errno::EBUSY);
@@ -135,7 +166,7 @@ impl Lookups {
         question: Question,
         answer: Result<Answer, Errno>,
     ) -> Result<Lookup, Errno> {
-        let job = Job::new(question, 1)?;
+        let job = Job::new(question, ask, 1)?;
         // It is new: nobody has answered.
         let _ = job.answer.set(answer);
         let pool = Arc::clone(&self.0);
@@ -157,7 +188,7 @@ impl Pool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, ask: Ask) {
+    fn work(&self) {
         loop {
             let mut queue = self.lock();
             let Some(job) = queue.waiting.pop_front() else {
@@ -167,11 +198,58 @@ impl Pool {
             drop(queue);
             // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
             // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
-            let answer = catch_unwind(AssertUnwindSafe(|| ask(&self.resolver, &job.question)));
+            let ask = || (job.ask)(&self.resolver, &job.question);
+            let answer = self.cpu.counting(|| catch_unwind(AssertUnwindSafe(ask)));
             let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
         }
+    }
+}
+
+impl Threads {
+    const fn new(max: usize) -> Self {
+        let crowd = Crowd {
+            count: 0,
+            waiting: VecDeque::new(),
+        };
+        Self {
+            max,
+            crowd: Mutex::new(crowd),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a new thread to work there or, if there are enough, the next that is free.
+    fn send_to(&'static self, pool: &Arc<Pool>) -> io::Result<()> {
+        let mut crowd = self.lock();
+        if crowd.count >= self.max {
+            crowd.waiting.push_back(Arc::downgrade(pool));
+            return Ok(());
+        }
+        let mut next = Some(Arc::clone(pool));
+        let thread = thread::Builder::new().name("look-up".into());
+        thread.spawn(move || {
+            while let Some(pool) = next {
+                pool.work();
+                next = self.next();
+            }
+        })?;
+        crowd.count += 1;
+        Ok(())
+    }
+
+    /// Who waits longest for a thread. If nobody does the thread ends.
+    fn next(&self) -> Option<Arc<Pool>> {
+        let mut crowd = self.lock();
+        let next = from_fn(|| crowd.waiting.pop_front()).find_map(|pool| pool.upgrade());
+        if next.is_none() {
+            crowd.count -= 1;
+        }
+        next
     }
 }
 
@@ -184,10 +262,11 @@ fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
 }
 
 impl Job {
-    fn new(question: Question, over: u32) -> Result<Arc<Self>, Errno> {
+    fn new(question: Question, ask: Ask, over: u32) -> Result<Arc<Self>, Errno> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Arc::new(Self {
             question,
+            ask,
             answer: OnceLock::new(),
             over: eventfd(over, flags).map_err(from_system)?,
         }))
@@ -228,12 +307,16 @@ impl Drop for Lookup {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Errno, Lookup, Lookups, Question, THREADS_MAX};
+    use super::{Answer, Arc, Errno, Lookup, Lookups, Question, Resolver, THREADS_MAX, Threads};
     use crate::sockets::{Watched, block_until};
     use rustix::event::PollFlags;
     use std::os::fd::AsFd as _;
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::{Duration, Instant};
+
+    fn lookups() -> Lookups {
+        Lookups::new(Resolver::default(), Arc::default())
+    }
 
     /// What was found, once it is over.
     fn answer(lookup: &Lookup) -> Result<&Answer, Errno> {
@@ -267,7 +350,7 @@ mod tests {
 
     #[test]
     fn answer_comes_and_can_be_had_again_and_threads_end() {
-        let lookups = Lookups::default();
+        let lookups = lookups();
         let lookup = lookups
             .start_with(question("a"), |_, _| {
                 Ok(Answer {
@@ -285,7 +368,7 @@ mod tests {
 
     #[test]
     fn panic_of_a_resolver_is_an_input_output_error() {
-        let lookups = Lookups::default();
+        let lookups = lookups();
         let lookup = lookups
             .start_with(question("a"), |_, _| panic!("not UTF-8"))
             .unwrap();
@@ -296,7 +379,7 @@ mod tests {
     #[test]
     fn threads_are_few_and_closed_lookups_are_forgotten() {
         static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
-        let lookups = Lookups::default();
+        let lookups = lookups();
         let open: Vec<_> = (0..THREADS_MAX + 3)
             .map(|_| {
                 lookups
@@ -323,9 +406,35 @@ mod tests {
 
     #[test]
     fn known_answer_is_there_at_once() {
-        let lookups = Lookups::default();
+        let lookups = lookups();
         let lookup = lookups.known(question("x"), Err(Errno::ENOENT)).unwrap();
         assert_eq!(lookup.answer(), Err(Errno::ENOENT));
         assert_eq!(threads(&lookups), 0);
+    }
+    #[test]
+    fn threads_of_all_guests_are_limited_and_each_comes_in_its_turn() {
+        static ONE: Threads = Threads::new(1);
+        static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+        let waits = |name: &str| {
+            let lookups = Lookups::on(&ONE, Resolver::default(), Arc::default());
+            let lookup = lookups.start_with(question(name), |_, question| {
+                let open = OPEN.0.lock().unwrap();
+                drop(OPEN.1.wait_while(open, |open| !*open));
+                match question {
+                    Question::Name { name, .. } => Ok(Answer::now(name.clone())),
+                    Question::Address(_) => Err(Errno::EIO),
+                }
+            });
+            (lookups, lookup.unwrap())
+        };
+        let [first, gone, last] = ["first", "gone", "last"].map(waits);
+        assert_eq!(ONE.lock().count, 1);
+        drop(gone);
+        *OPEN.0.lock().unwrap() = true;
+        OPEN.1.notify_all();
+        for ((lookups, lookup), name) in [(first, "first"), (last, "last")] {
+            assert_eq!(answer(&lookup).unwrap().host, name);
+            assert!(ends(&lookups));
+        }
     }
 }

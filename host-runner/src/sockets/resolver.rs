@@ -90,7 +90,7 @@ impl Resolver {
     }
 
     /// The answer to a question that no other party has to be asked.
-    fn known(&self, question: &Question) -> Option<Result<Answer, Errno>> {
+    pub(super) fn known(&self, question: &Question) -> Option<Result<Answer, Errno>> {
         match question {
             Question::Name { name, family } => {
                 let (_, addresses) = self.table.iter().find(|(known, _)| known == name)?;
