@@ -82,50 +82,87 @@ _DEFAULT = object()
 def create_connection(address, timeout=_DEFAULT):
     """Connect to the TCP address (host, port) and return the Socket.
 
-    The addresses of host are tried as in Happy Eyeballs (RFC 8305): the families by turns, each attempt a
-    quarter of a second after the one before or once that failed, and the first to succeed wins. If none
-    does, the OSError that is raised has the failure of each as a note. timeout is in seconds, for each
-    attempt and for the socket then; None is without end, and if it is not given, getdefaulttimeout() holds.
+    As in Happy Eyeballs (RFC 8305), the IPv6 and the IPv4 addresses of host are looked up at once, in two
+    look-ups, and tried by turns: from when the IPv6 ones are there, or 50 ms after the others. Each attempt
+    begins 250 ms after the one before or once that failed, and the first to succeed wins. If none does, the
+    OSError that is raised has the failure of each as a note; a host without any address raises gaierror.
+    timeout is in seconds, for each attempt and for the socket then; None is without end, and if it is not
+    given, getdefaulttimeout() holds.
     """
     host, port = address
-    attempts = _Attempts(getdefaulttimeout() if timeout is _DEFAULT else timeout)
-    with attempts:
-        for entry in _by_turns(_resolve(host, port)):
-            sock = attempts.begin(*entry) or attempts.wait(_ATTEMPT_DELAY)
-            if sock is not None:
-                return sock
-        sock = attempts.wait(None)
-    if sock is not None:
-        return sock
-    if not attempts.failures:
-        raise OSError("the look-up returned no address")
-    _raise(attempts.failures, host)
+    with _Attempts(port, getdefaulttimeout() if timeout is _DEFAULT else timeout) as attempts:
+        return attempts.first(host)
 
 
-# In seconds: RFC 8305, section 5.
+# In seconds: RFC 8305, section 8. It wants the second from 0.1 to 2.
+_RESOLUTION_DELAY = 0.05
 _ATTEMPT_DELAY = 0.25
 
 
-def _by_turns(found):
-    """Addresses with their families by turns, beginning with that of the first (RFC 8305, section 4)."""
-    ranks = {}
-    turn = []
-    for family, *_ in found:
-        ranks[family] = ranks.get(family, -1) + 1
-        turn.append(ranks[family])
-    return [entry for _, entry in sorted(zip(turn, found), key=lambda pair: pair[0])]
-
-
 class _Attempts:
-    """Sockets that are being connected, and how others failed."""
+    """Look-ups of a host, sockets that are being connected to what they found, and how others failed."""
 
-    def __init__(self, timeout):
+    def __init__(self, port, timeout):
+        self.port = port
         self.timeout = timeout
+        self.not_found = None  # The OSError of a look-up.
         self.failures = []
-        self.running = {}  # By file descriptor: the socket, its address and port, and when its time is over.
+        self.lookups = {}  # By file descriptor: the family.
+        self.found = {AF_INET6: [], AF_INET: []}  # What is still to be tried; first the family whose turn it is.
+        self.next_at = 0  # When the next attempt may begin.
+        self.running = {}  # By file descriptor: the socket, its address, and when its time is over.
 
-    def begin(self, family, port, packed):
-        """Start one; return its socket if it is connected already."""
+    def first(self, host):
+        """Return the first socket that is connected, or raise what kept all from it."""
+        self._look_up(host)
+        sock = None
+        while sock is None:
+            left = any(self.found.values())
+            if left and self.next_at <= time.monotonic():
+                sock = self._begin()
+            elif left or self.running or self.lookups:
+                sock = self._wait(self.next_at if left else None)
+            elif self.failures:
+                _raise(self.failures, host)
+            else:
+                raise _failure(self.not_found or OSError("the look-up returned no address")) from None
+        sock.settimeout(self.timeout)
+        return sock
+
+    def _look_up(self, host):
+        try:
+            for family in self.found:
+                self.lookups[_wasisocket.lookup_name(host, family)] = family
+        except OSError as exc:
+            if exc.errno != errno.ENOTSUP:
+                # If one was begun, it may do.
+                self.not_found = exc
+                return
+            # With the core six only, it blocks.
+            for family, _, packed in _resolve(host, self.port):
+                self.found[family].append(packed)
+
+    def _answered(self, fd):
+        family = self.lookups.pop(fd)
+        try:
+            self.found[family] += [packed for *_, packed in _wasisocket.lookup_addrs(fd)]
+        except OSError as exc:
+            # Of two, the one that says more than that the host has no such address.
+            if self.not_found is None or self.not_found.errno == errno.ENOENT:
+                self.not_found = exc
+        finally:
+            os.close(fd)
+        if AF_INET6 in self.lookups.values():
+            self.next_at = time.monotonic() + _RESOLUTION_DELAY
+        elif not self.running:
+            self.next_at = 0
+
+    def _begin(self):
+        """Start the next one; return its socket if it is connected already."""
+        family = next(family for family, left in self.found.items() if left)
+        packed = self.found[family].pop(0)
+        # The other family's turn is next.
+        self.found[family] = self.found.pop(family)
         sock = None
         try:
             sock = Socket(family, SOCK_STREAM)
@@ -135,50 +172,47 @@ class _Attempts:
                 # With the core six only, it blocks and so is over when it returns.
                 if exc.errno != errno.ENOTSUP or self.timeout is not None:
                     raise
-            sock._connect(packed, port)
+            sock._connect(packed, self.port)
         except BlockingIOError:
-            end = None if self.timeout is None else time.monotonic() + self.timeout
-            self.running[sock.fileno()] = sock, packed, port, end
-        except OSError as exc:
-            self._lost(sock, packed, port, exc)
-        else:
-            return self._won(sock)
-
-    def wait(self, seconds):
-        """Wait until one is connected, and return its socket; or until one fails, or the time is over."""
-        import select
-        end = None if seconds is None else time.monotonic() + seconds
-        count = len(self.failures)
-        while self.running and (len(self.failures) == count or seconds is None):
-            poll = select.poll()
-            for fd in self.running:
-                poll.register(fd, select.POLLOUT)
-            ends = [moment for *_, moment in self.running.values()] + [end]
-            left = min((moment for moment in ends if moment is not None), default=None)
-            # Rounded up, as poll's milliseconds are.
-            for fd, _ in poll.poll(None if left is None else max(0, left - time.monotonic()) * 1000):
-                sock, packed, port, _ = self.running.pop(fd)
-                number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
-                if number == 0:
-                    return self._won(sock)
-                self._lost(sock, packed, port, OSError(number, os.strerror(number)))
             now = time.monotonic()
-            for fd, (sock, packed, port, moment) in list(self.running.items()):
-                if moment is not None and moment <= now:
-                    del self.running[fd]
-                    self._lost(sock, packed, port, TimeoutError(errno.ETIMEDOUT, "timed out"))
+            self.next_at = now + _ATTEMPT_DELAY
+            self.running[sock.fileno()] = sock, packed, None if self.timeout is None else now + self.timeout
+        except OSError as exc:
+            self._lost(sock, packed, exc)
+        else:
+            return sock
+
+    def _wait(self, until):
+        """Wait for any of them, at most until this time; return the socket of one that is connected."""
+        import select
+        poll = select.poll()
+        for fd in self.lookups:
+            poll.register(fd, select.POLLIN)
+        for fd in self.running:
+            poll.register(fd, select.POLLOUT)
+        ends = [end for end in [until, *(end for *_, end in self.running.values())] if end is not None]
+        # Rounded up, as poll's milliseconds are.
+        for fd, _ in poll.poll(max(0, min(ends) - time.monotonic()) * 1000 if ends else None):
+            if fd in self.lookups:
+                self._answered(fd)
+                continue
+            sock, packed, _ = self.running.pop(fd)
+            number = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+            if number == 0:
+                return sock
+            self._lost(sock, packed, OSError(number, os.strerror(number)))
+        now = time.monotonic()
+        for fd, (sock, packed, end) in list(self.running.items()):
             if end is not None and end <= now:
-                return None
+                del self.running[fd]
+                self._lost(sock, packed, TimeoutError(errno.ETIMEDOUT, "timed out"))
 
-    def _won(self, sock):
-        sock.settimeout(self.timeout)
-        return sock
-
-    def _lost(self, sock, packed, port, exc):
+    def _lost(self, sock, packed, exc):
         if sock is not None:
             sock.close()
-        _note(exc, packed, port)
+        _note(exc, packed, self.port)
         self.failures.append(exc)
+        self.next_at = 0
 
     def __enter__(self):
         return self
@@ -186,6 +220,10 @@ class _Attempts:
     def __exit__(self, *exc_info):
         for sock, *_ in self.running.values():
             sock.close()
+        for fd in self.lookups:
+            os.close(fd)
+        # Its traceback has a frame that has this object: no cycle.
+        self.not_found = None
 
 
 def _note(exc, packed, port):

@@ -11,9 +11,6 @@ use crate::arguments::{
 use crate::buffer::{ReadBuffer, WriteBuffer, bytes_filled_by};
 use crate::error::os_error;
 
-/// What `sock_resolve` returns at most.
-const RESOLVED_MAX: usize = 10;
-
 /// What one `sock_recv` asks the host for at most, in bytes. It bounds the buffer that a large
 /// `bufsize` costs; a receive may always return less than was asked for.
 const RECV_MAX: usize = 1 << 20;
@@ -30,7 +27,7 @@ pub(crate) fn sock_open(py: Python<'_>, af: u32, r#type: u32) -> PyResult<i32> {
     open().map_err(|errno| os_error(py, errno))
 }
 
-/// Look hostname up and return up to 10 tuples (family, port, addr_bytes).
+/// Look hostname up and return tuples (family, port, addr_bytes).
 ///
 /// hostname is a str, encoded with the idna codec if it is not ASCII; port is an int from 0 to 65535
 /// and comes back as it was given; addr_bytes has 4 bytes for AF_INET and 16 for AF_INET6.
@@ -45,8 +42,8 @@ pub(crate) fn sock_resolve<'py>(
 ) -> PyResult<Vec<AddressTuple<'py>>> {
     let name = host_name(hostname)?;
     let found = netdb::resolve(&name, None).map_err(|errno| os_error(py, errno))?;
-    let first = found.iter().take(RESOLVED_MAX);
-    Ok(first.map(|ip| to_tuple(py, *ip, port.0)).collect())
+    let found = found.iter();
+    Ok(found.map(|ip| to_tuple(py, *ip, port.0)).collect())
 }
 
 /// Connect the socket fd to an address as sock_resolve returns it.

@@ -84,55 +84,6 @@ except ConnectionRefusedError as exc:
 else:
     raise AssertionError("connected to a closed port")
 
-# All addresses are tried in turn, and all failures told.
-real = wasisocket._resolve
-wasisocket._resolve = lambda host, port: [(2, closed, b"\x7f\0\0\1"), (2, closed, b"\x7f\0\0\2"), (2, echo, b"\x7f\0\0\1")]
-wasisocket.create_connection(("several", 1)).close()
-wasisocket._resolve = lambda host, port: [(2, closed, b"\x7f\0\0\1"), (2, closed, b"\x7f\0\0\2")]
-try:
-    wasisocket.create_connection(("several", 1))
-except ConnectionRefusedError as exc:
-    assert "127.0.0.1" in exc.__notes__[0] and "127.0.0.2" in exc.__notes__[1], exc.__notes__
-    assert len(exc.exceptions) == 2
-else:
-    raise AssertionError("connected to a closed port")
-
-# One that does not answer does not hold up the next, and those that are left are closed.
-def addresses(*last):
-    return [(2, mute.getsockname()[1], b"\x7f\0\0\1"), *last]
-
-
-with wasisocket.Socket() as mute:
-    mute.bind(("127.0.0.1", 0))
-    mute.listen(0)
-    # What its queue has no room for waits, and is tried again for minutes.
-    full = []
-    for _ in range(8):
-        full.append(wasisocket.Socket())
-        full[-1].setblocking(False)
-        full[-1].connect_ex(mute.getsockname())
-    wasisocket._resolve = lambda host, port: addresses((2, closed, b"\x7f\0\0\1"), (2, echo, b"\x7f\0\0\1"))
-    begun = time.monotonic()
-    with wasisocket.create_connection(("several", 1)) as sock:
-        assert sock.getpeername()[1] == echo and sock.gettimeout() is None
-    assert 0.2 < time.monotonic() - begun < 60
-    wasisocket._resolve = lambda host, port: addresses((2, closed, b"\x7f\0\0\1"))
-    try:
-        wasisocket.create_connection(("several", 1), timeout=0.4)
-    except OSError as exc:
-        assert sorted(type(each).__name__ for each in exc.exceptions) == ["ConnectionRefusedError", "TimeoutError"]
-    else:
-        raise AssertionError("connected to nobody")
-    for sock in full:
-        sock.close()
-wasisocket._resolve = real
-
-v4, v6 = wasisocket.AF_INET, wasisocket.AF_INET6
-for families, turns in [([v6, v6, v6, v4, v4], [v6, v4, v6, v4, v6]), ([v4, v6, v6], [v4, v6, v6]), ([v4], [v4]), ([], [])]:
-    found = [(family, 1, number) for number, family in enumerate(families)]
-    assert [family for family, *_ in wasisocket._by_turns(found)] == turns
-    assert [entry for entry in wasisocket._by_turns(found) if entry[0] == v6] == [entry for entry in found if entry[0] == v6]
-
 # The other end, and datagrams.
 with wasisocket.Socket() as server:
     server.setsockopt(wasisocket.SOL_SOCKET, wasisocket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
 //! Name servers: one with some names below `test`, and one whose answers a test gives.
 
 use std::io::{Read, Result, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 use crate::servers::serve_at;
@@ -41,8 +41,15 @@ pub fn name_server() -> SocketAddr {
     serve_at(listener, |stream| over_tcp(&stream))
 }
 
+/// Addresses that stand for no answer to the question for their family.
+pub const SILENCE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(127, 255, 255, 254)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xffff)),
+];
+
 /// Answers over UDP what `zone` says of a name in lower case: its addresses, and for how many seconds they hold.
-/// It is asked once for each question about one family; a name for which it has nothing does not exist.
+/// It is asked once for each question about one family; a name for which it has nothing does not exist. A question
+/// that one of [`SILENCE`] would answer is not answered.
 ///
 /// # Panics
 /// Loopback has no free port.
@@ -81,6 +88,11 @@ fn scripted(
     let Some((addresses, seconds)) = zone(&labels.join(".")) else {
         return message(query, question, RESPONSE | NAME_ERROR, 0, &[]);
     };
+    let [silent_v4, silent_v6] = SILENCE;
+    let silent = if kind == IPV4 { silent_v4 } else { silent_v6 };
+    if addresses.contains(&silent) {
+        return None;
+    }
     let records = addresses.iter().filter_map(|ip| {
         let data = match ip {
             IpAddr::V4(ip) if kind == IPV4 => ip.octets().to_vec(),

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use wasisocket_tests::dns::scripted_name_server;
 use wasisocket_tests::guest::{program, run};
 use wasisocket_tests::servers::{self, loopback};
 
@@ -113,9 +114,47 @@ fn wrapper_is_what_users_of_the_extension_know() {
     let servers = [servers::echo(v4), servers::closed(v4)];
     run()
         .args(["--allow-net=localhost", "--allow-listen=127.0.0.1:0"])
-        .args(["--deny-net=192.0.2.1"])
         .arg(program("wrapper.py"))
         .args(ports(servers))
+        .succeeds();
+}
+
+#[test]
+fn connections_race_as_in_happy_eyeballs() {
+    let mut late = 0;
+    // 127.255.255.254 and 2001:db8::ffff are silence.
+    let server = scripted_name_server(move |name| {
+        let addresses = match name {
+            "closed.test" => "127.0.0.5 127.0.0.6",
+            "four.test" => "127.0.0.4 2001:db8::ffff",
+            "six.test" => "127.255.255.254 ::1",
+            // Of the first questions, one for each family, that for IPv6 has to be asked again.
+            "late.test" => {
+                late += 1;
+                if late <= 2 {
+                    "127.0.0.5 2001:db8::ffff"
+                } else {
+                    "127.0.0.5 ::1"
+                }
+            }
+            "lost.test" => "127.0.0.2 127.0.0.3",
+            "mute.test" => "127.0.0.2 127.0.0.3 127.0.0.4",
+            "many.test" => {
+                "127.0.0.5 127.0.0.6 127.0.0.7 127.0.0.8 127.0.0.9 127.0.0.10 127.0.0.11 127.0.0.12 \
+                 127.0.0.13 127.0.0.14 127.0.0.15 127.0.0.16 2001:db8::1 ::1"
+            }
+            _ => return None,
+        };
+        let addresses = addresses
+            .split(' ')
+            .map(|ip| ip.parse().expect("an address"));
+        Some((addresses.collect(), 60))
+    });
+    run()
+        .arg(format!("--dns={server}"))
+        .args(["--allow-lookup=*.test", "--allow-listen=127.0.0.0/8,[::1]"])
+        .args(["--allow-net=127.0.0.0/8,[::1]", "--deny-net=127.0.0.3"])
+        .arg(program("eyeballs.py"))
         .succeeds();
 }
 
