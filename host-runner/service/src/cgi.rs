@@ -4,8 +4,8 @@
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use wasmtime::Result;
 use wasmtime::error::Context as _;
+use wasmtime::{Result, ensure};
 
 /// What the guest runs: `app` of the module `handler`.
 pub const BOOTSTRAP: &str = "\
@@ -37,18 +37,37 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Vec<(String, Str
         ),
         ("CONTENT_LENGTH".into(), body.to_string()),
     ];
-    for (name, value) in &request.headers {
-        // RFC 3875, 4.1.18; HTTP_PROXY would be taken for a setting of the guest's.
-        let name = name.as_str().to_uppercase().replace('-', "_");
-        let Ok(value) = value.to_str() else { continue };
-        match name.as_str() {
-            "CONTENT_TYPE" => variables.push((name, value.into())),
-            "CONTENT_LENGTH" | "PROXY" => {}
-            _ => variables.push((format!("HTTP_{name}"), value.into())),
+    for name in request.headers.keys() {
+        let values = request.headers.get_all(name).iter();
+        let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+        let name = name.as_str();
+        match name {
+            "content-type" => variables.push(("CONTENT_TYPE".into(), values.join(", "))),
+            // HTTP_PROXY would be taken for a setting of the guest's.
+            "content-length" | "proxy" => {}
+            // It would be the same variable as that of a name with a dash, which a proxy in front may set.
+            _ if name.contains('_') => {}
+            // RFC 3875, 4.1.18.
+            _ => variables.push((
+                format!("HTTP_{}", name.to_uppercase().replace('-', "_")),
+                values.join(", "),
+            )),
         }
     }
     variables
 }
+
+/// Where one response ends and the next begins is not a handler's to say, nor what else is between the server and
+/// its client (RFC 9110, 7.6.1).
+const NOT_THE_HANDLERS: [&str; 7] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// The response that a handler wrote (RFC 3875, 6).
 ///
@@ -72,11 +91,12 @@ pub fn response(output: &[u8]) -> Result<Response<Body>> {
         if name.eq_ignore_ascii_case(b"Status") {
             let code = value.get(..3).context("its status is no number")?;
             status = StatusCode::from_bytes(code)?;
-        } else {
-            response = response.header(
-                HeaderName::from_bytes(name)?,
-                HeaderValue::from_bytes(value)?,
-            );
+            ensure!(!status.is_informational(), "its status is not a final one");
+            continue;
+        }
+        let name = HeaderName::from_bytes(name)?;
+        if !NOT_THE_HANDLERS.contains(&name.as_str()) {
+            response = response.header(name, HeaderValue::from_bytes(value)?);
         }
     }
     Ok(response.status(status).body(Body::from(rest.to_vec()))?)
@@ -100,6 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn where_a_response_ends_is_not_the_handlers_to_say() {
+        let output =
+            b"Content-Length: 2\nTransfer-Encoding: chunked\nX-One: 1\n\nOKHTTP/1.1 200 OK";
+        let response = response(output).unwrap();
+        let names: Vec<_> = response.headers().keys().collect();
+        assert_eq!(names, ["x-one"]);
+    }
+
+    #[test]
     fn what_is_no_response_is_an_error() {
         for output in [
             &b""[..],
@@ -109,6 +138,7 @@ mod tests {
             b"Status: 2\n\n",
             b"a b: 1\n\n",
             b"Status: 999x\n",
+            b"Status: 101 Switching Protocols\n\n",
         ] {
             assert!(response(output).is_err(), "{output:?}");
         }
@@ -120,6 +150,9 @@ mod tests {
             .header("X-Token", "t")
             .header("Proxy", "evil")
             .header("Content-Length", "9")
+            .header("X_User", "evil")
+            .header("X-List", "a")
+            .header("X-List", "b")
             .body(())
             .unwrap();
         let variables = variables(&request.into_parts().0, "/tenant", 3);
@@ -133,6 +166,8 @@ mod tests {
             ("QUERY_STRING", Some("c=d")),
             ("HTTP_X_TOKEN", Some("t")),
             ("HTTP_PROXY", None),
+            ("HTTP_X_USER", None),
+            ("HTTP_X_LIST", Some("a, b")),
             ("CONTENT_LENGTH", Some("3")),
         ] {
             assert_eq!(get(name), value, "{name}");

@@ -91,6 +91,9 @@ pub enum End {
     Trap(String),
 }
 
+/// Most bytes of a guest's standard error.
+const ERRORS_MAX: usize = 64 << 10;
+
 /// A guest's store.
 struct Guest {
     wasi: WasiP1Ctx,
@@ -164,7 +167,7 @@ impl Image {
     async fn run(&self, run: Run) -> Result<Ended> {
         let (stdout, stderr) = (
             MemoryOutputPipe::new(run.output),
-            MemoryOutputPipe::new(run.output),
+            MemoryOutputPipe::new(run.output.min(ERRORS_MAX)),
         );
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdin(MemoryInputPipe::new(run.input))

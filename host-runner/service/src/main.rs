@@ -3,27 +3,39 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use clap::Parser;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use wasisocket_host::Grants;
 use wasisocket_service::{End, Python, Run, cgi};
 use wasmtime::error::Context as _;
-use wasmtime::{Cache, CacheConfig, Result};
+use wasmtime::{Cache, CacheConfig, Result, bail};
 
 /// Most bytes of a request's body, and of what a handler writes.
 const BODY_MAX: usize = 16 << 20;
 
+/// How long a client may take to send it.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// What a tenant has whose policy does not say.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_CPU: Duration = Duration::from_secs(10);
+
 /// Runs a Python handler for each request, each in a guest of its own.
 ///
 /// A tenant is a folder: handler.py, whose `app` is a WSGI application, and policy.toml, which says what the
-/// handler may reach and use, as `wasisocket run --policy` has it. Without policy.toml it reaches nothing.
+/// handler may reach and use, as `wasisocket run --policy` has it. Without policy.toml it reaches nothing. What it does
+/// not say of `timeout` is 60 seconds, of `max-cpu` 10 and of `max-memory` 512 MiB.
 #[derive(Debug, Parser)]
 struct Cli {
     /// The folder of python.wasm
@@ -35,6 +47,9 @@ struct Cli {
     /// The most guests at a time
     #[arg(long, default_value_t = 1000)]
     guests: u32,
+    /// The most of them of one tenant; by default a quarter. Further requests are answered with 503
+    #[arg(long)]
+    tenant_guests: Option<u32>,
     /// A folder for the compiled module, which takes seconds to make
     #[arg(long)]
     cache: Option<PathBuf>,
@@ -42,25 +57,27 @@ struct Cli {
     tenants: PathBuf,
 }
 
-/// A tenant's handler, and what it is granted.
-#[derive(Clone)]
+/// A tenant's handler, what it is granted, and the places that it has.
 struct Tenant {
     folder: PathBuf,
     grants: Grants,
+    places: Semaphore,
 }
 
 struct Service {
     python: Python,
+    places: Semaphore,
     tenants: HashMap<String, Tenant>,
 }
 
-/// The most memory that a tenant may grant itself.
+/// The most memory that a tenant may grant itself, and what it has if it does not.
 const MEMORY_MAX: usize = 512 << 20;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let cache = match &cli.cache {
@@ -71,9 +88,11 @@ async fn main() -> Result<()> {
             Some(Cache::new(config)?)
         }
     };
+    let each = cli.tenant_guests.unwrap_or(cli.guests.div_ceil(4));
     let service = Service {
         python: Python::load(&cli.python, cli.guests, MEMORY_MAX, cache)?,
-        tenants: tenants(&cli.tenants)?,
+        places: places(cli.guests),
+        tenants: tenants(&cli.tenants, each)?,
     };
     let listener = tokio::net::TcpListener::bind(cli.listen)
         .await
@@ -89,7 +108,11 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-fn tenants(folder: &Path) -> Result<HashMap<String, Tenant>> {
+fn places(count: u32) -> Semaphore {
+    Semaphore::new(count as usize)
+}
+
+fn tenants(folder: &Path, each: u32) -> Result<HashMap<String, Tenant>> {
     let mut tenants = HashMap::new();
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -101,23 +124,42 @@ fn tenants(folder: &Path) -> Result<HashMap<String, Tenant>> {
         if !folder.join("handler.py").is_file() {
             continue;
         }
-        tenants.insert(name.to_owned(), tenant(&folder)?);
+        check(&folder)?;
+        tenants.insert(name.to_owned(), tenant(&folder, each)?);
     }
     Ok(tenants)
 }
 
-fn tenant(folder: &Path) -> Result<Tenant> {
+/// Opening a FIFO would hold up the thread that many guests share.
+fn check(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+        let kind = entry?;
+        if kind.is_dir() {
+            check(&path)?;
+        } else if !kind.is_file() && !kind.is_symlink() {
+            bail!("{} is neither a file nor a folder", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn tenant(folder: &Path, count: u32) -> Result<Tenant> {
     let file = folder.join("policy.toml");
-    let grants = match file.exists() {
+    let mut grants = match file.exists() {
         true => {
             let text = std::fs::read_to_string(&file)?;
             Grants::from_toml(&text).with_context(|| file.display().to_string())?
         }
         false => Grants::default(),
     };
+    grants.limits.timeout.get_or_insert(TIMEOUT);
+    grants.limits.max_cpu.get_or_insert(MAX_CPU);
+    grants.limits.max_memory.get_or_insert(MEMORY_MAX);
     Ok(Tenant {
         folder: folder.to_owned(),
         grants,
+        places: places(count),
     })
 }
 
@@ -126,7 +168,7 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
     match handle(&service, request).await {
         Ok(response) => response,
         Err(error) => {
-            eprintln!("{error:#}");
+            tracing::error!("{error:#}");
             plain(StatusCode::INTERNAL_SERVER_ERROR, "the service failed\n")
         }
     }
@@ -138,11 +180,32 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
     let Some(tenant) = service.tenants.get(name) else {
         return Ok(plain(StatusCode::NOT_FOUND, "no such tenant\n"));
     };
-    let Ok(body) = to_bytes(body, BODY_MAX).await else {
-        return Ok(plain(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too large\n",
-        ));
+    // Whatever a request takes, it takes with a place.
+    let (Ok(_place), Ok(_place_of_all)) =
+        (tenant.places.try_acquire(), service.places.try_acquire())
+    else {
+        let mut response = plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many requests at a time\n",
+        );
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+        return Ok(response);
+    };
+    let body = match timeout(BODY_TIME, to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            return Ok(plain(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body is too large\n",
+            ));
+        }
+        Err(_) => {
+            return Ok(plain(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took too long\n",
+            ));
+        }
     };
     let ended = service
         .python
@@ -155,7 +218,10 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
             output: BODY_MAX,
         })
         .await?;
-    eprint!("{}", String::from_utf8_lossy(&ended.stderr));
+    // The guest's words, not the log's.
+    for line in String::from_utf8_lossy(&ended.stderr).lines() {
+        tracing::info!(tenant = name, "{}", line.escape_debug());
+    }
     Ok(match ended.end {
         End::Exit(0) => cgi::response(&ended.stdout).unwrap_or_else(|error| {
             plain(

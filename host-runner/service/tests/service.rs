@@ -30,7 +30,8 @@ fn start(folder: &Path, tenants: &[(&str, &str, &str)]) -> Service {
     let python =
         std::env::var_os("WASISOCKET_PYTHON").expect("run the tests with `cargo xtask test`");
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasisocket-service"))
-        .args(["--listen", "127.0.0.1:0", "--guests", "16", "--python"])
+        .args(["--listen", "127.0.0.1:0", "--guests", "16"])
+        .args(["--tenant-guests", "3", "--python"])
         .arg(python)
         .arg(folder)
         .stdout(Stdio::piped())
@@ -146,4 +147,44 @@ fn tenants_are_answered_within_their_grants_and_limits() {
             (504, format!("the handler reached its limit {limit}\n"))
         );
     }
+}
+
+const GREEDY: &str = "\
+def app(environ, start_response):
+    start_response('200 OK', [])
+    try:
+        bytearray(1 << 28)
+    except MemoryError:
+        return [b'no more']
+    return [b'more']
+";
+
+#[test]
+fn tenant_has_its_memory_and_its_places_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let may = format!("allow-net = ['127.0.0.1:{port}']");
+    let service = start(
+        folder.path(),
+        &[
+            ("greedy", GREEDY, "max-memory = '128M'"),
+            ("held", CLIENT, &may),
+        ],
+    );
+    let greedy = || service.request("GET", "/greedy", "");
+    assert_eq!(greedy(), (200, "no more".into()));
+    thread::scope(|scope| {
+        let held = || service.request("GET", &format!("/held/?{port}"), "");
+        let running = [(); 3].map(|()| scope.spawn(held));
+        let mut peers = [(); 3].map(|()| server.accept().unwrap().0);
+        assert_eq!(held(), (503, "too many requests at a time\n".into()));
+        assert_eq!(greedy().0, 200);
+        for peer in &mut peers {
+            peer.write_all(b"hello").unwrap();
+        }
+        for request in running {
+            assert_eq!(request.join().unwrap(), (200, "hello".into()));
+        }
+    });
 }
