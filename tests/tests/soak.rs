@@ -2,22 +2,45 @@
 //! does nothing wrong goes on, and at the end every descriptor is released. WASISOCKET_SOAK is how many times
 //! as long it is to take.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wasisocket_host::Grants;
 use wasisocket_service::{End, Ended, Python, Run};
-use wasisocket_tests::guest::built;
+use wasisocket_tests::guest::{self, built, program};
 
 /// Guests of each kind.
 const EACH: u32 = 3;
 const MEMORY: usize = 256 << 20;
 const MAX_MEMORY: usize = 128 << 20;
+
+/// Ends what would hang: far more than a loaded machine takes.
+const GUEST_MAX: Duration = Duration::from_secs(5 * 60);
+const ALL_MAX: Duration = Duration::from_secs(12 * 60);
+
+/// Of the streams that peers send.
+const FIRST: u64 = 7;
+const HALF_OPEN_BYTES: u64 = 300_000;
+
+/// What peers received that was not sent.
+static FAULTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Messages that went back to guests whole.
+static ECHOED: AtomicU32 = AtomicU32::new(0);
+/// Has the echo had enough?
+static ENOUGH: AtomicBool = AtomicBool::new(false);
+/// Connections over which a lot was received.
+static BUSY: AtomicU32 = AtomicU32::new(0);
+/// Connections of peers that vanished.
+static VANISHED: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
 /// Serves every connection in a thread of its own.
 fn serve(answer: fn(TcpStream) -> io::Result<()>) -> SocketAddr {
@@ -25,50 +48,158 @@ fn serve(answer: fn(TcpStream) -> io::Result<()>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(stream));
+            thread::spawn(move || match answer(stream) {
+                Err(error) if error.kind() == ErrorKind::InvalidData => fault(error.to_string()),
+                _ => {}
+            });
         }
     });
     address
 }
 
-/// Sends each message back, in pieces.
+fn fault(what: String) {
+    FAULTS.lock().unwrap().push(what);
+}
+
+/// Words of eight bytes, little-endian, each one more than the one before it: what is lost, comes twice or is
+/// of another stream shows.
+fn numbered(first: u64, bytes: u64) -> Vec<u8> {
+    let words = first..first + bytes.div_ceil(8);
+    let mut bytes_of_words: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+    bytes_of_words.truncate(bytes as usize);
+    bytes_of_words
+}
+
+/// What came of such a stream.
+#[derive(Default)]
+struct Numbered {
+    first: [u8; 8],
+    count: u64,
+}
+
+impl Numbered {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for byte in bytes {
+            let at = (self.count % 8) as usize;
+            if self.count < 8 {
+                self.first[at] = *byte;
+            }
+            let word = u64::from_le_bytes(self.first).wrapping_add(self.count / 8);
+            if word.to_le_bytes()[at] != *byte {
+                return Err(wrong(format!("byte {} of a stream is not its", self.count)));
+            }
+            self.count += 1;
+        }
+        Ok(())
+    }
+}
+
+fn wrong(what: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+/// Sends each message back, in pieces, and then whether it wants another.
 fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut received = Numbered::default();
     loop {
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
         let mut message = vec![0; u32::from_be_bytes(length) as usize];
         stream.read_exact(&mut message)?;
+        received.take(&message)?;
         for piece in message.chunks(10_007) {
             stream.write_all(piece)?;
         }
+        ECHOED.fetch_add(1, SeqCst);
+        stream.write_all(&[u8::from(!ENOUGH.load(SeqCst))])?;
     }
 }
 
 /// Reads a little and resets the connection: what it has not read makes Linux do so.
 fn reset(mut stream: TcpStream) -> io::Result<()> {
-    stream.read_exact(&mut [0; 1000])?;
+    let mut bytes = [0; 1000];
+    stream.read_exact(&mut bytes)?;
     thread::sleep(Duration::from_millis(5));
-    Ok(())
+    Numbered::default().take(&bytes)
 }
 
 fn silent(mut stream: TcpStream) -> io::Result<()> {
     stream.read(&mut [0]).map(drop)
 }
 
-fn slow(mut stream: TcpStream) -> io::Result<()> {
+/// Reads to the end, and says how much that was.
+fn read(stream: &mut TcpStream, pause: Duration) -> io::Result<u64> {
     let mut buffer = [0; 20_000];
-    let mut total = 0_u32;
+    let mut received = Numbered::default();
     loop {
+        let before = received.count;
         match stream.read(&mut buffer)? {
-            0 => return stream.write_all(&total.to_be_bytes()),
-            count => total += count as u32,
+            0 => return Ok(before),
+            count => received.take(&buffer[..count])?,
         }
-        thread::sleep(Duration::from_millis(2));
+        if before < 1 << 20 && received.count >= 1 << 20 {
+            BUSY.fetch_add(1, SeqCst);
+        }
+        thread::sleep(pause);
     }
 }
 
+fn slow(mut stream: TcpStream) -> io::Result<()> {
+    let count = read(&mut stream, Duration::from_millis(2))?;
+    stream.write_all(&count.to_be_bytes())
+}
+
 fn sink(mut stream: TcpStream) -> io::Result<()> {
-    io::copy(&mut stream, &mut io::sink()).map(drop)
+    read(&mut stream, Duration::ZERO).map(drop)
+}
+
+/// Ends its own side, and reads on.
+fn half_open(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(&numbered(FIRST, HALF_OPEN_BYTES))?;
+    stream.shutdown(Shutdown::Write)?;
+    match read(&mut stream, Duration::ZERO)? {
+        HALF_OPEN_BYTES => Ok(()),
+        count => Err(wrong(format!("{count} bytes after the end"))),
+    }
+}
+
+/// Says a little, and nothing ever after; nor does it read.
+fn vanishing(mut stream: TcpStream) -> io::Result<()> {
+    let written = stream.write_all(&numbered(FIRST, 1000));
+    VANISHED.lock().unwrap().push(stream);
+    written
+}
+
+/// A listener that accepts nobody, and has no room for another: Linux then lets who connects wait.
+fn full() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let waits = Duration::from_millis(200);
+    let taken = std::iter::from_fn(|| TcpStream::connect_timeout(&address, waits).ok());
+    let taken = taken.take(8).collect();
+    (listener, taken)
+}
+
+/// Sends each datagram back.
+fn serve_datagrams() -> SocketAddr {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut seen = HashSet::new();
+        let mut buffer = [0; 2048];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let mut received = Numbered::default();
+            if let Err(error) = received.take(&buffer[..length]) {
+                fault(error.to_string());
+            }
+            if !seen.insert(received.first) {
+                fault("a datagram came twice".into());
+            }
+            socket.send_to(&buffer[..length], peer).unwrap();
+        }
+    });
+    address
 }
 
 /// Descriptors that this process has open.
@@ -76,8 +207,19 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+#[track_caller]
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < GUEST_MAX, "not {what} in {GUEST_MAX:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 struct Soak {
     python: Arc<Python>,
+    runtime: Handle,
+    times: usize,
     running: JoinSet<(&'static str, Ended)>,
 }
 
@@ -88,6 +230,7 @@ impl Soak {
             grants.add("allow-net", rule).unwrap();
         }
         grants.limits.max_memory = Some(MAX_MEMORY);
+        grants.limits.timeout = Some(GUEST_MAX * self.times as u32);
         let mut run = Run {
             arguments: vec![
                 "/soak/soak.py".into(),
@@ -95,109 +238,134 @@ impl Soak {
                 port.to_string(),
                 count.to_string(),
             ],
-            folders: vec![(
-                concat!(env!("CARGO_MANIFEST_DIR"), "/programs/soak").into(),
-                "/soak".into(),
-            )],
+            folders: vec![(program("soak"), "/soak".into())],
             grants,
             output: 1 << 20,
             ..Run::default()
         };
         set(&mut run);
         let python = Arc::clone(&self.python);
-        self.running
-            .spawn(async move { (what, python.run(run).await.unwrap()) });
+        let ends = async move { (what, python.run(run).await.unwrap()) };
+        self.running.spawn_on(ends, &self.runtime);
     }
 
-    /// Waits for all, which must have ended well, and returns what they printed.
-    async fn succeed(&mut self) -> Vec<String> {
-        let mut printed = Vec::new();
-        while let Some(ended) = self.running.join_next().await {
+    /// Waits for all, which must have ended well.
+    fn succeed(&mut self) {
+        while let Some(ended) = self.runtime.block_on(self.running.join_next()) {
             let (what, ended) = ended.unwrap();
             let stderr = String::from_utf8_lossy(&ended.stderr);
             assert_eq!(ended.end, End::Exit(0), "{what}: {stderr}");
-            printed.push(String::from_utf8(ended.stdout).unwrap());
         }
-        printed
     }
+}
+
+/// Ends the process if the test takes too long, wherever it is, until what is returned is dropped.
+fn bounded(max: Duration) -> mpsc::Sender<()> {
+    let (running, ended) = mpsc::channel();
+    thread::spawn(move || {
+        if ended.recv_timeout(max) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("not over in {max:?}");
+            process::exit(1);
+        }
+    });
+    running
 }
 
 #[test]
 fn guests_go_on_whatever_peers_and_other_guests_do() {
     let times: usize = std::env::var("WASISOCKET_SOAK").map_or(1, |times| times.parse().unwrap());
+    let _running = bounded(ALL_MAX * times as u32);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let python = Python::load(&built("WASISOCKET_PYTHON"), EACH * 10, MEMORY, None).unwrap();
-    let mut soak = Soak {
-        python: Arc::new(python),
+    let python = Python::load(&built("WASISOCKET_PYTHON"), EACH * 12, MEMORY, None).unwrap();
+    let python = Arc::new(python);
+    let soak = || Soak {
+        python: Arc::clone(&python),
+        runtime: runtime.handle().clone(),
+        times,
         running: JoinSet::new(),
     };
-    let [echo, reset, silent, slow, sink] =
-        [echo, reset, silent, slow, sink].map(|answer| serve(answer).port());
+    let [echo, reset, silent, slow, sink, half_open, vanishing] =
+        [echo, reset, silent, slow, sink, half_open, vanishing].map(|answer| serve(answer).port());
+    let (listener, _taken) = full();
+    let full = listener.local_addr().unwrap().port();
+    let datagrams = serve_datagrams().port();
     let name_server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let name_server_at = name_server.local_addr().unwrap().to_string();
 
-    runtime.block_on(async {
-        // What is opened once and stays.
-        soak.start("transfer", echo, 1, |_| ());
-        soak.succeed().await;
-        let before = descriptors();
+    // What is opened once and stays.
+    let mut many = soak();
+    many.start("transfer", echo, 1, |_| ());
+    many.succeed();
+    let before = descriptors();
 
-        for guest in 0..EACH as usize {
-            soak.start("transfer", echo, 50 * times + guest, |_| ());
-            soak.start("reset", reset, 50 * times, |_| ());
-            soak.start("silent", silent, 20 * times, |_| ());
-            soak.start("slow", slow, 5 * times, |_| ());
-            soak.start("memory", 0, 5 * times, |_| ());
-            soak.start("lookup", 0, times, |run| {
-                run.grants.add("dns", &name_server_at).unwrap()
-            });
-        }
-        // Guests that are ended amid what they send: their calls are dropped.
-        let mut ended = JoinSet::new();
-        for _ in 0..EACH {
-            let mut one = Soak {
-                python: Arc::clone(&soak.python),
-                running: JoinSet::new(),
-            };
-            ended.spawn(async move {
-                one.start("endless", sink, 0, |_| ());
-                tokio::time::sleep(Duration::from_millis(1500)).await;
-                one.running.shutdown().await;
-            });
-        }
-        ended.join_all().await;
-        soak.succeed().await;
-
-        // One guest takes all descriptors of the process: another, which has its connection, goes on.
-        soak.start("transfer", echo, 300 * times, |_| ());
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let limit = getrlimit(Resource::Nofile);
-        let few = Rlimit {
-            current: Some(descriptors() as u64 + 50),
-            maximum: limit.maximum,
-        };
-        soak.start("descriptors", 0, 20 * times, |run| {
-            run.grants.limits.max_sockets = 100_000
+    for guest in 0..EACH as usize {
+        many.start("transfer", echo, 50 * times + guest, |_| ());
+        many.start("datagrams", datagrams, 100 * times, |_| ());
+        many.start("reset", reset, 50 * times, |_| ());
+        many.start("silent", silent, 20 * times, |_| ());
+        many.start("slow", slow, 5 * times, |_| ());
+        many.start("half_open", half_open, 5 * times, |_| ());
+        many.start("vanished", vanishing, 5 * times, |_| ());
+        many.start("vanished", full, 5 * times, |_| ());
+        many.start("memory", 0, 5 * times, |_| ());
+        many.start("lookup", 0, times, |run| {
+            run.grants.add("dns", &name_server_at).unwrap()
         });
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        setrlimit(Resource::Nofile, few).unwrap();
-        let printed = soak.succeed().await;
-        setrlimit(Resource::Nofile, limit).unwrap();
-        assert!(
-            printed
-                .iter()
-                .any(|lines| lines.lines().count() == 20 * times)
-        );
-
-        // Peers close theirs when they come to it.
-        let begun = Instant::now();
-        while descriptors() > before && begun.elapsed() < Duration::from_secs(20) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(descriptors() <= before, "{} of {before}", descriptors());
+    }
+    // The command has a synchronous store.
+    let synchronous = thread::spawn(move || {
+        guest::run()
+            .args(["--allow-net=127.0.0.1", "--timeout=5m"])
+            .arg(program("soak/soak.py"))
+            .args(["transfer", &echo.to_string(), "50"])
+            .succeeds()
     });
+    // Guests that are ended amid what they send: their calls are dropped.
+    let mut endless = soak();
+    for _ in 0..EACH {
+        endless.start("endless", sink, 0, |_| ());
+    }
+    wait_until("busy", || BUSY.load(SeqCst) >= EACH);
+    runtime.block_on(endless.running.shutdown());
+    many.succeed();
+    synchronous.join().unwrap();
+    VANISHED.lock().unwrap().clear();
+
+    // One guest takes all descriptors of the process: another, which has its connection, goes on.
+    let echoed = ECHOED.load(SeqCst);
+    many.start("transfer", echo, usize::MAX, |_| ());
+    wait_until("connected", || ECHOED.load(SeqCst) > echoed);
+    let controls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = controls.local_addr().unwrap().port();
+    many.start("descriptors", port, 20 * times, |run| {
+        run.grants.limits.max_sockets = 100_000
+    });
+    let (mut control, _) = controls.accept().unwrap();
+    drop(controls);
+    let limit = getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(descriptors() as u64 + 50),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, few).unwrap();
+    for _ in 0..20 * times {
+        control.write_all(b"x").unwrap();
+        // It has them all until the next round.
+        control.read_exact(&mut [0]).unwrap();
+        let echoed = ECHOED.load(SeqCst);
+        // The first may have been on its way.
+        wait_until("going on", || ECHOED.load(SeqCst) >= echoed + 2);
+    }
+    ENOUGH.store(true, SeqCst);
+    drop(control);
+    many.succeed();
+    setrlimit(Resource::Nofile, limit).unwrap();
+
+    // Peers close theirs when they come to it.
+    wait_until("released", || descriptors() <= before);
+    assert_eq!(*FAULTS.lock().unwrap(), [""; 0]);
 }

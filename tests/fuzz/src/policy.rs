@@ -1,17 +1,21 @@
-//! Rules and policy files, whatever they say: a policy, or an error that names a place in them.
+//! Rules, limits and policy files, whatever they say: a grant, or an error that names a place in them.
 
-use wasisocket_host::{Grants, Policy};
+use wasisocket_host::{Grants, Limits};
 
 /// Reads it in all ways.
 ///
 /// # Panics
 /// An error does not say where it is.
 pub fn read(text: &str) {
-    for parse in [Policy::allow, Policy::deny, Policy::allow_listen] {
-        if let Err(error) = parse(Policy::new(), text) {
+    for list in Grants::LISTS {
+        if let Err(error) = Grants::default().add(list, text) {
             assert!(error.column() <= text.chars().count() + 1, "{error}");
         }
     }
+    for name in Limits::NAMES {
+        let _ = Limits::default().set(name, text);
+    }
+    let _ = Limits::default().set(text, "1");
     if let Err(error) = Grants::from_toml(text) {
         assert!(error.line() <= text.lines().count() + 1, "{error}");
     }

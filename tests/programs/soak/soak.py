@@ -1,8 +1,7 @@
 """One guest of many, whose peers misbehave. Its first argument is what it does, the second its peer's port, the third a number."""
 
+import array
 import errno
-import hashlib
-import os
 import random
 import socket
 import struct
@@ -11,6 +10,25 @@ import threading  # noqa: F401 - what is imported now needs no descriptor later
 
 ADDRESS = ("127.0.0.1", int(sys.argv[2]))
 COUNT = int(sys.argv[3])
+
+# Of the streams that peers send.
+FIRST = 7
+
+
+class Numbered:
+    """A stream of words of eight bytes, each one more than the one before it."""
+
+    def __init__(self, first=None):
+        self.word = random.getrandbits(62) if first is None else first
+        self.rest = b""
+
+    def take(self, length):
+        """What comes next."""
+        words = range(self.word, self.word + (length - len(self.rest) + 7) // 8)
+        data = self.rest + array.array("Q", words).tobytes()
+        self.word = words.stop
+        self.rest = data[length:]
+        return data[:length]
 
 
 def receive(peer, length):
@@ -25,26 +43,42 @@ def receive(peer, length):
 
 
 def transfer():
-    """Sends messages, and wants each back as it was."""
+    """Sends messages until its peer has enough, and wants each back as it was."""
     chance = random.Random(COUNT)
-    total = 0
+    numbered = Numbered()
     with socket.create_connection(ADDRESS) as peer:
         for _ in range(COUNT):
-            message = chance.randbytes(chance.randrange(1, 1 << 18))
+            message = numbered.take(chance.randrange(1, 1 << 18))
             peer.sendall(struct.pack("!I", len(message)) + message)
-            back = receive(peer, len(message))
-            assert hashlib.sha256(back).digest() == hashlib.sha256(message).digest()
-            total += len(message)
-    print(total)
+            assert receive(peer, len(message)) == message
+            if receive(peer, 1) == b"\0":
+                break
+
+
+def datagrams():
+    """Sends datagrams, a few at a time, and wants each back once."""
+    numbered = Numbered()
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        for count in range(COUNT):
+            sent = [numbered.take(8 * (1 + (count + each) % 100)) for each in range(8)]
+            for each in sent:
+                peer.sendto(each, ADDRESS)
+            assert sorted(peer.recv(2048) for _ in sent) == sorted(sent)
+        peer.setblocking(False)
+        try:
+            raise AssertionError(peer.recv(2048))
+        except BlockingIOError:
+            pass
 
 
 def reset():
     """Its peer resets connections amid what it sends."""
     for _ in range(COUNT):
+        numbered = Numbered()
         with socket.create_connection(ADDRESS) as peer:
             try:
                 while True:
-                    peer.sendall(bytes(1 << 16))
+                    peer.sendall(numbered.take(1 << 16))
             except (ConnectionResetError, BrokenPipeError):
                 pass
 
@@ -66,9 +100,33 @@ def slow():
     for _ in range(COUNT):
         with socket.create_connection(ADDRESS) as peer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            peer.sendall(bytes(300_000))
+            peer.sendall(Numbered().take(300_000))
             peer.shutdown(socket.SHUT_WR)
-            assert struct.unpack("!I", receive(peer, 4)) == (300_000,)
+            assert struct.unpack("!Q", receive(peer, 8)) == (300_000,)
+
+
+def half_open():
+    """Its peer ends its own side, and reads on."""
+    for _ in range(COUNT):
+        with socket.create_connection(ADDRESS) as peer:
+            data = b"".join(iter(lambda: peer.recv(10_000), b""))
+            assert data == Numbered(FIRST).take(300_000)
+            peer.sendall(Numbered().take(300_000))
+
+
+def vanished():
+    """Its peer is there no more, or has no room for it, and nothing says so."""
+    for _ in range(COUNT):
+        numbered = Numbered()
+        with socket.socket() as peer:
+            peer.settimeout(0.2)
+            try:
+                peer.connect(ADDRESS)
+                assert receive(peer, 1000) == Numbered(FIRST).take(1000)
+                while True:
+                    peer.sendall(numbered.take(1 << 16))
+            except TimeoutError:
+                pass
 
 
 def memory():
@@ -83,17 +141,21 @@ def memory():
 
 
 def descriptors():
-    """It takes all the descriptors that the host has."""
-    for _ in range(COUNT):
-        taken = []
-        try:
-            while True:
-                taken.append(socket.socket())
-        except OSError as error:
-            assert error.errno in (errno.EMFILE, errno.ENFILE), error
-        print(len(taken))
-        for each in taken:
-            each.close()
+    """It takes all the descriptors that the host has, whenever its peer says so, and has them until then."""
+    with socket.create_connection(ADDRESS) as peer:
+        for _ in range(COUNT):
+            receive(peer, 1)
+            taken = []
+            try:
+                while True:
+                    taken.append(socket.socket())
+            except OSError as error:
+                assert error.errno in (errno.EMFILE, errno.ENFILE), error
+            assert taken
+            peer.sendall(b"x")
+            peer.recv(1, socket.MSG_PEEK)
+            for each in taken:
+                each.close()
 
 
 def lookup():
@@ -108,9 +170,10 @@ def lookup():
 
 def endless():
     """Sends until it is ended."""
+    numbered = Numbered()
     with socket.create_connection(ADDRESS) as peer:
         while True:
-            peer.sendall(os.urandom(1 << 16))
+            peer.sendall(numbered.take(1 << 16))
 
 
 globals()[sys.argv[1]]()
