@@ -62,6 +62,8 @@ const SPECIAL_V6: [Ipv6Net; 3] = [
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96); // RFC 6052
 const LOCAL_NAT64: Ipv6Net = v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48); // RFC 8215
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16); // RFC 3056
+const TEREDO: Ipv6Net = v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32); // RFC 4380
+const IPV4_TRANSLATED: Ipv6Net = v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96); // RFC 2765, 2.1
 const IPV4_COMPATIBLE: Ipv6Net = v6([0; 8], 96); // RFC 4291, 2.5.5.1
 
 /// The IPv4 addresses that an IPv6 address may lead to by translation or tunnel.
@@ -72,12 +74,17 @@ pub(super) fn embedded_ipv4(ip: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
     let found = match ip {
         IpAddr::V4(_) => [None, None],
         IpAddr::V6(ip) => {
-            let [_, _, b, c, d, e, g, h, _, i, j, _, w, x, y, z] = ip.octets();
+            let [_, _, b, c, d, e, g, h, k, i, j, l, w, x, y, z] = ip.octets();
             let last = Some(Ipv4Addr::new(w, x, y, z));
+            let is_isatap = [k & !2, i, j, l] == [0, 0, 0x5e, 0xfe]; // RFC 5214, 6.1
             if LOCAL_NAT64.contains(&ip) {
                 // RFC 6052 has a byte of zeros in the middle.
                 [last, Some(Ipv4Addr::new(g, h, i, j))]
-            } else if NAT64.contains(&ip) {
+            } else if TEREDO.contains(&ip) {
+                // Its server, and the client, whose bits are turned over.
+                let client = Ipv4Addr::new(!w, !x, !y, !z);
+                [Some(Ipv4Addr::new(d, e, g, h)), Some(client)]
+            } else if NAT64.contains(&ip) || IPV4_TRANSLATED.contains(&ip) || is_isatap {
                 [last, None]
             } else if SIX_TO_FOUR.contains(&ip) {
                 [Some(Ipv4Addr::new(b, c, d, e)), None]
@@ -118,6 +125,13 @@ mod tests {
             "1.1.1.1",
             "172.32.0.1",
             "100.128.0.1",
+            "100.63.255.255",
+            "198.20.0.1",
+            "198.17.255.255",
+            "192.0.3.0",
+            "203.0.114.1",
+            "3fff:1000::1",
+            "2a00::5efe:1.1.1.1",
             "192.0.1.1",
             "168.63.129.17",
             "192.88.98.255",
@@ -170,6 +184,15 @@ mod tests {
             "2001::1",
             "2001:db8::1",
             "100::1",
+            "2a00::5efe:10.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "192.0.2.1",
+            "198.51.100.255",
+            "203.0.113.0",
+            "3fff:fff::1",
+            "100.127.255.255",
+            "198.19.255.255",
+            "239.255.255.255",
         ] {
             assert!(!reachable_by_name(ip(text)), "{text}");
         }
@@ -197,6 +220,12 @@ mod tests {
             ("64:ff9b:1:c000:2:100::", &["0.0.0.0", "192.0.2.1"]),
             ("2002:c000:201::1", &["192.0.2.1"]),
             ("::192.0.2.1", &["192.0.2.1"]),
+            ("::ffff:0:192.0.2.1", &["192.0.2.1"]),
+            ("fe80::200:5efe:192.0.2.1", &["192.0.2.1"]),
+            (
+                "2001:0:c633:6401::3fff:fdfe",
+                &["198.51.100.1", "192.0.2.1"],
+            ),
             ("::1", &[]),
             ("::", &[]),
             ("2001:db8::1", &[]),

@@ -305,6 +305,9 @@ impl Target {
         if name.contains('*') {
             return Err("* stands for all, or for the labels in front: write * or *.name".into());
         }
+        if let Some(two) = two_names(name) {
+            return Err(two);
+        }
         // What a guest may ask for is ASCII of any kind, also labels that IDNA does not know.
         let ascii = match name.is_ascii() {
             true => Some(name.to_owned()),
@@ -319,6 +322,22 @@ impl Target {
             (false, _) => Self::Name(name),
         })
     }
+}
+
+/// What is wrong with a name that IDNA 2003, which is Python's codec, and IDNA 2008 spell differently in ASCII (UTS 46,
+/// section 7): a rule for one of them would not hold for the other.
+fn two_names(name: &str) -> Option<String> {
+    if !name.contains(['ß', 'ẞ', 'ς', '\u{200c}', '\u{200d}']) {
+        return None;
+    }
+    let older = name.replace(['ß', 'ẞ'], "ss").replace('ς', "σ");
+    let older = older.replace(['\u{200c}', '\u{200d}'], "");
+    let [older, newer] = [older.as_str(), name].map(|name| idna::domain_to_ascii(name).ok());
+    Some(format!(
+        "{name:?} is {} to Python and {} to others (IDNA 2003 and 2008): write what is meant, or both",
+        older.unwrap_or_default(),
+        newer.unwrap_or_default()
+    ))
 }
 
 fn parse_net(text: &str) -> Result<IpNet, String> {

@@ -105,6 +105,11 @@ fn errors_name_rule_column_and_mend() {
         ("example.com:8010-8000", 13, "write 8000-8010"),
         ("example.com:80-", 16, "a range such as 8000-8010"),
         ("example.com:80-90-100", 16, "is no port"),
+        (
+            "*.straße.test",
+            1,
+            "strasse.test to Python and xn--strae-oqa.test",
+        ),
         ("bücher.example:x", 16, "write 1 to 65535"),
     ] {
         let error = Rule::parse(text).unwrap_err();
