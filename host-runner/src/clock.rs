@@ -83,6 +83,7 @@ pub fn limit_time_async<T: Send + 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
 ) {
+    get(store.data_mut()).turn.let_epochs_end_it();
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut context| {
         get(context.data_mut()).tick()?;
@@ -110,11 +111,12 @@ impl SocketsCtx {
 
     /// At each epoch.
     fn tick(&mut self) -> Result<(), LimitReached> {
+        let early = self.turn.end_at_epoch();
         self.check_time()?;
         let Some(max_cpu) = self.max_cpu() else {
             return Ok(());
         };
-        self.cpu.tick();
+        self.cpu.tick(early);
         if self.cpu.used() < max_cpu {
             return Ok(());
         }
@@ -209,8 +211,9 @@ impl Cpu {
         self.used.fetch_add(more, Ordering::Relaxed);
     }
 
-    fn tick(&self) {
+    fn tick(&self, early: bool) {
         match self.counted.load(Ordering::Relaxed) {
+            0 if early => {}
             0 => {
                 let tick = TICK.as_nanos() as u64;
                 self.used.fetch_add(tick, Ordering::Relaxed);
@@ -241,9 +244,9 @@ fn thread_time() -> u64 {
 mod tests {
     use super::{Arc, Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
     use crate::testing::runtime;
-    use crate::{LimitReached, Limits, Policy, SocketsCtx};
+    use crate::{LimitReached, Limits, Policy, SocketsCtx, add_to_linker_async};
     use std::sync::Mutex;
-    use wasmtime::{Config, Engine, Instance, Module, Result, Store, TypedFunc};
+    use wasmtime::{Config, Engine, Instance, Linker, Module, Result, Store, TypedFunc};
 
     type Told = Arc<Mutex<Vec<Limit>>>;
 
@@ -350,6 +353,45 @@ mod tests {
                 () = others => (),
             }
         });
+    }
+
+    #[test]
+    fn guest_whose_calls_never_wait_lets_other_tasks_run_between_ticks() {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        let calls = r#"(module
+            (import "wasi_snapshot_preview1" "sock_close" (func $close (param i32) (result i32)))
+            (memory (export "memory") 1)
+            (func $one (drop (call $close (i32.const 0))))
+            (func (export "calls") (local $count i32) (loop $again
+                (call $one)
+                (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $count) (i32.const 200000))))))"#;
+        let module = Module::new(&engine, wat::parse_str(calls).unwrap()).unwrap();
+        let mut linker = Linker::new(&engine);
+        add_to_linker_async(&mut linker, |sockets: &mut SocketsCtx| sockets).unwrap();
+        let sockets = SocketsCtx::builder(Policy::new()).build();
+        let mut store = Store::new(&engine, sockets);
+        limit_time_async(&mut store, |sockets| sockets);
+        let mut turns = 0;
+        let others = async {
+            loop {
+                tokio::task::yield_now().await;
+                turns += 1;
+            }
+        };
+        runtime().block_on(async {
+            let instance = linker.instantiate_async(&mut store, &module).await.unwrap();
+            let calls = instance.get_typed_func::<(), ()>(&mut store, "calls");
+            let calls = calls.unwrap();
+            tokio::select! {
+                ended = calls.call_async(&mut store, ()) => ended.unwrap(),
+                () = others => unreachable!(),
+            }
+        });
+        // No epoch has come but for them.
+        assert!(turns > 50, "{turns}");
     }
 
     #[test]

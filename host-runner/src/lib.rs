@@ -116,6 +116,8 @@
 //! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
 //!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
 //! - Names and addresses: what a rule covers is asked of the [`Resolver`], and nothing else is asked of anybody.
+//! - What an IPv6 address leads to by translation is read where its prefix tells (RFC 6052, RFC 8215). A NAT64 of the
+//!   network's own prefix is not known here: where there is one, deny it.
 //! - All of that only as far as [`SocketsCtxBuilder::approve`] approves it.
 //! - UDP-Lite is under the rules of UDP; without any rule there is none.
 //! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.

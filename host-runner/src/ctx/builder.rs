@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Approval, DenialSink, SocketsCtx};
+use super::{Approval, DenialSink, SocketsCtx, Turn};
 use crate::clock::Cpu;
 use crate::limits::{Limit, LimitSink, Limits, Usage};
 use crate::policy::{Denial, LookedUp, Operation, Policy};
@@ -155,7 +155,8 @@ impl SocketsCtxBuilder {
                 .limits
                 .timeout
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
-            turn: Instant::now(),
+            turn: Turn::default(),
+            shares_thread: false,
             max_cpu: self.limits.max_cpu,
             cpu,
             approve: self.approve,

@@ -10,6 +10,7 @@ mod network;
 mod own;
 mod readiness;
 mod rights;
+mod turn;
 mod unix;
 mod usage;
 
@@ -26,6 +27,7 @@ pub use builder::SocketsCtxBuilder;
 pub(crate) use readiness::WaitsFor;
 pub use rights::Files;
 pub(crate) use rights::NoFiles;
+pub(crate) use turn::Turn;
 use usage::room_for;
 pub(crate) use usage::{Pace, Room};
 
@@ -55,8 +57,9 @@ pub struct SocketsCtx {
     pub(crate) usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
-    /// When it last let others run.
-    turn: Instant,
+    pub(crate) turn: Turn,
+    /// Others wait for the thread while it is in a call: its store is asynchronous.
+    pub(crate) shares_thread: bool,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<Cpu>,
     /// The host's own decision, on top of the rules.

@@ -10,9 +10,8 @@ use super::SocketsCtx;
 use crate::limits::{Counted, Limit, LimitReached, LimitSink, Usage};
 use crate::sockets::{Family, Handles, Kind, Socket};
 
-/// How long a guest of an asynchronous store runs before a call that may wait lets others run: about a round trip
-/// over loopback, so that one beside it takes at most twice the time.
-const TURN: Duration = Duration::from_micros(20);
+/// What one attempt moves at most where others wait for the thread, of what can be moved in parts.
+const SHARED_IO_MAX: usize = 128 << 10;
 
 /// An operation that has a rate: with this handle.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +48,12 @@ impl SocketsCtx {
         }
     }
 
-    /// Whether it has run for so long that others should.
-    pub(crate) fn turn_is_over(&self) -> bool {
-        self.turn.elapsed() >= TURN
-    }
-
-    /// Others have run.
-    pub(crate) fn begin_turn(&mut self) {
-        self.turn = Instant::now();
+    /// How much a stream moves in one attempt.
+    fn stream_max(&self) -> usize {
+        match self.shares_thread {
+            true => SHARED_IO_MAX,
+            false => IO_MAX,
+        }
     }
 
     /// How long processors may work for it.
@@ -98,7 +95,7 @@ impl SocketsCtx {
             false => usize::MAX,
         };
         Ok(Room {
-            most: most.min(IO_MAX),
+            most: most.min(if stream { self.stream_max() } else { IO_MAX }),
             excess: match stream {
                 true => None,
                 false if most < IO_MAX => Some(Errno::EDQUOT),
@@ -122,13 +119,10 @@ impl SocketsCtx {
         };
         // A datagram would be cut, and the rest of it lost.
         let most = match socket.kind() {
-            Kind::Stream => most,
-            Kind::Datagram => usize::MAX,
+            Kind::Stream => most.min(self.stream_max()),
+            Kind::Datagram => IO_MAX,
         };
-        Ok(Room {
-            most: most.min(IO_MAX),
-            excess: None,
-        })
+        Ok(Room { most, excess: None })
     }
 }
 

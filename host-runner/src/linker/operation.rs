@@ -161,10 +161,11 @@ impl<A: Attempt> Operation<A> {
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
     ) -> Result<Result<(), Errno>, LimitReached> {
+        sockets.shares_thread = true;
         // What never has to wait would never let others run.
-        if sockets.turn_is_over() {
+        if sockets.turn.is_over() {
+            sockets.turn.end();
             yield_now().await;
-            sockets.begin_turn();
         }
         loop {
             match self.step(memory, sockets, Patience::NONE)? {
@@ -185,7 +186,7 @@ impl<A: Attempt> Operation<A> {
                     self.woken(ready);
                 }
             }
-            sockets.begin_turn();
+            sockets.turn.end();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use wasisocket_abi::v1::{ADDR_MAX, MSG_CTRUNC, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right};
 use wasisocket_abi::{Errno, v1};
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{AsContextMut as _, Caller, Linker, Result};
 
 use super::messages::{recv_flags, send_flags, told_flags, told_length};
 use super::unless_null;
@@ -128,7 +128,11 @@ fn call<T, F: Files>(
     ) -> std::result::Result<(), Errno>,
 ) -> Result<u32> {
     let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
-    Ok(number(import(&mut memory, sockets, files)))
+    let answer = number(import(&mut memory, sockets, files));
+    if sockets.turn.ends_by_epoch() {
+        caller.as_context_mut().set_epoch_deadline(0);
+    }
+    Ok(answer)
 }
 
 /// EINVAL for more than [`RIGHTS_MAX`].
