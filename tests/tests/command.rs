@@ -265,6 +265,21 @@ fn guest_that_spins_is_ended_by_its_time_limit() {
 }
 
 #[test]
+fn limits_that_are_reached_are_events() {
+    let opens = "import socket\nheld = socket.socket()\ntry: socket.socket()\nexcept OSError: pass";
+    for (limit, value, code) in [
+        ("max-sockets", "1", opens),
+        ("max-cpu", "1s", "while True: pass"),
+        ("timeout", "5s", "while True: pass"),
+    ] {
+        let limited = format!("--{limit}={value}");
+        let ended = run().args(["-v", &limited, "-c", code]).end();
+        let event = format!("WARN wasisocket::limit: reached limit=\"{limit}\"");
+        assert_eq!(ended.stderr.matches(&event).count(), 1, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn memory_has_a_limit() {
     let code = "try: bytearray(512 << 20)\n\
         except MemoryError: print('no memory')\n\

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use wasisocket_host::MAX_SOCKETS_DEFAULT;
+use wasisocket_host::{Limit, MAX_SOCKETS_DEFAULT};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
@@ -19,9 +19,8 @@ const TIMED_OUT: i32 = 124;
 pub(crate) fn end_process_after(limit: Duration, leave: impl Fn(i32) + Send + 'static) {
     thread::spawn(move || {
         thread::sleep(limit);
-        tell(format!(
-            "the guest was ended after {limit:?}, its --timeout"
-        ));
+        let line = format!("the guest was ended after {limit:?}, its --timeout");
+        tell(line, Limit::Timeout);
         leave(TIMED_OUT);
     });
 }
@@ -40,9 +39,8 @@ pub(crate) fn end_process_after_cpu(limit: Duration, leave: impl Fn(i32) + Send 
             // It cannot be used up sooner.
             thread::sleep((left / processors).max(Duration::from_millis(1)));
         }
-        tell(format!(
-            "the guest was ended after {limit:?} of processor time, its --max-cpu"
-        ));
+        let line = format!("the guest was ended after {limit:?} of processor time, its --max-cpu");
+        tell(line, Limit::MaxCpu);
         leave(TIMED_OUT);
     });
 }
@@ -57,8 +55,12 @@ fn cpu_time() -> Duration {
 }
 
 /// From a thread of its own: a guest may hold standard error in a write that does not end.
-fn tell(line: String) {
-    let telling = thread::spawn(move || say(format_args!("{line}")));
+fn tell(line: String, limit: Limit) {
+    let telling = thread::spawn(move || {
+        // As the library's.
+        tracing::warn!(name: "limit", target: "wasisocket::limit", limit = limit.name(), "reached");
+        say(format_args!("{line}"));
+    });
     let patience = Instant::now() + Duration::from_millis(100);
     while !telling.is_finished() && Instant::now() < patience {
         thread::sleep(Duration::from_millis(1));

@@ -1,6 +1,7 @@
 //! `wasisocket run`.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,7 @@ impl GuestArgs {
         if self.verbose {
             tracing_subscriber::fmt()
                 .with_max_level(tracing::Level::DEBUG)
+                .with_ansi(std::io::stderr().is_terminal())
                 .with_writer(std::io::stderr)
                 .init();
         }

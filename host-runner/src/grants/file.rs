@@ -156,6 +156,7 @@ fn unknown(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Grants;
+    use crate::Limits;
     use std::time::Duration;
 
     #[test]
@@ -200,6 +201,15 @@ mod tests {
         built.limits.max_memory = Some(1_000_000);
         assert_eq!(grants, built);
         assert_eq!(Grants::from_toml("").unwrap(), Grants::default());
+    }
+
+    #[test]
+    fn example_has_every_key() {
+        let text = include_str!("../../policy.toml");
+        Grants::from_toml(text).unwrap();
+        for key in Grants::LISTS.into_iter().chain(Limits::NAMES) {
+            assert!(text.contains(&format!("\n{key} = ")), "{key}");
+        }
     }
 
     #[test]
