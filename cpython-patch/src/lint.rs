@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: formatting, clippy for both targets, licences and advisories.
+//! `cargo xtask lint`: formatting, clippy for both targets, the interface since the last release, licences and
+//! advisories.
 
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::rust_target;
 
 /// The packages that are compiled for the guest.
 const GUEST: &[&str] = &[guest::PACKAGE, "wasisocket-posix", "wasisocket-abi"];
+
+/// The packages that others embed.
+const PUBLISHED: [&str; 2] = ["wasisocket-abi", "wasisocket-host"];
 
 /// The database of advisories is a git repository, which may be out of reach.
 const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +49,33 @@ pub(crate) fn lint(build: &Build) -> Result<()> {
         None => eprintln!("skipped: clippy for {target}, whose standard library is not installed"),
     }
 
+    semver(build)?;
+    deny(build)
+}
+
+/// Whether what embedders use is still what the last release had, or its version says that it is not.
+fn semver(build: &Build) -> Result<()> {
+    if process::find("cargo-semver-checks").is_none() {
+        eprintln!(
+            "skipped: the interface since the last release, for which `cargo install cargo-semver-checks` is needed"
+        );
+        return Ok(());
+    }
+    let mut releases = build.tool("git");
+    releases.arg("-C").arg(build.checkout("."));
+    releases.args(["describe", "--tags", "--abbrev=0", "--match=v*"]);
+    let Ok(release) = process::output(&mut releases) else {
+        eprintln!("skipped: the interface since the last release: no tag here is one");
+        return Ok(());
+    };
+    let mut checks = build.cargo("semver-checks");
+    for package in PUBLISHED {
+        checks.args(["--package", package]);
+    }
+    process::visible(checks.args(["--baseline-rev", release.trim()]))
+}
+
+fn deny(build: &Build) -> Result<()> {
     if process::find("cargo-deny").is_none() {
         eprintln!(
             "skipped: licences and advisories, for which `cargo install cargo-deny` is needed"
