@@ -55,10 +55,10 @@ pub(crate) fn lint(build: &Build) -> Result<()> {
 
 /// Whether what embedders use is still what the last release had, or its version says that it is not.
 fn semver(build: &Build) -> Result<()> {
-    if process::find("cargo-semver-checks").is_none() {
-        eprintln!(
-            "skipped: the interface since the last release, for which `cargo install cargo-semver-checks` is needed"
-        );
+    if !installed(
+        "cargo-semver-checks",
+        "the interface since the last release",
+    ) {
         return Ok(());
     }
     let mut releases = build.tool("git");
@@ -76,10 +76,7 @@ fn semver(build: &Build) -> Result<()> {
 }
 
 fn deny(build: &Build) -> Result<()> {
-    if process::find("cargo-deny").is_none() {
-        eprintln!(
-            "skipped: licences and advisories, for which `cargo install cargo-deny` is needed"
-        );
+    if !installed("cargo-deny", "licences and advisories") {
         return Ok(());
     }
     let mut deny = build.cargo("deny");
@@ -92,4 +89,13 @@ fn deny(build: &Build) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Whether there is the tool that looks after this; says so if not.
+fn installed(tool: &str, looks_after: &str) -> bool {
+    let found = process::find(tool).is_some();
+    if !found {
+        eprintln!("skipped: {looks_after}, for which `cargo install {tool}` is needed");
+    }
+    found
 }

@@ -57,8 +57,7 @@ fn cpu_time() -> Duration {
 /// From a thread of its own: a guest may hold standard error in a write that does not end.
 fn tell(line: String, limit: Limit) {
     let telling = thread::spawn(move || {
-        // As the library's.
-        tracing::warn!(name: "limit", target: "wasisocket::limit", limit = limit.name(), "reached");
+        limit.log();
         say(format_args!("{line}"));
     });
     let patience = Instant::now() + Duration::from_millis(100);

@@ -133,8 +133,8 @@ fn tenants(folder: &Path, each: u32) -> Result<HashMap<String, Tenant>> {
 /// Opening a FIFO would hold up the thread that many guests share.
 fn check(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-        let kind = entry?;
+        let entry = entry?;
+        let (kind, path) = (entry.file_type()?, entry.path());
         if kind.is_dir() {
             check(&path)?;
         } else if !kind.is_file() && !kind.is_symlink() {

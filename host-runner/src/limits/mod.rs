@@ -117,6 +117,11 @@ impl Limit {
             Self::MaxMemory => "max-memory",
         }
     }
+
+    /// Tells of it by `tracing`, as [`Limits`] says: for who holds a limit in place of this library.
+    pub fn log(self) {
+        tracing::warn!(name: "limit", target: "wasisocket::limit", limit = self.name(), "reached");
+    }
 }
 
 impl fmt::Display for Limit {

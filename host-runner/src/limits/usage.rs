@@ -162,7 +162,7 @@ impl Usage {
 
 /// Tells of a limit that was reached.
 pub(crate) fn tell(limit: Limit, sink: Option<&LimitSink>) {
-    tracing::warn!(name: "limit", target: "wasisocket::limit", limit = limit.name(), "reached");
+    limit.log();
     if let Some(sink) = sink {
         sink(limit);
     }

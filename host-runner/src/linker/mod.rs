@@ -9,6 +9,7 @@ use wasisocket_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
 
 use crate::SocketsCtx;
+use crate::ctx::{Files, NoFiles};
 use crate::guest_memory::GuestMemory;
 use operation::{Attempt, Operation};
 
@@ -66,12 +67,25 @@ pub use v1::add_files_to_linker;
 /// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
 /// memory is trapped.
 fn call<T>(
-    mut caller: Caller<'_, T>,
+    caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx,
     import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx) -> Result<(), Errno>,
 ) -> Result<u32> {
-    let (mut memory, sockets) = parts(&mut caller, get)?;
-    let answer = number(import(&mut memory, sockets));
+    call_with_files(
+        caller,
+        |data| (get(data), None::<&mut NoFiles>),
+        |memory, sockets, _| import(memory, sockets),
+    )
+}
+
+/// The same with the guest's files, if it was given them.
+fn call_with_files<T, F: Files>(
+    mut caller: Caller<'_, T>,
+    get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>),
+    import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx, Option<&mut F>) -> Result<(), Errno>,
+) -> Result<u32> {
+    let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
+    let answer = number(import(&mut memory, sockets, files));
     if sockets.turn.ends_by_epoch() {
         // Reached already: compiled code looks when it enters a function.
         caller.as_context_mut().set_epoch_deadline(0);

@@ -255,7 +255,7 @@ impl Threads {
 
 fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
     // EAGAIN would say that the look-up is not over.
-    resolver.ask(question).map_err(|errno| match errno {
+    resolver.ask_others(question).map_err(|errno| match errno {
         Errno::EAGAIN => Errno::EBUSY,
         errno => errno,
     })
@@ -411,6 +411,7 @@ mod tests {
         assert_eq!(lookup.answer(), Err(Errno::ENOENT));
         assert_eq!(threads(&lookups), 0);
     }
+
     #[test]
     fn threads_of_all_guests_are_limited_and_each_comes_in_its_turn() {
         static ONE: Threads = Threads::new(1);

@@ -107,9 +107,12 @@ impl Resolver {
 
     /// Asks. The errors are those that glibc's NSS modules pair with the EAI_ codes: ENOENT, EAGAIN, EIO.
     pub(crate) fn ask(&self, question: &Question) -> Result<Answer, Errno> {
-        if let Some(known) = self.known(question) {
-            return known;
-        }
+        self.known(question)
+            .unwrap_or_else(|| self.ask_others(question))
+    }
+
+    /// Asks for what is not in the table.
+    pub(super) fn ask_others(&self, question: &Question) -> Result<Answer, Errno> {
         match &self.behind {
             Behind::Servers(servers) => servers::ask(servers, question),
             Behind::System => ask_system(question),

@@ -1,7 +1,7 @@
 //! What a guest gets that uses more than it may: an errno, a wait, or its end; never a dead host.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::v1::MSG_PEEK;
@@ -21,6 +21,18 @@ fn connection(guest: &mut Guest) -> (u32, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let handle = guest.connected(listener.local_addr().unwrap());
     (handle, listener.accept().unwrap().0)
+}
+
+/// A guest that may send and receive so many bytes, its UDP socket, and a peer, whose address is at [`ADDRESS`].
+fn datagrams(max: u64) -> (Guest, u32, SocketAddr, UdpSocket) {
+    let mut guest = guest(allow_loopback(), |limits| {
+        limits.max_bytes_in = Some(max);
+        limits.max_bytes_out = Some(max);
+    });
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (handle, address) = guest.bound_datagram();
+    guest.write_address(peer.local_addr().unwrap());
+    (guest, handle, address, peer)
 }
 
 #[test]
@@ -115,13 +127,7 @@ fn bytes_that_are_looked_at_first_count_once() {
 
 #[test]
 fn empty_datagrams_are_not_for_nothing() {
-    let mut guest = guest(allow_loopback(), |limits| {
-        limits.max_bytes_in = Some(50);
-        limits.max_bytes_out = Some(50);
-    });
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (handle, address) = guest.bound_datagram();
-    guest.write_address(peer.local_addr().unwrap());
+    let (mut guest, handle, address, peer) = datagrams(50);
     for sent in [Ok(0), Ok(0), Err(Errno::EDQUOT)] {
         assert_eq!(guest.send(handle, b"", ADDRESS), sent);
         peer.send_to(b"", address).unwrap();
@@ -147,13 +153,7 @@ fn who_connects_to_a_guest_does_not_slow_its_own_connections() {
 
 #[test]
 fn datagram_is_moved_whole_or_not_at_all() {
-    let mut guest = guest(allow_loopback(), |limits| {
-        limits.max_bytes_in = Some(5);
-        limits.max_bytes_out = Some(5);
-    });
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (handle, address) = guest.bound_datagram();
-    guest.write_address(peer.local_addr().unwrap());
+    let (mut guest, handle, address, peer) = datagrams(5);
     assert_eq!(guest.send(handle, b"123456", ADDRESS), Err(Errno::EDQUOT));
     assert_eq!(guest.send(handle, b"12345", ADDRESS), Ok(5));
     assert_eq!(guest.send(handle, b"", ADDRESS), Err(Errno::EDQUOT));

@@ -2,15 +2,15 @@
 
 use wasisocket_abi::v1::{ADDR_MAX, MSG_CTRUNC, RIGHTS_MAX, ReceivedRight, ReceivedRights, Right};
 use wasisocket_abi::{Errno, v1};
-use wasmtime::{AsContextMut as _, Caller, Linker, Result};
+use wasmtime::{Caller, Linker, Result};
 
 use super::messages::{recv_flags, send_flags, told_flags, told_length};
 use super::unless_null;
 use crate::SocketsCtx;
 use crate::ctx::{Files, NoFiles};
 use crate::guest_memory::GuestMemory;
+use crate::linker::call_with_files;
 use crate::linker::iovecs::Iovecs;
-use crate::linker::{number, parts};
 
 const RIGHT: usize = size_of::<Right>();
 const RECEIVED: usize = size_of::<ReceivedRight>();
@@ -57,7 +57,7 @@ fn define<T: 'static, F: Files + 'static>(
               rights_count: u32,
               flags: u32,
               sent: u32| {
-            call(caller, get, |memory, sockets, files| {
+            call_with_files(caller, get, |memory, sockets, files| {
                 let out = memory.out(sent)?;
                 let flags = send_flags(flags)?;
                 let to = unless_null(address, |at| memory.address(at))?;
@@ -83,7 +83,7 @@ fn define<T: 'static, F: Files + 'static>(
               max: u32,
               flags: u32,
               received: u32| {
-            call(caller, get, |memory, sockets, files| {
+            call_with_files(caller, get, |memory, sockets, files| {
                 let out = memory.out(received)?;
                 let from = unless_null(address, |at| memory.out::<ADDR_MAX>(at))?;
                 let max = rights_count(max)?;
@@ -115,24 +115,6 @@ fn define<T: 'static, F: Files + 'static>(
         },
     )?;
     Ok(())
-}
-
-/// As [`crate::linker::call`], with the guest's files.
-fn call<T, F: Files>(
-    mut caller: Caller<'_, T>,
-    get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>),
-    import: impl FnOnce(
-        &mut GuestMemory<'_>,
-        &mut SocketsCtx,
-        Option<&mut F>,
-    ) -> std::result::Result<(), Errno>,
-) -> Result<u32> {
-    let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
-    let answer = number(import(&mut memory, sockets, files));
-    if sockets.turn.ends_by_epoch() {
-        caller.as_context_mut().set_epoch_deadline(0);
-    }
-    Ok(answer)
 }
 
 /// EINVAL for more than [`RIGHTS_MAX`].
