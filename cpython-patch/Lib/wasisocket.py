@@ -138,9 +138,10 @@ class _Attempts:
                 # If one was begun, it may do.
                 self.not_found = exc
                 return
-            # With the core six only, it blocks.
+            # With the core six only, it blocks. What is first there is tried first.
+            self.found = {}
             for family, _, packed in _resolve(host, self.port):
-                self.found[family].append(packed)
+                self.found.setdefault(family, []).append(packed)
 
     def _answered(self, fd):
         family = self.lookups.pop(fd)

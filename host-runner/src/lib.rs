@@ -16,8 +16,7 @@
 //!
 //! let engine = Engine::default();
 //! let mut linker = Linker::new(&engine);
-//! // With WASI: call wasmtime_wasi's add_to_linker_sync first, and allow_shadowing(true) before this,
-//! // because preview1 has functions of its own named sock_send and sock_recv.
+//! // SocketsView shows it with WASI in the same linker.
 //! add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets)?;
 //! let mut store = Store::new(&engine, SocketsCtx::builder(policy).build());
 //! # let module = wasmtime::Module::new(&engine, b"\0asm\x01\0\0\0")?;

@@ -13,7 +13,7 @@ use wasmtime::{Error, Result};
 pub(crate) struct GrantArgs {
     /// Let the guest reach these hosts; without rules, every host
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    pub(crate) allow_net: Vec<String>,
+    allow_net: Vec<String>,
     /// Keep the guest from these hosts, whatever else is allowed; without rules, from every host
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
     deny_net: Vec<String>,

@@ -138,14 +138,14 @@ impl RunArgs {
 
 pub(crate) fn run(args: RunArgs) -> Result<u8> {
     args.guest.log();
-    start(args, None)
+    start(&args, grants(&args)?, None)
 }
 
-/// Runs it to its end, and returns the guest's exit status.
+/// Runs it to its end with these grants, and returns the guest's exit status.
 ///
 /// `scratch` is a folder that does not outlast the run if a signal or the time limit ends the process.
 /// Otherwise it is the caller's to remove.
-pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
+pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) -> Result<u8> {
     let scratch = scratch.map(Path::to_owned);
     let leave = move |status| {
         if let Some(scratch) = &scratch {
@@ -157,7 +157,6 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
     ctrlc::set_handler(move || interrupted(130)).context("cannot handle Ctrl-C")?;
 
     let python = Python::find(args.guest.python.as_deref())?;
-    let mut grants = grants(&args)?;
     debug!(?grants, ?python, "starting");
 
     let limits = grants.limits.clone();
@@ -179,9 +178,9 @@ pub(crate) fn start(args: RunArgs, scratch: Option<&Path>) -> Result<u8> {
         sockets = sockets.stdin(fd);
     }
     let root = args.dir.iter().find(|folder| folder.is_root());
-    let (script_folder, arguments) = guest_arguments(&args, root)?;
+    let (script_folder, arguments) = guest_arguments(args, root)?;
     let etc = etc(
-        &args,
+        args,
         &name_servers,
         root.map(Folder::host).or(script_folder.as_deref()),
     )?;

@@ -45,7 +45,8 @@ impl SocketsCtx {
 }
 
 impl SocketsCtxBuilder {
-    /// How much the guest may use.
+    /// How much the guest may use. Its time and its memory are held by what a store has to be told, also of these:
+    /// [`limit_time`](crate::limit_time) and [`limit_memory`](crate::limit_memory).
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -116,12 +117,34 @@ impl SocketsCtxBuilder {
     /// that goes over a connection. The guest waits for the answer.
     ///
     /// ```
-    /// use wasisocket_host::{Operation, Policy, SocketsCtx};
+    /// use wasisocket_host::{Operation, Policy, SocketsCtx, add_to_linker};
+    /// use wasmtime::{Engine, Linker, Module, Store};
     ///
-    /// # fn main() -> Result<(), wasisocket_host::RuleError> {
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sockets = SocketsCtx::builder(Policy::new().allow("*")?)
-    ///     .approve(|operation| !matches!(operation, Operation::Connect { address, .. } if address.port() == 25))
+    ///     .approve(|operation| match operation {
+    ///         Operation::Resolve { name, .. } => name != "tracker.test",
+    ///         Operation::Connect { address, .. } => address.port() == 443,
+    ///         _ => false,
+    ///     })
     ///     .build();
+    ///
+    /// let guest = r#"(module
+    ///     (import "wasi_snapshot_preview1" "sock_resolve"
+    ///         (func $resolve (param i32 i32 i32 i32 i32 i32) (result i32)))
+    ///     (memory (export "memory") 1)
+    ///     (data (i32.const 0) "tracker.test")
+    ///     (func (export "main") (result i32)
+    ///         (call $resolve (i32.const 0) (i32.const 12) (i32.const 443)
+    ///             (i32.const 64) (i32.const 1) (i32.const 32))))"#;
+    /// let engine = Engine::default();
+    /// let module = Module::new(&engine, wat::parse_str(guest)?)?;
+    /// let mut linker = Linker::new(&engine);
+    /// add_to_linker(&mut linker, |sockets: &mut SocketsCtx| sockets)?;
+    /// let mut store = Store::new(&engine, sockets);
+    /// let instance = linker.instantiate(&mut store, &module)?;
+    /// let main = instance.get_typed_func::<(), u32>(&mut store, "main")?;
+    /// assert_eq!(main.call(&mut store, ())?, wasisocket_abi::Errno::EACCES.0);
     /// # Ok(())
     /// # }
     /// ```
@@ -144,6 +167,7 @@ impl SocketsCtxBuilder {
             handles: Handles::new(self.limits.max_sockets),
             watches: 0,
             lookups: Lookups::new(self.resolver, Arc::clone(&cpu)),
+            last_counted: None,
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),

@@ -40,8 +40,9 @@ impl SocketsCtx {
                 self.allowed(self.policy.check_resolve(&name), || Operation::Resolve {
                     name: name.clone(),
                 })?;
-                self.usage.take_one(Counted::Lookups)?;
-                self.lookups.start(Question::Name { name, family })?
+                let question = Question::Name { name, family };
+                self.count(&question)?;
+                self.lookups.start(question)?
             }
         };
         self.handles.insert(Open::Lookup(lookup))
@@ -52,9 +53,22 @@ impl SocketsCtx {
         room_for(&self.handles, &mut self.usage, 1)?;
         let doing = || Operation::ReverseLookup { address };
         self.allowed(self.policy.check_reverse_lookup(address), doing)?;
-        self.usage.take_one(Counted::Lookups)?;
-        let lookup = self.lookups.start(Question::Address(address))?;
+        let question = Question::Address(address);
+        self.count(&question)?;
+        let lookup = self.lookups.start(question)?;
         self.handles.insert(Open::Lookup(lookup))
+    }
+
+    /// Counts a look-up. Two in a row for the two families of a name are one, as one for both is: whoever makes them
+    /// need not wait for the slower (RFC 8305, 3).
+    fn count(&mut self, question: &Question) -> Result<(), Errno> {
+        let last = self.last_counted.take();
+        if last.is_some_and(|last| last.is_other_half_of(question)) {
+            return Ok(());
+        }
+        self.usage.take_one(Counted::Lookups)?;
+        self.last_counted = Some(question.clone());
+        Ok(())
     }
 
     /// The addresses that a look-up found. A name grant covers them from now on.
@@ -89,11 +103,12 @@ mod tests {
     use crate::ctx::Address;
     use crate::policy::{Policy, Protocol};
     use crate::sockets::{Data, Patience};
+    use crate::{Limits, Resolver};
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::time::{Duration, Instant};
     use wasisocket_abi::v1::Ancillary;
-    use wasisocket_abi::{AF_INET, SOCK_DGRAM};
+    use wasisocket_abi::{AF_INET, AF_INET6, SOCK_DGRAM};
 
     /// A look-up of a name that is over, without asking anybody.
     fn looked_up(sockets: &mut SocketsCtx, name: &str, address: IpAddr) -> u32 {
@@ -107,6 +122,48 @@ mod tests {
         };
         let lookup = sockets.lookups.known(question, Ok(answer)).unwrap();
         sockets.handles.insert(Open::Lookup(lookup)).unwrap()
+    }
+
+    #[test]
+    fn two_lookups_in_a_row_for_the_families_of_a_name_count_as_one() {
+        let limits = Limits {
+            max_lookups: Some(2),
+            ..Limits::default()
+        };
+        let resolver = Resolver::new().resolve("a.test:1.2.3.4").unwrap();
+        let resolver = resolver.resolve("b.test:1.2.3.4").unwrap();
+        let policy = Policy::new().allow("*").unwrap();
+        let (a, b) = (b"a.test", b"b.test");
+        for (lookups, allowed) in [
+            (
+                [(a, AF_INET6), (a, AF_INET), (b, AF_INET), (b, AF_INET6)],
+                4,
+            ),
+            // Not a third one, not the same again, not with one between them, and not one for both.
+            (
+                [(a, AF_INET6), (a, AF_INET), (a, AF_INET6), (b, AF_INET)],
+                3,
+            ),
+            ([(a, AF_INET), (a, AF_INET), (b, AF_INET), (b, AF_INET6)], 2),
+            (
+                [(a, AF_INET6), (b, AF_INET), (a, AF_INET), (b, AF_INET6)],
+                2,
+            ),
+            ([(a, AF_INET6), (a, 0), (a, AF_INET), (a, AF_INET6)], 2),
+        ] {
+            let sockets = SocketsCtx::builder(policy.clone()).limits(limits.clone());
+            let sockets = sockets.resolver(resolver.clone()).on_limit(|_| ());
+            let mut sockets = sockets.build();
+            for (at, (name, family)) in lookups.into_iter().enumerate() {
+                let lookup = sockets.lookup_name(name, family);
+                let expected = if at < allowed {
+                    Ok(())
+                } else {
+                    Err(Errno::EDQUOT)
+                };
+                assert_eq!(lookup.map(|_| ()), expected, "{lookups:?} {at}");
+            }
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) use usage::{Pace, Room};
 use crate::clock::Cpu;
 use crate::limits::Usage;
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
-use crate::sockets::{Handles, Lookups, Open, Socket, UDP_LITE, UnixFolder};
+use crate::sockets::{Handles, Lookups, Open, Question, Socket, UDP_LITE, UnixFolder};
 
 type DenialSink = dyn Fn(&Denial) + Send + Sync;
 type Approval = dyn Fn(&Operation) -> bool + Send + Sync;
@@ -47,6 +47,8 @@ pub struct SocketsCtx {
     /// Entries of all interest sets; more than there are, where the kernel took some out.
     watches: usize,
     lookups: Lookups,
+    /// The last look-up, if it counted.
+    last_counted: Option<Question>,
     stdin: Option<Arc<OwnedFd>>,
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.

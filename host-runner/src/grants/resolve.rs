@@ -28,7 +28,7 @@ impl Resolver {
     }
 
     /// Adds an entry to the table: `NAME:IP[,IP...]`, after curl's `--resolve`. A name that is given twice has
-    /// all of its addresses. IPv6 may be in brackets.
+    /// all of its addresses, and they stay in this order. IPv6 may be in brackets.
     ///
     /// # Errors
     /// It does not follow the grammar; the error names the place and the mend.

@@ -40,7 +40,8 @@ pub struct Limits {
     pub rate_in: Option<u64>,
     /// Bytes that are sent a second. The guest waits, also in a call that does not.
     pub rate_out: Option<u64>,
-    /// Look-ups of names and addresses in all; one more is EDQUOT.
+    /// Look-ups of names and addresses in all; one more is EDQUOT. Two in a row for the two families of a name are
+    /// one.
     pub max_lookups: Option<u64>,
     /// Wall time from the start to the end of a guest. See [`limit_time`](crate::limit_time), without which
     /// nothing ends one that makes no call.

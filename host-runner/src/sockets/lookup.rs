@@ -1,13 +1,10 @@
 //! Look-ups that a guest starts and collects later, on a few threads.
 
 use std::collections::VecDeque;
-use std::io;
-use std::iter::from_fn;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -17,6 +14,7 @@ use wasisocket_abi::Errno;
 use super::interest::Life;
 use super::resolver::Resolver;
 use super::socket::Family;
+use super::threads::{Threads, Work};
 use crate::clock::Cpu;
 use crate::errno::from_system;
 
@@ -25,7 +23,7 @@ const THREADS_MAX: usize = 4;
 
 /// Most threads of all guests of this process: as many as tokio has for what blocks. They outlive their guests for
 /// as long as resolvers do not answer.
-static THREADS: Threads = Threads::new(512);
+static THREADS: Threads = Threads::new("look-up", 512);
 
 /// What is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +75,6 @@ struct Pool {
     queue: Mutex<Queue>,
     resolver: Resolver,
     cpu: Arc<Cpu>,
-    threads: &'static Threads,
 }
 
 #[derive(Debug, Default)]
@@ -88,18 +85,23 @@ struct Queue {
     threads: usize,
 }
 
-/// Threads, each of which works for one guest after the other.
-#[derive(Debug)]
-struct Threads {
-    max: usize,
-    crowd: Mutex<Crowd>,
-}
-
-#[derive(Debug)]
-struct Crowd {
-    count: usize,
-    /// Guests that a thread is to come to, once one is free.
-    waiting: VecDeque<Weak<Pool>>,
+impl Question {
+    /// Are these about the two families of one name?
+    pub(crate) fn is_other_half_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Name {
+                    name,
+                    family: Some(family),
+                },
+                Self::Name {
+                    name: other,
+                    family: Some(other_family),
+                },
+            ) => name == other && family != other_family,
+            _ => false,
+        }
+    }
 }
 
 impl Answer {
@@ -117,15 +119,10 @@ impl Answer {
 impl Lookups {
     /// `cpu` is where the time is counted that its threads compute.
     pub(crate) fn new(resolver: Resolver, cpu: Arc<Cpu>) -> Self {
-        Self::on(&THREADS, resolver, cpu)
-    }
-
-    fn on(threads: &'static Threads, resolver: Resolver, cpu: Arc<Cpu>) -> Self {
         Self(Arc::new(Pool {
             queue: Mutex::default(),
             resolver,
             cpu,
-            threads,
         }))
     }
 
@@ -145,7 +142,8 @@ impl Lookups {
         let mut queue = self.0.lock();
         queue.waiting.push_back(Arc::clone(&job));
         if queue.threads < THREADS_MAX {
-            match self.0.threads.send_to(&self.0) {
+            let pool = Arc::clone(&self.0);
+            match THREADS.send_to(pool) {
                 Ok(()) => queue.threads += 1,
                 Err(_) if queue.threads == 0 => {
                     queue.waiting.clear();
@@ -187,7 +185,9 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Work for Pool {
     fn work(&self) {
         loop {
             let mut queue = self.lock();
@@ -204,52 +204,6 @@ impl Pool {
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
         }
-    }
-}
-
-impl Threads {
-    const fn new(max: usize) -> Self {
-        let crowd = Crowd {
-            count: 0,
-            waiting: VecDeque::new(),
-        };
-        Self {
-            max,
-            crowd: Mutex::new(crowd),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends a new thread to work there or, if there are enough, the next that is free.
-    fn send_to(&'static self, pool: &Arc<Pool>) -> io::Result<()> {
-        let mut crowd = self.lock();
-        if crowd.count >= self.max {
-            crowd.waiting.push_back(Arc::downgrade(pool));
-            return Ok(());
-        }
-        let mut next = Some(Arc::clone(pool));
-        let thread = thread::Builder::new().name("look-up".into());
-        thread.spawn(move || {
-            while let Some(pool) = next {
-                pool.work();
-                next = self.next();
-            }
-        })?;
-        crowd.count += 1;
-        Ok(())
-    }
-
-    /// Who waits longest for a thread. If nobody does the thread ends.
-    fn next(&self) -> Option<Arc<Pool>> {
-        let mut crowd = self.lock();
-        let next = from_fn(|| crowd.waiting.pop_front()).find_map(|pool| pool.upgrade());
-        if next.is_none() {
-            crowd.count -= 1;
-        }
-        next
     }
 }
 
@@ -307,7 +261,7 @@ impl Drop for Lookup {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Arc, Errno, Lookup, Lookups, Question, Resolver, THREADS_MAX, Threads};
+    use super::{Answer, Arc, Errno, Lookup, Lookups, Question, Resolver, THREADS_MAX};
     use crate::sockets::{Watched, block_until};
     use rustix::event::PollFlags;
     use std::os::fd::AsFd as _;
@@ -410,32 +364,5 @@ mod tests {
         let lookup = lookups.known(question("x"), Err(Errno::ENOENT)).unwrap();
         assert_eq!(lookup.answer(), Err(Errno::ENOENT));
         assert_eq!(threads(&lookups), 0);
-    }
-
-    #[test]
-    fn threads_of_all_guests_are_limited_and_each_comes_in_its_turn() {
-        static ONE: Threads = Threads::new(1);
-        static OPEN: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
-        let waits = |name: &str| {
-            let lookups = Lookups::on(&ONE, Resolver::default(), Arc::default());
-            let lookup = lookups.start_with(question(name), |_, question| {
-                let open = OPEN.0.lock().unwrap();
-                drop(OPEN.1.wait_while(open, |open| !*open));
-                match question {
-                    Question::Name { name, .. } => Ok(Answer::now(name.clone())),
-                    Question::Address(_) => Err(Errno::EIO),
-                }
-            });
-            (lookups, lookup.unwrap())
-        };
-        let [first, gone, last] = ["first", "gone", "last"].map(waits);
-        assert_eq!(ONE.lock().count, 1);
-        drop(gone);
-        *OPEN.0.lock().unwrap() = true;
-        OPEN.1.notify_all();
-        for ((lookups, lookup), name) in [(first, "first"), (last, "last")] {
-            assert_eq!(answer(&lookup).unwrap().host, name);
-            assert!(ends(&lookups));
-        }
     }
 }

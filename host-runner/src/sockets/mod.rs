@@ -9,11 +9,13 @@ mod lookup;
 mod message;
 mod multicast;
 mod option;
+mod order;
 mod port;
 mod resolver;
 mod rights;
 mod servers;
 mod socket;
+mod threads;
 mod unix;
 mod wait;
 

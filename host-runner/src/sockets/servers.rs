@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::{Errno, RESOLVE_MAX};
 
 use super::lookup::{Answer, Question};
+use super::order;
 use super::socket::Family;
 
 /// How long one question to a server may take, and how often it is asked again: 10 seconds with one server.
@@ -51,7 +52,10 @@ async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, E
             // With its final dot, so that no search list applies.
             let full = Name::from_ascii(format!("{name}.")).map_err(|_| Errno::ENOENT)?;
             let found = resolver(servers, *family)?.lookup_ip(full).await;
-            named(name, found.map_err(errno)?.as_lookup().answers())
+            let mut answer = named(name, found.map_err(errno)?.as_lookup().answers())?;
+            order::sort(&mut answer.addresses);
+            answer.addresses.truncate(RESOLVE_MAX);
+            Ok(answer)
         }
         Question::Address(ip) => {
             let ip = ip.to_canonical();
@@ -69,7 +73,8 @@ async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, E
     }
 }
 
-/// The addresses in these records, and the last of the names that they lead along.
+/// The addresses in these records, [`RESOLVE_MAX`] of each family at most, and the last of the names that they lead
+/// along.
 fn named(name: &str, records: &[Record]) -> Result<Answer, Errno> {
     let mut addresses = Vec::new();
     let mut host = None;
@@ -80,7 +85,10 @@ fn named(name: &str, records: &[Record]) -> Result<Answer, Errno> {
             _ => continue,
         };
         host.get_or_insert_with(|| host_name(&record.name));
-        if !addresses.contains(&ip) && addresses.len() < RESOLVE_MAX {
+        let of_family = addresses
+            .iter()
+            .filter(|known: &&IpAddr| known.is_ipv4() == ip.is_ipv4());
+        if of_family.count() < RESOLVE_MAX && !addresses.contains(&ip) {
             addresses.push(ip);
         }
     }
@@ -120,7 +128,6 @@ fn resolver(servers: &[SocketAddr], family: Option<Family>) -> Result<TokioResol
     options.timeout = ATTEMPT_MAX;
     options.attempts = REPEATS;
     options.try_tcp_on_error = false;
-    // A machine without a route for one family is most often without IPv6.
     options.ip_strategy = match family {
         Some(Family::V4) => LookupIpStrategy::Ipv4Only,
         Some(Family::V6) => LookupIpStrategy::Ipv6Only,
@@ -133,5 +140,65 @@ fn errno(error: NetError) -> Errno {
     match error.is_no_records_found() {
         true => Errno::ENOENT,
         false => Errno::EAGAIN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Errno, Name, RData, RESOLVE_MAX, Record, named};
+    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+
+    fn record(name: &str, ttl: u32, data: RData) -> Record {
+        Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, data)
+    }
+
+    fn alias(to: &str) -> RData {
+        RData::CNAME(CNAME(Name::from_ascii(to).unwrap()))
+    }
+
+    fn v4(last: u8) -> RData {
+        RData::A(A::new(192, 0, 2, last))
+    }
+
+    #[test]
+    fn answer_holds_as_long_as_the_record_that_holds_least() {
+        let chain = |ttls: [u32; 4]| {
+            named(
+                "a.test",
+                &[
+                    record("a.test.", ttls[0], alias("b.test.")),
+                    record("b.test.", ttls[1], alias("c.test.")),
+                    record("c.test.", ttls[2], v4(1)),
+                    record("c.test.", ttls[3], v4(2)),
+                ],
+            )
+            .unwrap()
+        };
+        for ttls in [[7, 8, 9, 10], [8, 7, 9, 10], [9, 8, 7, 10], [10, 8, 9, 7]] {
+            let answer = chain(ttls);
+            assert_eq!(answer.ttl, Some(Duration::from_secs(7)));
+            assert_eq!(answer.addresses.len(), 2);
+            assert_eq!(answer.host, "c.test");
+        }
+        assert_eq!(chain([0, 600, 600, 600]).ttl, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn chain_that_leads_nowhere_has_no_address() {
+        let answer = named("a.test", &[record("a.test.", 60, alias("b.test."))]);
+        assert_eq!(answer, Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn many_addresses_of_one_family_leave_room_for_the_other() {
+        let mut records: Vec<_> = (0..=255)
+            .map(|last| record("a.test.", 60, v4(last)))
+            .collect();
+        records.push(record("a.test.", 60, v4(0)));
+        let six = AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        records.push(record("a.test.", 60, RData::AAAA(six)));
+        let addresses = named("a.test", &records).unwrap().addresses;
+        assert_eq!(addresses.len(), RESOLVE_MAX + 1);
+        assert!(addresses[RESOLVE_MAX].is_ipv6());
     }
 }

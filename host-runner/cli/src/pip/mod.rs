@@ -15,6 +15,7 @@ use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
 use crate::etc;
+use crate::grants::add;
 use crate::python::Python;
 use crate::run::{self, GuestArgs, RunArgs};
 use arguments::Word;
@@ -119,13 +120,15 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     if guest.ca_bundle.is_some() {
         env.push(format!("PIP_CERT={}/cert.pem", etc::TLS_FOLDER));
     }
-    let rules = given.reach.rules(&guest.grants.read()?.resolver);
+    let mut grants = guest.grants.read()?;
+    let rules = given.reach.rules(&grants.resolver);
     debug!(?rules, "granted to pip");
-    guest.grants.allow_net.extend(rules);
+    add(&mut grants, "allow-net", &rules)?;
 
     let (scratch, folders) = given.into_folders()?;
     let status = run::start(
-        RunArgs::of_module(guest, module, folders, env),
+        &RunArgs::of_module(guest, module, folders, env),
+        grants,
         Some(scratch.path()),
     )?;
     if status != 0 {
