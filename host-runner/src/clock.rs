@@ -116,7 +116,7 @@ impl SocketsCtx {
         let Some(max_cpu) = self.max_cpu() else {
             return Ok(());
         };
-        self.cpu.tick(early);
+        self.cpu.tick(early.unwrap_or(TICK));
         if self.cpu.used() < max_cpu {
             return Ok(());
         }
@@ -211,12 +211,12 @@ impl Cpu {
         self.used.fetch_add(more, Ordering::Relaxed);
     }
 
-    fn tick(&self, early: bool) {
+    /// At an epoch; `since` is how long ago the one before may have been.
+    fn tick(&self, since: Duration) {
         match self.counted.load(Ordering::Relaxed) {
-            0 if early => {}
             0 => {
-                let tick = TICK.as_nanos() as u64;
-                self.used.fetch_add(tick, Ordering::Relaxed);
+                self.used
+                    .fetch_add(since.as_nanos() as u64, Ordering::Relaxed);
             }
             _ => self.count(),
         }
@@ -355,25 +355,46 @@ mod tests {
         });
     }
 
-    #[test]
-    fn guest_whose_calls_never_wait_lets_other_tasks_run_between_ticks() {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        let engine = Engine::new(&config).unwrap();
-        let calls = r#"(module
+    /// A guest of an asynchronous store that makes so many calls, none of which waits, and computes for so long after
+    /// each.
+    async fn calls(store: &mut Store<SocketsCtx>, count: u32, computing: u32) -> Result<()> {
+        let text = format!(
+            r#"(module
             (import "wasi_snapshot_preview1" "sock_close" (func $close (param i32) (result i32)))
             (memory (export "memory") 1)
-            (func $one (drop (call $close (i32.const 0))))
+            (func $compute (local $left i32) (local.set $left (i32.const {computing})) (loop $again
+                (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                (br_if $again (i32.gt_s (local.get $left) (i32.const 0)))))
             (func (export "calls") (local $count i32) (loop $again
-                (call $one)
+                (drop (call $close (i32.const 0)))
+                (call $compute)
                 (local.set $count (i32.add (local.get $count) (i32.const 1)))
-                (br_if $again (i32.lt_u (local.get $count) (i32.const 200000))))))"#;
-        let module = Module::new(&engine, wat::parse_str(calls).unwrap()).unwrap();
-        let mut linker = Linker::new(&engine);
+                (br_if $again (i32.lt_u (local.get $count) (i32.const {count}))))))"#
+        );
+        let module = Module::new(store.engine(), wat::parse_str(text).unwrap()).unwrap();
+        let mut linker = Linker::new(store.engine());
         add_to_linker_async(&mut linker, |sockets: &mut SocketsCtx| sockets).unwrap();
-        let sockets = SocketsCtx::builder(Policy::new()).build();
-        let mut store = Store::new(&engine, sockets);
-        limit_time_async(&mut store, |sockets| sockets);
+        limit_time_async(store, |sockets| sockets);
+        let instance = linker
+            .instantiate_async(&mut *store, &module)
+            .await
+            .unwrap();
+        let calls = instance.get_typed_func::<(), ()>(&mut *store, "calls");
+        calls.unwrap().call_async(store, ()).await
+    }
+
+    /// One whose engine counts no epochs of itself.
+    fn store(limits: Limits) -> Store<SocketsCtx> {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
+        let sockets = sockets.on_limit(|_| ()).build();
+        Store::new(&Engine::new(&config).unwrap(), sockets)
+    }
+
+    #[test]
+    fn guest_whose_calls_never_wait_lets_other_tasks_run_between_ticks() {
+        let mut store = store(Limits::default());
         let mut turns = 0;
         let others = async {
             loop {
@@ -382,16 +403,22 @@ mod tests {
             }
         };
         runtime().block_on(async {
-            let instance = linker.instantiate_async(&mut store, &module).await.unwrap();
-            let calls = instance.get_typed_func::<(), ()>(&mut store, "calls");
-            let calls = calls.unwrap();
             tokio::select! {
-                ended = calls.call_async(&mut store, ()) => ended.unwrap(),
+                ended = calls(&mut store, 200_000, 0) => ended.unwrap(),
                 () = others => unreachable!(),
             }
         });
         // No epoch has come but for them.
         assert!(turns > 50, "{turns}");
+    }
+
+    #[test]
+    fn turns_that_end_early_count_as_cpu() {
+        // Not by its clock. Longer by far than it may take, and not without end.
+        let mut store = store(max_cpu());
+        let ended = runtime().block_on(calls(&mut store, 100_000, 100_000));
+        assert_eq!(limit(ended), Limit::MaxCpu);
+        assert!(store.data().cpu_time() >= Duration::from_millis(50));
     }
 
     #[test]

@@ -34,8 +34,8 @@
 //! asynchronous one ([`add_to_linker_async`]). Only to wait without end, a synchronous store leaves that to
 //! send(2) and recv(2) themselves.
 //!
-//! Look-ups run on up to four threads of their own for each guest, which end once they have none to do, and up to
-//! 512 for all guests of a process, which wait for their turn then.
+//! Look-ups run on up to four threads for each guest, which end once they have none to do, and up to 512 for all
+//! guests of a process: where more than half of these are busy each guest has one, and waits for its turn.
 //! getaddrinfo(3) cannot be interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on
 //! until the resolver answers them or gives up. Name servers that were given to a [`Resolver`] are waited for
 //! 15 seconds. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical name that is not

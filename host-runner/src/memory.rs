@@ -9,7 +9,8 @@ use crate::limits::{Limit, Usage};
 /// [`Limits::max_memory`](crate::Limits::max_memory). More is refused: `memory.grow` answers -1, of which
 /// a C library makes ENOMEM, and a module that starts with more is not instantiated.
 ///
-/// It is the store's limiter ([`Store::limiter`]), of which there is one.
+/// What was allowed counts, also if the allocator had not so much then. It is the store's limiter
+/// ([`Store::limiter`]), of which there is one.
 pub fn limit_memory<T: 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
@@ -20,62 +21,49 @@ pub fn limit_memory<T: 'static>(
 /// What an element of a table takes: a pointer.
 const ELEMENT: usize = size_of::<usize>();
 
-/// What a guest has of its memory, in bytes.
+/// What a guest has left of its memory, in bytes.
 #[derive(Debug)]
-pub(crate) struct Memory {
-    left: usize,
-    /// By how much it grew last.
-    grown: usize,
-}
+pub(crate) struct Memory(usize);
 
 impl Memory {
     pub(crate) fn new(max: Option<usize>) -> Self {
-        Self {
-            left: max.unwrap_or(usize::MAX),
-            grown: 0,
-        }
+        Self(max.unwrap_or(usize::MAX))
     }
 }
 
 impl Usage {
     /// May memories and tables together take so much more?
+    ///
+    /// What was allowed counts, also if the system had not so much in the end: that it failed is told for growth too
+    /// that was never asked for here (Table::grow of wasmtime), and a guest could have it told as often as it likes.
     fn grow(&mut self, grown: usize) -> bool {
-        let left = self.memory.left.checked_sub(grown);
-        match left {
-            Some(left) => self.memory = Memory { left, grown },
+        match self.memory.0.checked_sub(grown) {
+            Some(left) => {
+                self.memory = Memory(left);
+                true
+            }
             None => {
-                self.memory.grown = 0;
                 self.reached(Limit::MaxMemory);
+                false
             }
         }
-        left.is_some()
-    }
-
-    /// It was allowed to, and could not.
-    fn take_back(&mut self) {
-        self.memory.left += std::mem::take(&mut self.memory.grown);
     }
 }
 
 impl ResourceLimiter for Usage {
-    fn memory_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
-        Ok(self.grow(wanted.saturating_sub(now)))
+    fn memory_growing(&mut self, now: usize, wanted: usize, max: Option<usize>) -> Result<bool> {
+        Ok(is_within(max, wanted) && self.grow(wanted.saturating_sub(now)))
     }
 
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
-        self.take_back();
-        Ok(())
-    }
-
-    fn table_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> Result<bool> {
+    fn table_growing(&mut self, now: usize, wanted: usize, max: Option<usize>) -> Result<bool> {
         let elements = wanted.saturating_sub(now);
-        Ok(self.grow(elements.saturating_mul(ELEMENT)))
+        Ok(is_within(max, wanted) && self.grow(elements.saturating_mul(ELEMENT)))
     }
+}
 
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> Result<()> {
-        self.take_back();
-        Ok(())
-    }
+/// May it grow so far by its own declaration?
+fn is_within(max: Option<usize>, wanted: usize) -> bool {
+    max.is_none_or(|max| wanted <= max)
 }
 
 #[cfg(test)]
@@ -128,6 +116,27 @@ mod tests {
         assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
         assert_eq!(grow(PAGE / ELEMENT), 0);
         assert_eq!(grow(1), -1);
+    }
+
+    #[test]
+    fn growth_that_cannot_be_gives_nothing_back() {
+        let (mut store, told) = store(3);
+        let text = r#"(module (memory 1) (table $table i64 0 funcref)
+            (func (export "memory") (result i32) (memory.grow (i32.const 1)))
+            (func (export "table") (result i64)
+                (drop (table.grow $table (ref.null func) (i64.const 1)))
+                (table.grow $table (ref.null func) (i64.const -1))))"#;
+        let module = Module::new(store.engine(), wat::parse_str(text).unwrap()).unwrap();
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let memory = instance.get_typed_func::<(), i32>(&mut store, "memory");
+        let table = instance.get_typed_func::<(), i64>(&mut store, "table");
+        let (memory, table) = (memory.unwrap(), table.unwrap());
+        for grown in [1, -1, -1] {
+            assert_eq!(memory.call(&mut store, ()).unwrap(), grown);
+            // wasmtime says that it failed, and never asked whether it may.
+            assert_eq!(table.call(&mut store, ()).unwrap(), -1);
+        }
+        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
     }
 
     #[test]

@@ -280,7 +280,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
         .enable_all()
         .build()
         .unwrap();
-    let python = Python::load(&built("WASISOCKET_PYTHON"), EACH * 12, MEMORY, None).unwrap();
+    let python = Python::load(&built("WASISOCKET_PYTHON"), EACH * 13, MEMORY, None).unwrap();
     let python = Arc::new(python);
     let soak = || Soak {
         python: Arc::clone(&python),
@@ -304,6 +304,11 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
 
     for guest in 0..EACH as usize {
         many.start("transfer", echo, 50 * times + guest, |_| ());
+        // Their calls are cut, and wait, at any byte.
+        many.start("transfer", echo, 30 * times + guest, |run| {
+            run.grants.limits.rate_in = Some(3_000_017);
+            run.grants.limits.rate_out = Some(3_000_017);
+        });
         many.start("datagrams", datagrams, 100 * times, |_| ());
         many.start("reset", reset, 50 * times, |_| ());
         many.start("silent", silent, 20 * times, |_| ());

@@ -62,7 +62,7 @@ struct LimitArgs {
     /// The most bytes that it sends a second
     #[arg(long, help_heading = HEADING, value_name = "SIZE")]
     rate_out: Option<String>,
-    /// The most look-ups of names and addresses
+    /// The most look-ups of names and addresses; the two families of a name are one
     #[arg(long, help_heading = HEADING, value_name = "N")]
     max_lookups: Option<String>,
     /// End the guest after this time, with status 124; 10, 0.5, 10s, 5m, 2h

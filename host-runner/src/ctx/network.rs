@@ -46,8 +46,10 @@ impl SocketsCtx {
         if socket.kind() == Kind::Stream {
             // Unbound, the kernel would bind it to any address and a port of its choice. What it chose
             // before, for a connect that failed, is no grant either. Bound to port 0, it may have lost the
-            // port that the kernel chose, and gets another now.
-            let bound = socket.state().bound;
+            // port that the kernel chose, and gets another now. Where that was so, a bind that failed has taken
+            // its address as well (inet_bind).
+            let ip = socket.local()?.ip();
+            let bound = socket.state().bound.filter(|bound| bound.ip() == ip);
             let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
             let verdict = self.check_listen(socket, bound);
             let own = verdict.is_err() && self.may_listen_to_itself(bound);
@@ -55,9 +57,7 @@ impl SocketsCtx {
                 address: bound,
                 protocol: Protocol::Tcp,
             })?;
-            if own {
-                socket.state().own = true;
-            }
+            socket.state().own = own;
         }
         socket.listen(backlog)
     }
@@ -143,7 +143,7 @@ impl SocketsCtx {
 
     pub(crate) fn shutdown(&mut self, handle: u32, how: u32) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
-        if how & !(SHUT_READ | SHUT_WRITE) != 0 {
+        if how == 0 || how & !(SHUT_READ | SHUT_WRITE) != 0 {
             return Err(Errno::EINVAL);
         }
         // Linux gives up a connect that goes on (inet_shutdown): another one counts.

@@ -39,10 +39,10 @@ impl SocketsCtx {
         let Some(there) = name(listener) else {
             return HashSet::new();
         };
-        // The kernel gives one port to many, each connected to another place.
-        let connected = self.own_sockets().filter(|own| {
-            let peer = own.peer_name().ok().flatten();
-            peer.is_some_and(|peer| address(peer) == Some(there))
+        // Also under a rule that lets it. The kernel gives one port to many, each connected to another place.
+        let connected = self.handles.sockets().filter(|socket| {
+            let peer = socket.peer_name().ok().flatten();
+            socket.kind() == Kind::Stream && peer.is_some_and(|peer| address(peer) == Some(there))
         });
         connected.filter_map(name).collect()
     }

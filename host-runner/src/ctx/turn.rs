@@ -40,9 +40,12 @@ impl Turn {
         self.begun = None;
     }
 
-    /// They do at an epoch. Did it come early?
-    pub(crate) fn end_at_epoch(&mut self) -> bool {
-        self.end();
-        std::mem::take(&mut self.early)
+    /// They do at an epoch. How long was the turn, if the epoch came early?
+    pub(crate) fn end_at_epoch(&mut self) -> Option<Duration> {
+        let early = std::mem::take(&mut self.early);
+        self.begun
+            .take()
+            .filter(|_| early)
+            .map(|begun| begun.elapsed())
     }
 }

@@ -18,7 +18,7 @@ use super::threads::{Threads, Work};
 use crate::clock::Cpu;
 use crate::errno::from_system;
 
-/// Most threads that one guest's look-ups run on at a time.
+/// Most threads that one guest's look-ups run on at a time; one where most of all are busy.
 const THREADS_MAX: usize = 4;
 
 /// Most threads of all guests of this process: as many as tokio has for what blocks. They outlive their guests for
@@ -40,7 +40,7 @@ pub(crate) enum Question {
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// At most [`RESOLVE_MAX`]; none for the name of an address.
+    /// At most [`wasisocket_abi::RESOLVE_MAX`]; none for the name of an address.
     pub(crate) addresses: Vec<IpAddr>,
     /// The canonical name, or that of the address.
     pub(crate) host: String,
@@ -83,6 +83,13 @@ struct Queue {
     waiting: VecDeque<Arc<Job>>,
     /// Also those that are to come.
     threads: usize,
+}
+
+impl Queue {
+    fn has_room_for_another_thread(&self) -> bool {
+        let max = if THREADS.are_busy() { 1 } else { THREADS_MAX };
+        self.threads < max
+    }
 }
 
 impl Question {
@@ -141,7 +148,7 @@ impl Lookups {
         let job = Job::new(question, ask, 0)?;
         let mut queue = self.0.lock();
         queue.waiting.push_back(Arc::clone(&job));
-        if queue.threads < THREADS_MAX {
+        if queue.has_room_for_another_thread() {
             let pool = Arc::clone(&self.0);
             match THREADS.send_to(pool) {
                 Ok(()) => queue.threads += 1,
@@ -188,14 +195,9 @@ impl Pool {
 }
 
 impl Work for Pool {
-    fn work(&self) {
-        loop {
-            let mut queue = self.lock();
-            let Some(job) = queue.waiting.pop_front() else {
-                queue.threads -= 1;
-                return;
-            };
-            drop(queue);
+    fn work(&self) -> bool {
+        let job = self.lock().waiting.pop_front();
+        if let Some(job) = job {
             // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
             // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
             let ask = || (job.ask)(&self.resolver, &job.question);
@@ -204,6 +206,11 @@ impl Work for Pool {
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
         }
+        let mut queue = self.lock();
+        queue.threads -= 1;
+        let again = !queue.waiting.is_empty() && queue.has_room_for_another_thread();
+        queue.threads += usize::from(again);
+        again
     }
 }
 

@@ -208,6 +208,7 @@ impl Socket {
     }
 
     pub(super) fn discard(&self) -> Result<(), Errno> {
+        self.state().peeked = 0;
         let nothing = &mut Buffers::One(&mut []);
         retry_on_intr(|| self.recv_once(nothing, RecvFlags::DONTWAIT, false))
             .map(drop)

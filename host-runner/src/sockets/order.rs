@@ -4,12 +4,27 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use ipnet::Ipv6Net;
+use wasisocket_abi::RESOLVE_MAX;
 
 /// Sorts as getaddrinfo(3) does: by RFC 6724's rules 1, 2, 5, 6, 8 and 9 (this one for IPv6 only, where it does not
 /// undo what a name server does to spread load). The others ask for what only the kernel knows. Addresses between
 /// which no rule decides stay as they are.
 pub(super) fn sort(addresses: &mut [IpAddr]) {
     sort_by_source(addresses, source);
+}
+
+/// Leaves [`RESOLVE_MAX`] of them, the first of each family: half of that at least, if there are so many.
+pub(super) fn cut(addresses: &mut Vec<IpAddr>) {
+    let half = RESOLVE_MAX / 2;
+    let v4 = addresses.iter().filter(|ip| ip.is_ipv4()).count();
+    let v6 = addresses.len() - v4;
+    let mut rooms = [v6, v4].map(|others| RESOLVE_MAX - others.min(half));
+    addresses.retain(|ip| {
+        let room = &mut rooms[usize::from(ip.is_ipv6())];
+        let fits = *room > 0;
+        *room -= usize::from(fits);
+        fits
+    });
 }
 
 /// The machine's address that packets to this one would come from. Nothing is sent: a datagram socket only takes
@@ -112,7 +127,7 @@ fn scope(ip: Ipv6Addr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{IpAddr, sort, sort_by_source};
+    use super::{IpAddr, RESOLVE_MAX, cut, sort, sort_by_source};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -182,6 +197,28 @@ mod tests {
     fn order_of_the_name_server_is_kept_where_no_rule_decides() {
         let given = ["192.0.2.7", "192.0.2.1", "198.51.100.1", "192.0.2.3"];
         assert_eq!(sorted(&given.map(|to| (to, "192.0.2.9"))), given);
+    }
+
+    #[test]
+    fn each_family_has_room_that_the_other_leaves_and_half_at_least() {
+        for (given, left) in [
+            ((64, 0), (64, 0)),
+            ((100, 1), (63, 1)),
+            ((1, 100), (1, 63)),
+            ((100, 100), (32, 32)),
+            ((10, 20), (10, 20)),
+        ] {
+            let (v4, v6) = given;
+            let v4 = (0..v4).map(|last| IpAddr::from([192, 0, 2, last]));
+            let v6 = (0..v6).map(|last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+            let mut addresses: Vec<IpAddr> = v6.chain(v4).collect();
+            let first = addresses[0];
+            cut(&mut addresses);
+            let v4 = addresses.iter().filter(|ip| ip.is_ipv4()).count();
+            assert_eq!((v4, addresses.len() - v4), left);
+            assert_eq!(addresses[0], first);
+            assert!(addresses.len() <= RESOLVE_MAX);
+        }
     }
 
     #[test]

@@ -8,9 +8,10 @@ use dns_lookup::{
 };
 use nix::libc::{AI_CANONNAME, NI_NAMEREQD};
 use rustix::io::Errno as SystemErrno;
-use wasisocket_abi::{Errno, RESOLVE_MAX};
+use wasisocket_abi::Errno;
 
 use super::lookup::{Answer, Question};
+use super::order;
 use super::servers;
 use super::socket::Family;
 use crate::errno::from_system;
@@ -124,12 +125,9 @@ impl Resolver {
 
 /// What a table has. It does not change: it holds as long as an answer can.
 fn fixed(name: &str, family: Option<Family>, addresses: &[IpAddr]) -> Result<Answer, Errno> {
-    let addresses: Vec<_> = addresses
-        .iter()
-        .filter(|ip| is_of(**ip, family))
-        .copied()
-        .take(RESOLVE_MAX)
-        .collect();
+    let of_family = addresses.iter().filter(|ip| is_of(**ip, family));
+    let mut addresses = of_family.copied().collect();
+    order::cut(&mut addresses);
     match addresses.is_empty() {
         true => Err(Errno::ENOENT),
         false => Ok(Answer {
@@ -180,10 +178,11 @@ fn resolve(name: &str, family: Option<Family>) -> Result<Answer, Errno> {
         let answer = answer.map_err(|_| Errno::EIO)?;
         canonical = canonical.or(answer.canonname);
         let ip = answer.sockaddr.ip();
-        if !addresses.contains(&ip) && addresses.len() < RESOLVE_MAX {
+        if !addresses.contains(&ip) {
             addresses.push(ip);
         }
     }
+    order::cut(&mut addresses);
     Ok(Answer {
         addresses,
         ..Answer::now(canonical.unwrap_or_else(|| name.to_owned()))

@@ -11,7 +11,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::runtime::{Builder, Runtime};
-use wasisocket_abi::{Errno, RESOLVE_MAX};
+use wasisocket_abi::Errno;
 
 use super::lookup::{Answer, Question};
 use super::order;
@@ -53,8 +53,8 @@ async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, E
             let full = Name::from_ascii(format!("{name}.")).map_err(|_| Errno::ENOENT)?;
             let found = resolver(servers, *family)?.lookup_ip(full).await;
             let mut answer = named(name, found.map_err(errno)?.as_lookup().answers())?;
+            order::cut(&mut answer.addresses);
             order::sort(&mut answer.addresses);
-            answer.addresses.truncate(RESOLVE_MAX);
             Ok(answer)
         }
         Question::Address(ip) => {
@@ -73,8 +73,7 @@ async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, E
     }
 }
 
-/// The addresses in these records, [`RESOLVE_MAX`] of each family at most, and the last of the names that they lead
-/// along.
+/// The addresses in these records, and the last of the names that they lead along.
 fn named(name: &str, records: &[Record]) -> Result<Answer, Errno> {
     let mut addresses = Vec::new();
     let mut host = None;
@@ -85,10 +84,7 @@ fn named(name: &str, records: &[Record]) -> Result<Answer, Errno> {
             _ => continue,
         };
         host.get_or_insert_with(|| host_name(&record.name));
-        let of_family = addresses
-            .iter()
-            .filter(|known: &&IpAddr| known.is_ipv4() == ip.is_ipv4());
-        if of_family.count() < RESOLVE_MAX && !addresses.contains(&ip) {
+        if !addresses.contains(&ip) {
             addresses.push(ip);
         }
     }
@@ -145,8 +141,8 @@ fn errno(error: NetError) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Errno, Name, RData, RESOLVE_MAX, Record, named};
-    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+    use super::{Duration, Errno, Name, RData, Record, named};
+    use hickory_resolver::proto::rr::rdata::{A, CNAME};
 
     fn record(name: &str, ttl: u32, data: RData) -> Record {
         Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, data)
@@ -187,18 +183,5 @@ mod tests {
     fn chain_that_leads_nowhere_has_no_address() {
         let answer = named("a.test", &[record("a.test.", 60, alias("b.test."))]);
         assert_eq!(answer, Err(Errno::ENOENT));
-    }
-
-    #[test]
-    fn many_addresses_of_one_family_leave_room_for_the_other() {
-        let mut records: Vec<_> = (0..=255)
-            .map(|last| record("a.test.", 60, v4(last)))
-            .collect();
-        records.push(record("a.test.", 60, v4(0)));
-        let six = AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        records.push(record("a.test.", 60, RData::AAAA(six)));
-        let addresses = named("a.test", &records).unwrap().addresses;
-        assert_eq!(addresses.len(), RESOLVE_MAX + 1);
-        assert!(addresses[RESOLVE_MAX].is_ipv6());
     }
 }

@@ -126,6 +126,21 @@ fn bytes_that_are_looked_at_first_count_once() {
 }
 
 #[test]
+fn datagram_that_was_looked_at_and_thrown_away_pays_for_no_other() {
+    let (mut guest, handle, address, peer) = datagrams(150);
+    peer.send_to(&[0; 100], address).unwrap();
+    assert_eq!(guest.recv(handle, MSG_PEEK, SOON).unwrap().len(), 100);
+    // Without its port it loses what came there.
+    guest.disconnect(handle);
+    guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+    let address = guest.name(handle);
+    for received in [Ok(vec![1; 100]), Err(Errno::EDQUOT)] {
+        peer.send_to(&[1; 100], address).unwrap();
+        assert_eq!(guest.recv(handle, 0, SOON), received);
+    }
+}
+
+#[test]
 fn empty_datagrams_are_not_for_nothing() {
     let (mut guest, handle, address, peer) = datagrams(50);
     for sent in [Ok(0), Ok(0), Err(Errno::EDQUOT)] {

@@ -204,6 +204,11 @@ fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
         let waiting = handles.into_iter().zip(waiting);
         let waiting: Vec<_> = waiting.filter(|(_, sent)| sent.is_err()).collect();
         assert!(!waiting.is_empty());
+        // What ends nothing does not hide them.
+        for (handle, _) in &waiting {
+            let nothing = guest.call("sock_shutdown", &[*handle, 0]);
+            assert_eq!(nothing, Err(Errno::EINVAL));
+        }
         stop(&mut guest, listener);
 
         let next = TcpListener::bind(address).unwrap();
@@ -217,6 +222,83 @@ fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
             assert_eq!(peer, Err(Errno::ENOTCONN));
             assert_eq!(guest.connect(handle, address, 0), Err(Errno::EACCES));
         }
+    }
+}
+
+/// A stream whose port, which the system picked for its own guest, the kernel took back.
+fn without_its_port(guest: &mut Guest, options: &[SocketOption]) -> u32 {
+    let handle = guest.open(SOCK_STREAM);
+    for option in options {
+        set(guest, handle, *option, 1);
+    }
+    guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+    guest.call("sock_listen", &[handle, 1]).unwrap();
+    guest.call("sock_shutdown", &[handle, SHUT_READ]).unwrap();
+    handle
+}
+
+#[test]
+fn bind_that_fails_leaves_no_grant_for_any_address() {
+    // Linux has forgotten the address then, and would listen at all.
+    for policy in [
+        Policy::new().allow_listen("127.0.0.1").unwrap(),
+        allow_loopback().deny_listen("192.0.2.1").unwrap(),
+        Policy::new().allow("192.0.2.1").unwrap(),
+    ] {
+        let mut guest = Guest::new(policy.allow_listen("127.0.0.1:1-65535").unwrap());
+        let (_, taken) = guest.listener();
+        let handle = without_its_port(&mut guest, &[]);
+        assert_eq!(guest.bind(handle, taken), Err(Errno::EADDRINUSE));
+        let listening = guest.call("sock_listen", &[handle, 1]);
+        assert_eq!(listening, Err(Errno::EACCES));
+        let denials = guest.denials().concat();
+        assert!(
+            denials.starts_with("bind to 0.0.0.0:0 denied: "),
+            "{denials}"
+        );
+        // It can be bound again.
+        guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+        guest.call("sock_listen", &[handle, 1]).unwrap();
+        assert!(guest.name(handle).ip().is_loopback());
+    }
+}
+
+#[test]
+fn listener_under_a_grant_is_not_the_guests_own() {
+    let reuse_port = rustix::net::sockopt::set_socket_reuseport;
+    let other = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
+    reuse_port(&other, true).unwrap();
+    rustix::net::bind(&other, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&other, 1).unwrap();
+    let address = TcpListener::from(other).local_addr().unwrap();
+
+    let policy = Policy::new().allow_listen(&address.to_string()).unwrap();
+    let mut guest = Guest::new(policy);
+    let handle = without_its_port(&mut guest, &[SocketOption::REUSE_PORT]);
+    guest.bind(handle, address).unwrap();
+    guest.call("sock_listen", &[handle, 1]).unwrap();
+    // Somebody else may be there as well.
+    let client = guest.open(SOCK_STREAM);
+    assert_eq!(guest.connect(client, address, SOON), Err(Errno::EACCES));
+}
+
+#[test]
+fn guest_hears_itself_also_where_a_rule_covers_its_connection() {
+    for rule in ["192.0.2.1", "127.0.0.1"] {
+        let mut guest = Guest::new(Policy::new().allow(rule).unwrap());
+        let (listener, address) = guest.listener();
+        let client = guest.open(SOCK_STREAM);
+        guest.connect(client, address, SOON).unwrap();
+        guest
+            .get("sock_accept", &[listener, SOON, PEER])
+            .expect(rule);
+        let peer = guest.ip_at(PEER);
+        assert_eq!(peer, guest.name(client));
     }
 }
 
