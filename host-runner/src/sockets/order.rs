@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use ipnet::Ipv6Net;
 use wasisocket_abi::RESOLVE_MAX;
 
-/// Sorts as getaddrinfo(3) does: by RFC 6724's rules 1, 2, 5, 6, 8 and 9 (this one for IPv6 only, where it does not
-/// undo what a name server does to spread load). The others ask for what only the kernel knows. Addresses between
-/// which no rule decides stay as they are.
+/// Sorts as getaddrinfo(3) does: by RFC 6724's rules 1, 2, 5, 6, 8 and 9; the others ask for what only the kernel
+/// knows. Rule 9 is for IPv6 only: among IPv4 addresses it would prefer some at random, which a name server gives by
+/// turns. Addresses between which no rule decides stay as they are.
 pub(super) fn sort(addresses: &mut [IpAddr]) {
     sort_by_source(addresses, source);
 }
@@ -42,15 +42,15 @@ fn source(to: IpAddr) -> Option<IpAddr> {
 
 fn sort_by_source(addresses: &mut [IpAddr], source: impl Fn(IpAddr) -> Option<IpAddr>) {
     addresses.sort_by_cached_key(|ip| {
-        let (to, from) = (Kind::of(*ip), source(*ip));
-        let from_kind = from.map(Kind::of);
+        let (to, source) = (Attributes::of(*ip), source(*ip));
+        let from = source.map(Attributes::of);
         (
             from.is_none(),
-            from_kind.map(|from| from.scope) != Some(to.scope),
-            from_kind.map(|from| from.label) != Some(to.label),
+            from.map(|from| from.scope) != Some(to.scope),
+            from.map(|from| from.label) != Some(to.label),
             Reverse(to.precedence),
             to.scope,
-            Reverse(from.map_or(0, |from| common_prefix(*ip, from))),
+            Reverse(source.map_or(0, |source| common_prefix(*ip, source))),
         )
     });
 }
@@ -66,7 +66,7 @@ fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Kind {
+struct Attributes {
     scope: u8,
     precedence: u8,
     label: u8,
@@ -94,7 +94,7 @@ const LINK_LOCAL: u8 = 0x2;
 const SITE_LOCAL: u8 = 0x5;
 const GLOBAL: u8 = 0xe;
 
-impl Kind {
+impl Attributes {
     fn of(ip: IpAddr) -> Self {
         // RFC 6724, 3.2 and 2.1: IPv4 addresses have the kind of the addresses that they are mapped to.
         let (ip, scope) = match ip.to_canonical() {

@@ -141,8 +141,13 @@ fn errno(error: NetError) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Errno, Name, RData, Record, named};
+    use super::{
+        Duration, Errno, Family, IpAddr, LOOKUP_MAX, Name, Question, RData, Record, ask, named,
+    };
+    use hickory_resolver::proto::op::Message;
     use hickory_resolver::proto::rr::rdata::{A, CNAME};
+    use std::net::UdpSocket;
+    use std::thread;
 
     fn record(name: &str, ttl: u32, data: RData) -> Record {
         Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, data)
@@ -177,6 +182,31 @@ mod tests {
             assert_eq!(answer.host, "c.test");
         }
         assert_eq!(chain([0, 600, 600, 600]).ttl, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn times_of_a_chain_are_those_that_the_server_tells() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let question = Question::Name {
+            name: "a.test".into(),
+            family: Some(Family::V4),
+        };
+        let asks = thread::spawn(move || ask(&[address], &question));
+        server.set_read_timeout(Some(LOOKUP_MAX)).unwrap();
+        let mut query = [0; 512];
+        let (length, peer) = server.recv_from(&mut query).unwrap();
+        let mut answer = Message::from_vec(&query[..length]).unwrap().into_response();
+        answer.add_answers([
+            record("a.test.", 3600, alias("b.test.")),
+            record("b.test.", 400, alias("c.test.")),
+            record("c.test.", 7200, v4(1)),
+        ]);
+        server.send_to(&answer.to_vec().unwrap(), peer).unwrap();
+        let answer = asks.join().unwrap().unwrap();
+        assert_eq!(answer.ttl, Some(Duration::from_secs(400)));
+        assert_eq!(answer.host, "c.test");
+        assert_eq!(answer.addresses, [IpAddr::from([192, 0, 2, 1])]);
     }
 
     #[test]
