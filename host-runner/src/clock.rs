@@ -65,7 +65,8 @@ impl Drop for Ticker {
 /// Ends the guests of a synchronous store as their [`Limits`](crate::Limits) say of time and CPU, also one
 /// that makes no call. The error of the call into the guest is then a [`LimitReached`].
 ///
-/// A call of WASI that blocks, such as a sleep, is not ended: bound those by an asynchronous store.
+/// A call of WASI that blocks, such as a sleep, is not ended: bound those by an asynchronous store in which WASI does
+/// not block its thread.
 pub fn limit_time<T: 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
@@ -111,12 +112,16 @@ impl SocketsCtx {
 
     /// At each epoch.
     fn tick(&mut self) -> Result<(), LimitReached> {
-        let early = self.turn.end_at_epoch();
+        self.turn.end();
         self.check_time()?;
         let Some(max_cpu) = self.max_cpu() else {
             return Ok(());
         };
-        self.cpu.tick(early.unwrap_or(TICK));
+        let now = Instant::now();
+        let last = self.last_epoch.replace(now);
+        // One may come early, by a call.
+        self.cpu
+            .tick(last.map_or(TICK, |last| (now - last).min(TICK)));
         if self.cpu.used() < max_cpu {
             return Ok(());
         }
@@ -128,7 +133,7 @@ impl SocketsCtx {
 /// What calls into a guest run by, so that its time is counted and ends. See [`SocketsCtx::clock`].
 ///
 /// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
-/// [`TICK`] for each in which it computed.
+/// [`TICK`] for each in which it computed, also what others had of it.
 #[derive(Clone)]
 pub struct GuestClock {
     cpu: Arc<Cpu>,

@@ -432,7 +432,11 @@ fn folder_that_later_runs_trust_is_not_granted_for_writing() {
         .args(["-c", "pass"])
         .succeeds();
     let folder = cache.path().display();
+    let python = std::env::var("WASISOCKET_PYTHON").expect("run by `cargo xtask test`");
     for (dir, status) in [
+        (format!("{python}::/data"), Some(2)),
+        (format!("{python}/lib::/data"), Some(2)),
+        (format!("{python}::/data:ro"), Some(0)),
         (format!("{folder}::/data"), Some(2)),
         (format!("{folder}/modules::/data"), Some(2)),
         (format!("{folder}/etc::/data"), Some(2)),
@@ -445,7 +449,9 @@ fn folder_that_later_runs_trust_is_not_granted_for_writing() {
             .args(["-c", "pass"])
             .end();
         assert_eq!(ended.status, status, "{dir}: {}", ended.stderr);
-        let told = ended.stderr.contains("could change what is kept in ");
+        let told = ended
+            .stderr
+            .contains("could change what later runs trust in ");
         assert_eq!(told, status == Some(2), "{}", ended.stderr);
     }
 }

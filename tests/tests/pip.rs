@@ -1,9 +1,11 @@
 //! `wasisocket pip`, with indexes on loopback.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use wasisocket_tests::guest::{Ended, Run, pip, program, run};
 use wasisocket_tests::servers::{closed, loopback, pages, silent, tls_pages};
@@ -143,7 +145,9 @@ fn files_on_another_host_need_the_grant_that_is_named() {
     let server = pages(v4, index(wheels.path(), &format!("http://{files}")));
     let site = wheels.path().join("site");
     let url = format!("http://{server}/simple");
-    let pip = || pip().env("PIP_INDEX_URL", &url);
+    // What needs no proxy is no grant.
+    let no_proxy = format!("localhost,.example.com,*,{}", files.ip());
+    let pip = || pip().env("PIP_INDEX_URL", &url).env("no_proxy", &no_proxy);
 
     let grant = format!("--allow-net={files}");
     let ended = install(pip(), &site, &["hello"]);
@@ -282,6 +286,19 @@ fn nothing_is_left_of_the_temporary_folder() {
     let run = pip().env("PIP_INDEX_URL", url).arg("--timeout=5s");
     let ended = install(run, &site, &["hello"]);
     assert_eq!((ended.status, left()), (Some(124), 0), "{}", ended.stderr);
+
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/simple", server.local_addr().unwrap());
+    let run = pip()
+        .env("PIP_INDEX_URL", url)
+        .args(["install", "--target"]);
+    let mut started = run.arg(&site).arg("hello").start();
+    let _asking = server.accept().unwrap();
+    assert_eq!(left(), 1);
+    let process = Pid::from_raw(started.child.id().try_into().unwrap()).unwrap();
+    kill_process(process, Signal::TERM).unwrap();
+    let ended = started.child.wait().unwrap();
+    assert_eq!((ended.signal(), left()), (Some(15), 0));
 }
 
 #[test]

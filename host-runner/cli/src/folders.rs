@@ -10,6 +10,7 @@ use wasmtime::{Result, bail};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::kept::Kept;
+use crate::python::Python;
 
 /// A folder that the guest may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,19 +58,21 @@ impl Folder {
         }
     }
 
-    /// Refuses a folder in which the guest could change what later runs trust.
-    pub(crate) fn keep_out_of_kept(&self) -> Result<()> {
-        let own = self.host.canonicalize();
-        for trusted in Kept::ALL {
-            let trusted = trusted.folder().map(|folder| folder.canonicalize());
-            let (Ok(own), Ok(Ok(trusted))) = (&own, trusted) else {
+    /// Refuses a folder in which the guest could change what later runs trust: what they keep, and Python.
+    pub(crate) fn keep_out_of(&self, python: &Python) -> Result<()> {
+        if self.read_only {
+            return Ok(());
+        }
+        let kept = Kept::ALL.into_iter().filter_map(|kept| kept.folder().ok());
+        for trusted in kept.chain(python.paths().map(Path::to_owned)) {
+            let (Ok(own), Ok(trusted)) = (self.host.canonicalize(), trusted.canonicalize()) else {
                 // What is not there cannot be written to; opening it says so.
                 continue;
             };
-            if !self.read_only && (trusted.starts_with(own) || own.starts_with(&trusted)) {
+            if trusted.starts_with(&own) || own.starts_with(&trusted) {
                 bail!(
-                    "--dir {}: the guest could change what is kept in {} for later runs; grant another \
-                     folder, or this one to read only (:ro), or set WASISOCKET_CACHE to one elsewhere",
+                    "--dir {}: the guest could change what later runs trust in {}; grant another folder, or this \
+                     one to read only (:ro), or have that elsewhere (WASISOCKET_CACHE, WASISOCKET_PYTHON)",
                     self.host.display(),
                     trusted.display()
                 );

@@ -16,6 +16,7 @@ mod limits;
 mod pip;
 mod python;
 mod run;
+mod signals;
 mod stdin;
 
 use std::io::Write as _;

@@ -51,6 +51,12 @@ impl Python {
         &self.wasm
     }
 
+    /// Its file, and the folders of its standard library.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let library = self.library.iter().map(|(host, _)| host.as_path());
+        std::iter::once(self.wasm()).chain(library)
+    }
+
     /// A file of the standard library.
     pub(crate) fn library_file(&self, name: &str) -> Option<PathBuf> {
         // The other folder, if there is one, is below it.

@@ -19,7 +19,7 @@ use crate::grants::{GrantArgs, add};
 use crate::guest::{self, Guest};
 use crate::python::{PYTHON_VARIABLE, Python};
 use crate::stdin::Stdin;
-use crate::{engine, limits, say};
+use crate::{engine, limits, say, signals};
 
 pub(crate) const AFTER_HELP: &str = "\
 A rule is HOST[:PORT[-PORT]][/PROTOCOL], where HOST is a name, *.name, an address, a network such as
@@ -147,14 +147,16 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
 /// Otherwise it is the caller's to remove.
 pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) -> Result<u8> {
     let scratch = scratch.map(Path::to_owned);
-    let leave = move |status| {
+    let clean = move || {
         if let Some(scratch) = &scratch {
             let _ = std::fs::remove_dir_all(scratch);
         }
+    };
+    signals::clean_up_at(clean.clone())?;
+    let leave = move |status| {
+        clean();
         std::process::exit(status)
     };
-    let interrupted = leave.clone();
-    ctrlc::set_handler(move || interrupted(130)).context("cannot handle Ctrl-C")?;
 
     let python = Python::find(args.guest.python.as_deref())?;
     debug!(?grants, ?python, "starting");
@@ -168,8 +170,11 @@ pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) 
     let denials = DenialLines::default();
     let mut sockets = grants
         .builder()
-        .on_denial(move |denial| denials.print(denial))
         .on_limit(|limit| say(format_args!("the guest reached its --{limit}")));
+    // Or the library logs each.
+    if !args.guest.verbose {
+        sockets = sockets.on_denial(move |denial| denials.print(denial));
+    }
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     // It fails if there is none: then the guest has none either.
@@ -201,7 +206,7 @@ pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) 
     }
     for folder in &args.dir {
         // After those were made: a folder that is not there is nowhere inside another.
-        folder.keep_out_of_kept()?;
+        folder.keep_out_of(&python)?;
         sockets = folder.open(&mut wasi, sockets).context("--dir")?;
     }
     for variable in &args.env {

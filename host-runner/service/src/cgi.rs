@@ -1,9 +1,10 @@
 //! The gateway between HTTP and a handler: CGI/1.1 (RFC 3875), which `wsgiref` speaks in the guest, so that
 //! a handler is a WSGI application (PEP 3333).
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, ensure};
 
@@ -17,9 +18,13 @@ CGIHandler().run(app)";
 
 /// The guest's variables for a request (RFC 3875, 4.1). `script` is the part of the path that chose the
 /// handler.
-#[must_use]
-pub fn variables(request: &Parts, script: &str, body: usize) -> Vec<(String, String)> {
+///
+/// # Errors
+/// The path is no text that a variable can hold.
+pub fn variables(request: &Parts, script: &str, body: usize) -> Result<Vec<(String, String)>> {
     let path = request.uri.path();
+    let path = percent_decode_str(path.strip_prefix(script).unwrap_or(path)).decode_utf8()?;
+    ensure!(!path.contains('\0'), "its path has a zero byte");
     let mut variables = vec![
         ("GATEWAY_INTERFACE".into(), "CGI/1.1".into()),
         ("SERVER_PROTOCOL".into(), "HTTP/1.1".into()),
@@ -27,10 +32,7 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Vec<(String, Str
         ("SERVER_PORT".into(), "80".into()),
         ("REQUEST_METHOD".into(), request.method.to_string()),
         ("SCRIPT_NAME".into(), script.into()),
-        (
-            "PATH_INFO".into(),
-            path.strip_prefix(script).unwrap_or(path).into(),
-        ),
+        ("PATH_INFO".into(), path.into()),
         (
             "QUERY_STRING".into(),
             request.uri.query().unwrap_or_default().into(),
@@ -47,6 +49,8 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Vec<(String, Str
             "content-length" | "proxy" => {}
             // It would be the same variable as that of a name with a dash, which a proxy in front may set.
             _ if name.contains('_') => {}
+            // RFC 9113, 8.2.3.
+            "cookie" => variables.push(("HTTP_COOKIE".into(), values.join("; "))),
             // RFC 3875, 4.1.18.
             _ => variables.push((
                 format!("HTTP_{}", name.to_uppercase().replace('-', "_")),
@@ -54,7 +58,7 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Vec<(String, Str
             )),
         }
     }
-    variables
+    Ok(variables)
 }
 
 /// Where one response ends and the next begins is not a handler's to say, nor what else is between the server and
@@ -73,7 +77,7 @@ const NOT_THE_HANDLERS: [&str; 7] = [
 ///
 /// # Errors
 /// It is none.
-pub fn response(output: &[u8]) -> Result<Response<Body>> {
+pub fn response(output: &[u8]) -> Result<Response<Bytes>> {
     let mut rest = output;
     let mut status = StatusCode::OK;
     let mut response = Response::builder();
@@ -99,7 +103,7 @@ pub fn response(output: &[u8]) -> Result<Response<Body>> {
             response = response.header(name, HeaderValue::from_bytes(value)?);
         }
     }
-    Ok(response.status(status).body(Body::from(rest.to_vec()))?)
+    Ok(response.status(status).body(Bytes::copy_from_slice(rest))?)
 }
 
 #[cfg(test)]
@@ -146,31 +150,42 @@ mod tests {
 
     #[test]
     fn request_becomes_variables() {
-        let request = Request::get("/tenant/a/b?c=d")
+        let request = Request::get("/tenant/a%20b/%C3%A9?c=d%20e")
             .header("X-Token", "t")
             .header("Proxy", "evil")
             .header("Content-Length", "9")
             .header("X_User", "evil")
             .header("X-List", "a")
             .header("X-List", "b")
+            .header("Cookie", "a=1")
+            .header("Cookie", "b=2")
             .body(())
             .unwrap();
-        let variables = variables(&request.into_parts().0, "/tenant", 3);
+        let variables = variables(&request.into_parts().0, "/tenant", 3).unwrap();
         let get = |name: &str| {
             let found = variables.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.as_str())
         };
         for (name, value) in [
             ("SCRIPT_NAME", Some("/tenant")),
-            ("PATH_INFO", Some("/a/b")),
-            ("QUERY_STRING", Some("c=d")),
+            ("PATH_INFO", Some("/a b/é")),
+            ("QUERY_STRING", Some("c=d%20e")),
             ("HTTP_X_TOKEN", Some("t")),
             ("HTTP_PROXY", None),
             ("HTTP_X_USER", None),
             ("HTTP_X_LIST", Some("a, b")),
+            ("HTTP_COOKIE", Some("a=1; b=2")),
             ("CONTENT_LENGTH", Some("3")),
         ] {
             assert_eq!(get(name), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn path_that_no_variable_can_hold_is_an_error() {
+        for path in ["/tenant/%FF", "/tenant/a%00b"] {
+            let request = Request::get(path).body(()).unwrap().into_parts().0;
+            assert!(variables(&request, "/tenant", 0).is_err(), "{path}");
         }
     }
 }

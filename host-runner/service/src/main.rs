@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod body;
+mod places;
+
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -14,12 +17,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use clap::Parser;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use wasisocket_host::Grants;
+use wasisocket_host::{Grants, Limits};
 use wasisocket_service::{End, Python, Run, cgi};
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Result, bail};
+
+use body::{Clients, Held};
+use places::{Places, Share};
 
 /// Most bytes of a request's body, and of what a handler writes.
 const BODY_MAX: usize = 16 << 20;
@@ -33,9 +38,11 @@ const MAX_CPU: Duration = Duration::from_secs(10);
 
 /// Runs a Python handler for each request, each in a guest of its own.
 ///
-/// A tenant is a folder: handler.py, whose `app` is a WSGI application, and policy.toml, which says what the
-/// handler may reach and use, as `wasisocket run --policy` has it. Without policy.toml it reaches nothing. What it does
-/// not say of `timeout` is 60 seconds, of `max-cpu` 10 and of `max-memory` 512 MiB.
+/// A tenant NAME is a folder NAME, in which `app` of handler.py is a WSGI application, and beside it NAME.toml, which
+/// says what each guest of the tenant may reach and use, as `wasisocket run --policy` has it. Without it a guest reaches
+/// nothing. What it does not say of `timeout` is 60 seconds, of `max-cpu` 10 and of `max-memory` 512 MiB.
+///
+/// To a browser all tenants are one origin, which share cookies: give them names of their own in front.
 #[derive(Debug, Parser)]
 struct Cli {
     /// The folder of python.wasm
@@ -44,7 +51,7 @@ struct Cli {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The most guests at a time
+    /// The most guests at a time, if there are open files enough for them (ulimit -n)
     #[arg(long, default_value_t = 1000)]
     guests: u32,
     /// The most of them of one tenant; by default a quarter. Further requests are answered with 503
@@ -53,7 +60,7 @@ struct Cli {
     /// A folder for the compiled module, which takes seconds to make
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// The folder with a folder for each tenant
+    /// The folder with a folder and a policy for each tenant
     tenants: PathBuf,
 }
 
@@ -61,12 +68,12 @@ struct Cli {
 struct Tenant {
     folder: PathBuf,
     grants: Grants,
-    places: Semaphore,
+    share: Share,
 }
 
 struct Service {
     python: Python,
-    places: Semaphore,
+    places: Places,
     tenants: HashMap<String, Tenant>,
 }
 
@@ -89,17 +96,18 @@ async fn main() -> Result<()> {
         }
     };
     let each = cli.tenant_guests.unwrap_or(cli.guests.div_ceil(4));
+    let places = Places::new(cli.guests)?;
     let service = Service {
+        tenants: tenants(&cli.tenants, |limits| places.share(each, limits))?,
         python: Python::load(&cli.python, cli.guests, MEMORY_MAX, cache)?,
-        places: places(cli.guests),
-        tenants: tenants(&cli.tenants, each)?,
+        places,
     };
     let listener = tokio::net::TcpListener::bind(cli.listen)
         .await
         .with_context(|| format!("cannot listen at {}", cli.listen))?;
     println!("http://{}/", listener.local_addr()?);
     let router = Router::new().fallback(answer).with_state(Arc::new(service));
-    axum::serve(listener, router)
+    axum::serve(Clients(listener), router)
         .with_graceful_shutdown(async {
             // Where there are no signals it runs on.
             let _ = tokio::signal::ctrl_c().await;
@@ -108,11 +116,10 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-fn places(count: u32) -> Semaphore {
-    Semaphore::new(count as usize)
-}
-
-fn tenants(folder: &Path, each: u32) -> Result<HashMap<String, Tenant>> {
+fn tenants(
+    folder: &Path,
+    share: impl Fn(&Limits) -> Result<Share>,
+) -> Result<HashMap<String, Tenant>> {
     let mut tenants = HashMap::new();
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -125,7 +132,17 @@ fn tenants(folder: &Path, each: u32) -> Result<HashMap<String, Tenant>> {
             continue;
         }
         check(&folder)?;
-        tenants.insert(name.to_owned(), tenant(&folder, each)?);
+        let grants = grants(&folder.with_file_name(format!("{name}.toml")))?;
+        let share = share(&grants.limits).with_context(|| format!("tenant {name}"))?;
+        let name = name.to_owned();
+        tenants.insert(
+            name,
+            Tenant {
+                folder,
+                grants,
+                share,
+            },
+        );
     }
     Ok(tenants)
 }
@@ -144,23 +161,18 @@ fn check(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn tenant(folder: &Path, count: u32) -> Result<Tenant> {
-    let file = folder.join("policy.toml");
-    let mut grants = match file.exists() {
+fn grants(policy: &Path) -> Result<Grants> {
+    let mut grants = match policy.exists() {
         true => {
-            let text = std::fs::read_to_string(&file)?;
-            Grants::from_toml(&text).with_context(|| file.display().to_string())?
+            let text = std::fs::read_to_string(policy)?;
+            Grants::from_toml(&text).with_context(|| policy.display().to_string())?
         }
         false => Grants::default(),
     };
     grants.limits.timeout.get_or_insert(TIMEOUT);
     grants.limits.max_cpu.get_or_insert(MAX_CPU);
     grants.limits.max_memory.get_or_insert(MEMORY_MAX);
-    Ok(Tenant {
-        folder: folder.to_owned(),
-        grants,
-        places: places(count),
-    })
+    Ok(grants)
 }
 
 /// The handler's answer, or why there is none.
@@ -181,9 +193,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
         return Ok(plain(StatusCode::NOT_FOUND, "no such tenant\n"));
     };
     // Whatever a request takes, it takes with a place.
-    let (Ok(_place), Ok(_place_of_all)) =
-        (tenant.places.try_acquire(), service.places.try_acquire())
-    else {
+    let Some(place) = service.places.take(&tenant.share) else {
         let mut response = plain(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many requests at a time\n",
@@ -207,11 +217,14 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
             ));
         }
     };
+    let Ok(env) = cgi::variables(&parts, &format!("/{name}"), body.len()) else {
+        return Ok(plain(StatusCode::BAD_REQUEST, "the path is no text\n"));
+    };
     let ended = service
         .python
         .run(Run {
             arguments: vec!["-c".into(), cgi::BOOTSTRAP.into()],
-            env: cgi::variables(&parts, &format!("/{name}"), body.len()),
+            env,
             folders: vec![(tenant.folder.clone(), "/app".into())],
             input: body.into(),
             grants: tenant.grants.clone(),
@@ -223,12 +236,18 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
         tracing::info!(tenant = name, "{}", line.escape_debug());
     }
     Ok(match ended.end {
-        End::Exit(0) => cgi::response(&ended.stdout).unwrap_or_else(|error| {
-            plain(
+        End::Exit(0) => match cgi::response(&ended.stdout) {
+            Ok(response) => response.map(|rest| {
+                Body::new(Held {
+                    rest,
+                    _place: place,
+                })
+            }),
+            Err(error) => plain(
                 StatusCode::BAD_GATEWAY,
                 &format!("the handler's answer: {error}\n"),
-            )
-        }),
+            ),
+        },
         End::Exit(status) => plain(
             StatusCode::BAD_GATEWAY,
             &format!("the handler ended with status {status}\n"),

@@ -25,7 +25,7 @@ fn start(folder: &Path, tenants: &[(&str, &str, &str)]) -> Service {
         let tenant = folder.join(name);
         fs::create_dir(&tenant).unwrap();
         fs::write(tenant.join("handler.py"), handler).unwrap();
-        fs::write(tenant.join("policy.toml"), policy).unwrap();
+        fs::write(tenant.with_extension("toml"), policy).unwrap();
     }
     let python =
         std::env::var_os("WASISOCKET_PYTHON").expect("run the tests with `cargo xtask test`");
@@ -98,6 +98,25 @@ def app(environ, start_response):
     time.sleep(1000)
 ";
 
+/// What SQLite's nanosleep(2) is to WASI is another call than what time.sleep is.
+const SLEEPS: &str = "\
+import sqlite3
+def app(environ, start_response):
+    one = sqlite3.connect(':memory:')
+    one.execute('create table t(a)')
+    one.execute('insert into t values(1)')
+    one.backup(sqlite3.connect(':memory:'), sleep=1000)
+";
+
+const OPENS: &str = "\
+files = []
+def app(environ, start_response):
+    for _ in range(1000):
+        files.append(open('/app/handler.py'))
+    start_response('200 OK', [])
+    return [b'there is no end']
+";
+
 #[test]
 fn tenants_are_answered_within_their_grants_and_limits() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,12 +137,14 @@ fn tenants_are_answered_within_their_grants_and_limits() {
             ("denied", CLIENT, "max-sockets = 4"),
             ("spins", SPINS, "max-cpu = '1s'"),
             ("waits", WAITS, "timeout = '1s'"),
+            ("sleeps", SLEEPS, "timeout = '1s'"),
+            ("opens", OPENS, ""),
             ("fails", "raise ValueError", ""),
         ],
     );
     let endless: Vec<_> = thread::scope(|scope| {
         let service = &service;
-        let endless = ["/spins", "/spins", "/waits"]
+        let endless = ["/spins", "/spins", "/waits", "/sleeps", "/sleeps"]
             .map(|path| scope.spawn(move || service.request("GET", path, "")));
         // Meanwhile others are answered.
         for round in 0..3 {
@@ -138,10 +159,13 @@ fn tenants_are_answered_within_their_grants_and_limits() {
         }
         assert_eq!(query("denied"), (200, "[Errno 2] Permission denied".into()));
         assert_eq!(service.request("GET", "/fails", "").0, 502);
+        // Not all the files of the process.
+        assert_eq!(service.request("GET", "/opens", "").0, 502);
         assert_eq!(service.request("GET", "/nobody", "").0, 404);
         endless.map(|request| request.join().unwrap()).into()
     });
-    for (answer, limit) in endless.into_iter().zip(["max-cpu", "max-cpu", "timeout"]) {
+    let limits = ["max-cpu", "max-cpu", "timeout", "timeout", "timeout"];
+    for (answer, limit) in endless.into_iter().zip(limits) {
         assert_eq!(
             answer,
             (504, format!("the handler reached its limit {limit}\n"))

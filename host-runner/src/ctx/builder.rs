@@ -165,13 +165,13 @@ impl SocketsCtxBuilder {
             policy: self.policy,
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
-            watches: 0,
             lookups: Lookups::new(self.resolver, Arc::clone(&cpu)),
             last_counted: None,
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
             given: 0,
+            given_backlog: 0,
             on_denial: self.on_denial,
             usage: Usage::new(&self.limits, self.on_limit),
             // Centuries from now are without end.
@@ -180,6 +180,7 @@ impl SocketsCtxBuilder {
                 .timeout
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
             turn: Turn::default(),
+            last_epoch: None,
             shares_thread: false,
             max_cpu: self.limits.max_cpu,
             cpu,

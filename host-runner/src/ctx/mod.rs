@@ -44,8 +44,6 @@ pub struct SocketsCtx {
     policy: Arc<Policy>,
     looked_up: LookedUp,
     handles: Handles,
-    /// Entries of all interest sets; more than there are, where the kernel took some out.
-    watches: usize,
     lookups: Lookups,
     /// The last look-up, if it counted.
     last_counted: Option<Question>,
@@ -55,11 +53,15 @@ pub struct SocketsCtx {
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
     /// How many rights were sent that did not come back.
     given: usize,
+    /// How many connections may wait at listeners that may be among these: their last handles were closed since.
+    given_backlog: usize,
     on_denial: Option<Arc<DenialSink>>,
     pub(crate) usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
     pub(crate) turn: Turn,
+    /// When compiled code came back to the host last, for its time.
+    pub(crate) last_epoch: Option<Instant>,
     /// Others wait for the thread while it is in a call: its store is asynchronous.
     pub(crate) shares_thread: bool,
     max_cpu: Option<Duration>,
@@ -100,9 +102,15 @@ impl SocketsCtx {
             && socket.is_last()
         {
             self.stops_listening(socket);
+            if self.given > 0 {
+                self.given_backlog += socket.state().backlog;
+            }
         }
+        self.leaves_interest_sets(handle);
         if let Open::InterestSet(set) = self.handles.remove(handle)? {
-            self.watches = self.watches.saturating_sub(set.watch_count());
+            for watched in set.watches() {
+                self.is_watched_less(*watched);
+            }
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ impl SocketsCtx {
 
     pub(crate) fn listen(&mut self, handle: u32, backlog: u32) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
+        let backlog = self.room_to_wait(socket).min(backlog as usize);
         let wildcard: IpAddr = match socket.family() {
             Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
             Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
@@ -60,6 +61,22 @@ impl SocketsCtx {
             socket.state().own = own;
         }
         socket.listen(backlog)
+    }
+
+    /// How many connections may wait to be accepted here. All listeners together have as many as there may be sockets
+    /// open: each is one already, with what was sent over it.
+    fn room_to_wait(&self, listener: &Socket) -> usize {
+        let mut others: Vec<&Socket> = Vec::new();
+        for socket in self.handles.sockets() {
+            let counts = socket.state().backlog > 0 && !socket.is_same(listener);
+            if counts && !others.iter().any(|other| other.is_same(socket)) {
+                others.push(socket);
+            }
+        }
+        let waiting: usize = others.iter().map(|other| other.state().backlog).sum();
+        self.handles
+            .limit()
+            .saturating_sub(waiting + self.given_backlog)
     }
 
     fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {

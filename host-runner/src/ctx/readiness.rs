@@ -1,7 +1,6 @@
 //! Waiting for many: a plain list, and interest sets.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Weak};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::PollFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -14,13 +13,13 @@ use wasisocket_abi::v1::{
 use super::SocketsCtx;
 use super::usage::room_for;
 use crate::sockets::{
-    InterestSet, Life, Open, Patience, Timeout, Watched, interest_to_abi, poll_from_abi,
-    poll_to_abi, poll_until,
+    InterestSet, Open, Patience, Timeout, Watched, interest_to_abi, poll_from_abi, poll_to_abi,
+    poll_until,
 };
 
-/// Most entries of interest sets for each handle that a guest may have, all sets together. The kernel's
-/// memory for them counts for the user of the host's process, not for the guest.
-const WATCHES_PER_HANDLE: usize = 64;
+/// Most entries of interest sets for one socket, its duplicates together, and for anything else. Each costs the
+/// kernel time whenever something comes, and memory, which counts for the user of the host's process.
+const WATCHED_MAX: usize = 16;
 
 /// What an operation waits for.
 #[derive(Debug)]
@@ -51,19 +50,13 @@ impl SocketsCtx {
         }
     }
 
-    /// What interest sets watch for a handle, and what an entry for it goes by.
-    fn watched(&self, handle: u32) -> Result<(BorrowedFd<'_>, (Life, RawFd)), Errno> {
-        match (handle, &self.stdin) {
-            (STDIN, Some(stdin)) => {
-                let life: Weak<OwnedFd> = Arc::downgrade(stdin);
-                Ok((stdin.as_fd(), (life, stdin.as_raw_fd())))
-            }
+    /// What interest sets watch for a handle.
+    fn watched(&self, handle: u32) -> Result<BorrowedFd<'_>, Errno> {
+        match self.polled(handle) {
+            Polled::Descriptor(fd) => Ok(fd),
             // As of a file: epoll_ctl(2).
-            (STDIN, None) => Err(Errno::EPERM),
-            _ => {
-                let open = self.handles.get(handle)?;
-                Ok((open.as_fd(), open.watched()))
-            }
+            Polled::File => Err(Errno::EPERM),
+            Polled::Nothing => Err(Errno::EBADF),
         }
     }
 
@@ -134,23 +127,27 @@ impl SocketsCtx {
         events: u32,
         data: u64,
     ) -> Result<(), Errno> {
-        if op == CTL_ADD {
-            self.count_watches();
-        }
         let outer = self.handles.interest_set(set)?;
-        let (fd, watched) = self.watched(handle)?;
+        let fd = self.watched(handle)?;
         match op {
             CTL_MOD => outer.modify(fd, events, data),
             CTL_DEL => {
                 outer.delete(fd)?;
-                let outer = self.handles.interest_set_mut(set)?;
-                outer.watches_no_more(&watched);
-                self.watches = self.watches.saturating_sub(1);
+                self.handles
+                    .interest_set_mut(set)?
+                    .watches_mut()
+                    .remove(&handle);
+                self.is_watched_less(handle);
                 Ok(())
             }
             CTL_ADD => {
+                let socket = self.handles.socket(handle);
+                let entries = match &socket {
+                    Ok(socket) => socket.state().watched,
+                    Err(_) => self.handles.watchers(handle).count(),
+                };
                 // As epoll_ctl(2) has it.
-                if self.watches >= self.watches_max() {
+                if entries >= WATCHED_MAX && !outer.watches().contains(&handle) {
                     return Err(Errno::ENOSPC);
                 }
                 let nests = match self.handles.interest_set(handle) {
@@ -161,28 +158,35 @@ impl SocketsCtx {
                     inner => inner.is_ok(),
                 };
                 outer.add(fd, events, data)?;
+                if let Ok(socket) = socket {
+                    socket.state().watched += 1;
+                }
                 if nests {
                     self.handles.interest_set_mut(set)?.becomes_outer();
                     self.handles.interest_set_mut(handle)?.becomes_inner();
                 }
-                self.handles.interest_set_mut(set)?.watches(watched);
-                self.watches += 1;
+                let outer = self.handles.interest_set_mut(set)?;
+                outer.watches_mut().insert(handle);
                 Ok(())
             }
             _ => Err(Errno::EINVAL),
         }
     }
 
-    /// How many entries a guest may have.
-    fn watches_max(&self) -> usize {
-        self.handles.limit().saturating_mul(WATCHES_PER_HANDLE)
+    /// To be called before a handle is closed: its entries end with it.
+    pub(super) fn leaves_interest_sets(&mut self, handle: u32) {
+        let sets: SmallVec<[u32; 4]> = self.handles.watchers(handle).collect();
+        for set in sets {
+            // There is such an entry.
+            let _ = self.interest_ctl(set, CTL_DEL, handle, 0, 0);
+        }
     }
 
-    /// Counts the entries anew, if by the last count there are too many.
-    fn count_watches(&mut self) {
-        if self.watches >= self.watches_max() {
-            let sets = self.handles.interest_sets_mut();
-            self.watches = sets.map(InterestSet::count_watches).sum();
+    /// It has an entry less.
+    pub(super) fn is_watched_less(&self, handle: u32) {
+        if let Ok(socket) = self.handles.socket(handle) {
+            let mut state = socket.state();
+            state.watched = state.watched.saturating_sub(1);
         }
     }
 

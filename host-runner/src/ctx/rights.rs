@@ -132,6 +132,9 @@ impl SocketsCtx {
         };
         let received = socket.recv_rights(buffers, max, flags)?;
         self.given = self.given.saturating_sub(received.fds.len());
+        if self.given == 0 {
+            self.given_backlog = 0;
+        }
         let mut incoming = received.incoming;
         let name = match incoming.from.take() {
             Some(name) => self.name_of(Some(name)),

@@ -13,8 +13,6 @@ pub(crate) struct Turn {
     begun: Option<Instant>,
     /// Others run at an epoch too ([`limit_time_async`](crate::limit_time_async)).
     by_epochs: bool,
-    /// An epoch comes before its time.
-    early: bool,
 }
 
 impl Turn {
@@ -30,22 +28,11 @@ impl Turn {
     /// The same for a call that cannot let them itself. Compiled code can, at an epoch: whoever is told so has to let one
     /// come at once.
     pub(crate) fn ends_by_epoch(&mut self) -> bool {
-        let ends = self.by_epochs && self.is_over();
-        self.early |= ends;
-        ends
+        self.by_epochs && self.is_over()
     }
 
     /// Others run now.
     pub(crate) fn end(&mut self) {
         self.begun = None;
-    }
-
-    /// They do at an epoch. How long was the turn, if the epoch came early?
-    pub(crate) fn end_at_epoch(&mut self) -> Option<Duration> {
-        let early = std::mem::take(&mut self.early);
-        self.begun
-            .take()
-            .filter(|_| early)
-            .map(|begun| begun.elapsed())
     }
 }

@@ -104,6 +104,14 @@ impl SocketsCtx {
         })
     }
 
+    /// Tells of the limit that is why what goes as a whole was too large to be sent, if one is.
+    pub(crate) fn too_large(&mut self, errno: Errno) -> Errno {
+        if errno == Errno::EDQUOT {
+            self.usage.reached(Limit::MaxBytesOut);
+        }
+        errno
+    }
+
     /// How much may be received now. EDQUOT if it is nothing.
     pub(crate) fn room_to_receive(&mut self, handle: u32) -> Result<Room, Errno> {
         let socket = self.handles.socket(handle)?;
@@ -151,6 +159,8 @@ pub(super) fn connect_counted(
     let result = socket.connect(&address);
     if !went_on && result != Err(Errno::EISCONN) {
         usage.used(Counted::Connections, 1);
+        // What was looked at came over the one before.
+        socket.state().peeked = 0;
     }
     socket.state().connecting = matches!(result, Err(Errno::EINPROGRESS | Errno::EALREADY));
     result

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::policy::{HostName, RuleError, canonical};
+use crate::policy::{HostName, RuleError, canonical, with_a_port};
 use crate::sockets::{Behind, Question, Resolver};
 
 /// The port of name servers (RFC 1035, 4.2).
@@ -84,6 +84,7 @@ impl Resolver {
             };
         }
         let parsed = match address(server) {
+            Some(_) if with_a_port(server).is_some() => None,
             Some(ip) => Some(SocketAddr::new(ip, DNS_PORT)),
             None => server
                 .parse()
@@ -185,6 +186,7 @@ mod tests {
             "192.0.2.53:0",
             "192.0.2.53:x",
             "192.0.2.53/udp",
+            "::1:53",
         ] {
             let error = Resolver::new().dns(server).unwrap_err().to_string();
             assert!(error.contains("write its address"), "{error}");

@@ -22,9 +22,9 @@ pub const MAX_SOCKETS_DEFAULT: usize = 256;
 #[non_exhaustive]
 pub struct Limits {
     /// How many handles may be open at once: sockets, interest sets and look-ups together; one more is
-    /// EMFILE. Interest sets have up to 64 times as many entries together, of which the system has a limit
-    /// for each user (epoll(7), max_user_watches). As many descriptors may be sent through Unix sockets and not
-    /// come back; one more is ENOBUFS.
+    /// EMFILE. Each can be in 16 interest sets, for which the system has a limit for each user (epoll(7),
+    /// max_user_watches). As many descriptors may be sent through Unix sockets and not come back, one more is ENOBUFS,
+    /// and as many connections may wait to be accepted, at all listeners together.
     pub max_sockets: usize,
     /// Connections in all, made and accepted; one more is EDQUOT, and ENOBUFS of accept(2), at which servers
     /// pause.

@@ -92,7 +92,7 @@ fn send(handle: u32, data: u32, length: u32, sent_out: u32) -> Operation<impl At
         let rest = data.get(sent..).unwrap_or_default();
         let result = sockets.room_to_send(handle).and_then(|room| {
             let part = match room.excess {
-                Some(errno) if rest.len() > room.most => return Err(errno),
+                Some(errno) if rest.len() > room.most => return Err(sockets.too_large(errno)),
                 _ => rest.get(..room.most).unwrap_or(rest),
             };
             sockets.send(handle, part, patience)

@@ -38,6 +38,9 @@ pub fn add_to_linker<T: 'static>(
 /// have to be made within a tokio runtime that has its I/O and its time enabled
 /// (`tokio::runtime::Builder::enable_all`).
 ///
+/// Leave wasmtime-wasi's `allow_blocking_current_thread` off beside it: with it a guest sleeps on the thread that all
+/// share, for as long as it likes (`poll_oneoff`).
+///
 /// # Errors
 /// As for [`add_to_linker`].
 pub fn add_to_linker_async<T: Send + 'static>(

@@ -22,6 +22,7 @@ use address::reachable_by_name;
 pub(crate) use denial::Reason;
 use looked_up::Coverage;
 use rule::Rule;
+pub(crate) use rule::with_a_port;
 
 /// Allow and deny rules. Without any, nothing is allowed. Deny beats allow.
 ///

@@ -1,7 +1,7 @@
 //! One rule, `HOST[:PORT[-PORT]][/PROTOCOL]`: its grammar and what it covers.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -117,6 +117,13 @@ impl Rule {
             let message = "a look-up has no port and no protocol: write the name alone";
             return Err(error(at, message.into()));
         }
+        if let Some((address, port)) = with_a_port(rest)
+            && subject != Subject::LookingUp
+        {
+            let message =
+                format!("an address, or one with a port? Write [{rest}] or [{address}]:{port}");
+            return Err(error(address.len(), message));
+        }
         let lowest = u16::from(subject == Subject::Connecting);
         let ports = ports
             .map(|ports| Ports::parse(ports, lowest))
@@ -128,6 +135,11 @@ impl Rule {
             let message =
                 "a guest listens at an address: write one, a network, localhost, or * for all";
             return Err(error(0, message.into()));
+        }
+        if subject == Subject::Connecting && target.is_unspecified() {
+            let message = "who connects to this address reaches loopback: write localhost or its addresses, or * \
+                           for all";
+            return Err(error(host_at, message.into()));
         }
         Ok(Self {
             target,
@@ -244,6 +256,14 @@ fn split(text: &str) -> Result<(&str, Option<&str>, usize), (usize, &'static str
     }
 }
 
+/// An IPv6 address without brackets that may be meant as one with a port, and that: `::1:80`.
+pub(crate) fn with_a_port(text: &str) -> Option<(&str, &str)> {
+    let (address, port) = text.rsplit_once(':')?;
+    let is_port = port.parse::<u16>().is_ok();
+    let are_addresses = [text, address].map(|text| text.parse::<Ipv6Addr>().is_ok());
+    (is_port && are_addresses == [true, true]).then_some((address, port))
+}
+
 impl Ports {
     fn parse(text: &str, lowest: u16) -> Result<Self, (usize, String)> {
         let port = |at: usize, port: &str| match port.parse() {
@@ -278,6 +298,11 @@ impl Ports {
 }
 
 impl Target {
+    /// Is it 0.0.0.0 or [::] alone?
+    fn is_unspecified(&self) -> bool {
+        matches!(self, Self::Net(net) if net.prefix_len() == net.max_prefix_len() && net.addr().is_unspecified())
+    }
+
     fn parse(host: &str) -> Result<Self, String> {
         if host == "*" {
             return Ok(Self::Any);

@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use wasisocket_abi::{Errno, FIRST_HANDLE};
 
-use super::interest::Life;
 use super::{InterestSet, Lookup, Socket};
 
 /// What a handle stands for. Each has a file descriptor that can be waited for.
@@ -15,18 +14,6 @@ pub(crate) enum Open {
     Socket(Socket),
     InterestSet(InterestSet),
     Lookup(Lookup),
-}
-
-impl Open {
-    /// What an entry of an interest set goes by.
-    pub(crate) fn watched(&self) -> (Life, RawFd) {
-        let life = match self {
-            Self::Socket(socket) => socket.life(),
-            Self::InterestSet(set) => set.life(),
-            Self::Lookup(lookup) => lookup.life(),
-        };
-        (life, self.as_fd().as_raw_fd())
-    }
 }
 
 impl AsFd for Open {
@@ -45,6 +32,8 @@ pub(crate) struct Handles {
     slots: Vec<Option<Open>>,
     /// The indices of the empty slots.
     free: BinaryHeap<Reverse<u32>>,
+    /// The handles of the interest sets.
+    interest_sets: Vec<u32>,
     limit: usize,
 }
 
@@ -53,6 +42,7 @@ impl Handles {
         Self {
             slots: Vec::new(),
             free: BinaryHeap::new(),
+            interest_sets: Vec::new(),
             // Every index has a handle.
             limit: limit.min((u32::MAX - FIRST_HANDLE) as usize),
         }
@@ -87,6 +77,9 @@ impl Handles {
                 (self.slots.len() - 1) as u32
             }
         };
+        if let Open::InterestSet(_) = open {
+            self.interest_sets.push(FIRST_HANDLE + index);
+        }
         if let Some(slot) = self.slots.get_mut(index as usize) {
             *slot = Some(open);
         }
@@ -143,11 +136,12 @@ impl Handles {
             })
     }
 
-    /// All interest sets.
-    pub(crate) fn interest_sets_mut(&mut self) -> impl Iterator<Item = &mut InterestSet> {
-        self.slots.iter_mut().filter_map(|slot| match slot {
-            Some(Open::InterestSet(set)) => Some(set),
-            _ => None,
+    /// The interest sets that have an entry for a handle.
+    pub(crate) fn watchers(&self, handle: u32) -> impl Iterator<Item = u32> {
+        let sets = self.interest_sets.iter().copied();
+        sets.filter(move |set| {
+            self.interest_set(*set)
+                .is_ok_and(|set| set.watches().contains(&handle))
         })
     }
 
@@ -165,6 +159,9 @@ impl Handles {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let open = slot.ok_or(Errno::EBADF)?;
         self.free.push(Reverse(index));
+        if let Open::InterestSet(_) = open {
+            self.interest_sets.retain(|set| *set != handle);
+        }
         Ok(open)
     }
 }

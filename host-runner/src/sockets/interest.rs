@@ -1,9 +1,7 @@
 //! Interest sets: epoll(7).
 
-use std::any::Any;
-use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Weak};
+use std::collections::HashSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -15,22 +13,15 @@ use crate::errno::from_system;
 
 /// An interest set of the kernel, so that what is idle costs nothing in a wait.
 ///
-/// The kernel's entries belong to open sockets, not to handles: closing the last handle of a socket
-/// takes it out, as in epoll(7).
+/// An entry ends with its handle. By itself it would stay for as long as a duplicate or a message under way has the
+/// socket (epoll(7)), and nobody could count it or take it out.
 #[derive(Debug)]
 pub(crate) struct InterestSet {
     fd: OwnedFd,
     nesting: Nesting,
-    watches: HashMap<Watch, Life>,
-    life: Arc<()>,
+    /// The handles that it has entries for.
+    watches: HashSet<u32>,
 }
-
-/// Ends with what is open, when the last of its handles is closed.
-pub(crate) type Life = Weak<dyn Any + Send + Sync>;
-
-/// What the kernel's entries go by: what is open, and the descriptor. An entry outlives its descriptor
-/// where there are duplicates.
-type Watch = (usize, RawFd);
 
 /// Sets in sets are one deep: each level multiplies what the kernel does when something becomes ready,
 /// and looking for circles takes a lock that all processes of the machine share. Once a set has been on
@@ -48,36 +39,18 @@ impl InterestSet {
         Ok(Self {
             fd: epoll::create(CreateFlags::CLOEXEC).map_err(from_system)?,
             nesting: Nesting::Neither,
-            watches: HashMap::new(),
-            life: Arc::new(()),
+            watches: HashSet::new(),
         })
     }
 
-    pub(super) fn life(&self) -> Life {
-        let life: Weak<()> = Arc::downgrade(&self.life);
-        life
+    /// The handles that it has entries for.
+    pub(crate) fn watches(&self) -> &HashSet<u32> {
+        &self.watches
     }
 
-    /// Takes note of an entry that was added.
-    pub(crate) fn watches(&mut self, (life, fd): (Life, RawFd)) {
-        self.watches.insert((place(&life), fd), life);
-    }
-
-    /// Takes note of an entry that was deleted.
-    pub(crate) fn watches_no_more(&mut self, (life, fd): &(Life, RawFd)) {
-        self.watches.remove(&(place(life), *fd));
-    }
-
-    /// How many entries there are, with those that the kernel took out itself since they were last
-    /// counted.
-    pub(crate) fn watch_count(&self) -> usize {
-        self.watches.len()
-    }
-
-    /// How many entries there are.
-    pub(crate) fn count_watches(&mut self) -> usize {
-        self.watches.retain(|_, life| life.strong_count() > 0);
-        self.watches.len()
+    /// The same, to take note of one that was added or taken out.
+    pub(crate) fn watches_mut(&mut self) -> &mut HashSet<u32> {
+        &mut self.watches
     }
 
     /// May this set go into another?
@@ -125,11 +98,6 @@ impl InterestSet {
         let wait = || epoll::wait(&self.fd, &mut *ready, Some(&NOW));
         retry_on_intr(wait).map_err(from_system)
     }
-}
-
-/// Where it is, for as long as anything knows of it: another does not get the same place.
-fn place(life: &Life) -> usize {
-    life.as_ptr().cast::<()>().addr()
 }
 
 impl AsFd for InterestSet {

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
 use wasisocket_abi::Errno;
 
-use super::interest::Life;
 use super::resolver::Resolver;
 use super::socket::Family;
 use super::threads::{Threads, Work};
@@ -235,11 +234,6 @@ impl Job {
 }
 
 impl Lookup {
-    pub(super) fn life(&self) -> Life {
-        let life: Weak<Job> = Arc::downgrade(&self.job);
-        life
-    }
-
     pub(crate) fn question(&self) -> &Question {
         &self.job.question
     }

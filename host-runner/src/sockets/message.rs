@@ -148,6 +148,7 @@ impl Socket {
             }
             buffers.wipe(if wiped { incoming.length } else { usize::MAX });
             wiped = true;
+            self.state().peeked = 0;
             if flags.contains(RecvFlags::PEEK) {
                 self.discard()?;
             }

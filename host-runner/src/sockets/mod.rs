@@ -21,7 +21,7 @@ mod wait;
 
 pub(crate) use events::{interest_to_abi, poll_from_abi, poll_to_abi};
 pub(crate) use handles::{Handles, Open};
-pub(crate) use interest::{InterestSet, Life};
+pub(crate) use interest::InterestSet;
 pub(crate) use lookup::{Answer, Lookup, Lookups, Question};
 pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiving};
 pub(crate) use multicast::interfaces;

@@ -66,7 +66,7 @@ impl Socket {
             SocketOption::ACCEPTING => bool(sockopt::socket_acceptconn(fd))?,
             SocketOption::READABLE => int(ioctl_fionread(fd))?,
             SocketOption::REUSE_ADDR if self.is_udp() => self.reuse().address.into(),
-            SocketOption::REUSE_PORT if self.is_udp() => self.reuse().port.into(),
+            SocketOption::REUSE_PORT if self.family() != Family::Unix => self.reuse().port.into(),
             SocketOption::REUSE_ADDR => bool(sockopt::socket_reuseaddr(fd))?,
             SocketOption::REUSE_PORT => bool(sockopt::socket_reuseport(fd))?,
             SocketOption::KEEPALIVE => bool(sockopt::socket_keepalive(fd))?,
@@ -116,6 +116,10 @@ impl Socket {
                 self.ask_reuse(|reuse| reuse.address = on)?;
             }
             SocketOption::REUSE_PORT if self.is_udp() => self.ask_reuse(|reuse| reuse.port = on)?,
+            SocketOption::REUSE_PORT if self.family() != Family::Unix => {
+                self.state().reuse.port = on;
+                self.settle_stream_reuse()?;
+            }
             SocketOption::REUSE_ADDR => sockopt::set_socket_reuseaddr(fd, on)?,
             SocketOption::REUSE_PORT => sockopt::set_socket_reuseport(fd, on)?,
             SocketOption::KEEPALIVE => sockopt::set_socket_keepalive(fd, on)?,

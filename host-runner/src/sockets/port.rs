@@ -1,6 +1,6 @@
-//! The port of a UDP socket: named by the guest under a grant, or picked by the kernel.
+//! The port of a socket: named by the guest under a grant, or picked by the kernel.
 //!
-//! Where SO_REUSEADDR or SO_REUSEPORT is set, Linux picks also among the ports that others hold with the
+//! Where SO_REUSEADDR or SO_REUSEPORT of a UDP socket is set, Linux picks also among the ports that others hold with the
 //! same flag (udp_lib_lport_inuse), and what is sent to them then comes here. So the kernel has the flags
 //! only while the socket has a port, and for the bind to a port that was granted by its number. What the
 //! guest asked for is kept here.
@@ -49,15 +49,33 @@ impl Socket {
                 self.set_reuse(self.state().reuse)?;
             }
         }
-        let result = self.bind(&address);
-        self.settle_reuse();
-        result?;
-        let mut state = self.state();
-        state.bound = Some(address);
-        if state.inbound != Inbound::Kernel {
-            state.inbound = Inbound::Anyone;
+        let shares = self.kind() == Kind::Stream && self.reuse().port;
+        if shares && address.port() != 0 {
+            sockopt::set_socket_reuseport(self.as_fd(), true).map_err(from_system)?;
         }
-        Ok(())
+        let result = self.bind(&address);
+        if result.is_ok() {
+            let mut state = self.state();
+            state.bound = Some(address);
+            if state.inbound != Inbound::Kernel {
+                state.inbound = Inbound::Anyone;
+            }
+        }
+        if shares {
+            self.settle_stream_reuse()?;
+        }
+        self.settle_reuse();
+        result
+    }
+
+    /// Gives SO_REUSEPORT of a stream to the kernel as the guest set it, if the port was granted by its number. Others
+    /// could come to listen at one that the system picked, and be reached as this guest's own.
+    pub(super) fn settle_stream_reuse(&self) -> Result<(), Errno> {
+        let state = self.state();
+        let named = state.bound.is_some_and(|bound| bound.port() != 0);
+        let shares = state.reuse.port && named;
+        drop(state);
+        sockopt::set_socket_reuseport(self.as_fd(), shares).map_err(from_system)
     }
 
     fn discard_all(&self) -> Result<(), Errno> {

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustix::io::{ioctl_fionbio, retry_on_intr};
@@ -17,7 +17,6 @@ use wasisocket_abi::v1::AF_UNIX;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
 use super::heard::Heard;
-use super::interest::Life;
 use super::message::{Admission, STRANGERS_MAX, source};
 use super::port::Reuse;
 use crate::errno::from_system;
@@ -71,8 +70,12 @@ pub(crate) struct State {
     pub(crate) connecting: bool,
     /// The path that a Unix socket was bound to, as the guest sees it.
     pub(crate) path: Option<Arc<[u8]>>,
-    /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, as the guest has them.
+    /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, and SO_REUSEPORT of a stream, as the guest has them.
     pub(super) reuse: Reuse,
+    /// How many entries of interest sets it has.
+    pub(crate) watched: usize,
+    /// How many connections may wait to be accepted.
+    pub(crate) backlog: usize,
 }
 
 #[derive(Debug)]
@@ -115,6 +118,8 @@ impl Socket {
             connecting: false,
             path: None,
             reuse: Reuse::default(),
+            watched: 0,
+            backlog: 0,
         };
         Self {
             fd,
@@ -182,9 +187,9 @@ impl Socket {
         Arc::strong_count(&self.shared) == 1
     }
 
-    pub(super) fn life(&self) -> Life {
-        let life: Weak<Shared> = Arc::downgrade(&self.shared);
-        life
+    /// Is the other a duplicate?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -219,9 +224,11 @@ impl Socket {
     }
 
     /// listen(2). The kernel cuts the backlog to its own limit.
-    pub(crate) fn listen(&self, backlog: u32) -> Result<(), Errno> {
-        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        net::listen(&self.fd, backlog).map_err(from_system)
+    pub(crate) fn listen(&self, backlog: usize) -> Result<(), Errno> {
+        let number = i32::try_from(backlog).unwrap_or(i32::MAX);
+        net::listen(&self.fd, number).map_err(from_system)?;
+        self.state().backlog = backlog;
+        Ok(())
     }
 
     /// accept(2), and the peer's address. Who is not admitted is closed again.

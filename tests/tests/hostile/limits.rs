@@ -141,6 +141,53 @@ fn datagram_that_was_looked_at_and_thrown_away_pays_for_no_other() {
 }
 
 #[test]
+fn datagram_of_a_stranger_that_was_looked_at_pays_for_no_other() {
+    let [peer, stranger] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let peer_at = peer.local_addr().unwrap();
+    let policy = Policy::new().allow(&peer_at.to_string()).unwrap();
+    let mut guest = guest(policy.allow_listen("127.0.0.1").unwrap(), |limits| {
+        limits.max_bytes_in = Some(150);
+    });
+    let (handle, address) = guest.bound_datagram();
+    stranger.send_to(&[0; 100], address).unwrap();
+    assert_eq!(guest.recv(handle, MSG_PEEK, SOON).unwrap().len(), 100);
+    // From now on it hears those only whom it may send to.
+    guest.disconnect(handle);
+    guest.write_address(peer_at);
+    guest.send(handle, b"x", ADDRESS).unwrap();
+    let (_, address) = peer.recv_from(&mut [0; 10]).unwrap();
+    for received in [Ok(vec![1; 100]), Err(Errno::EDQUOT)] {
+        peer.send_to(&[1; 100], address).unwrap();
+        assert_eq!(guest.recv(handle, 0, SOON), received);
+    }
+}
+
+#[test]
+fn what_was_looked_at_over_one_connection_pays_for_no_other() {
+    let mut guest = guest(allow_loopback(), |limits| limits.max_bytes_in = Some(150));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let handle = guest.open(SOCK_STREAM);
+    let mut looked_at = 0;
+    for _ in 0..4 {
+        // Until it is there, without asking for it again.
+        let connecting = guest.connect(handle, address, 0);
+        assert_eq!(connecting, Err(Errno::EINPROGRESS));
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[1; 100]).unwrap();
+        match guest.recv(handle, MSG_PEEK, SOON) {
+            Ok(bytes) => looked_at += bytes.len(),
+            Err(errno) => assert_eq!(errno, Errno::EDQUOT),
+        }
+        rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        // The answer to the one before, which is reset.
+        while guest.connect(handle, address, 0) != Err(Errno::ECONNRESET) {}
+    }
+    assert!(looked_at <= 150, "{looked_at}");
+}
+
+#[test]
 fn empty_datagrams_are_not_for_nothing() {
     let (mut guest, handle, address, peer) = datagrams(50);
     for sent in [Ok(0), Ok(0), Err(Errno::EDQUOT)] {

@@ -16,7 +16,7 @@ use rustix::net::{
 };
 use tempfile::TempDir;
 use wasisocket_abi::v1::{
-    AF_UNIX, MSG_CTRUNC, MSG_OOB, MSG_PEEK, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX,
+    AF_UNIX, CTL_ADD, EVENT_IN, MSG_CTRUNC, MSG_OOB, MSG_PEEK, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX,
 };
 use wasisocket_abi::{AF_INET, Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{Policy, SocketsCtx};
@@ -467,6 +467,22 @@ fn files_go_out_and_come_in_as_far_as_there_is_room() {
     // Nothing that failed was kept.
     drop(guest);
     assert_eq!(open_count(sent.as_fd()), before);
+}
+
+#[test]
+fn socket_that_is_under_way_is_in_no_interest_set() {
+    let mut guest = Guest::with(SocketsCtx::builder(Policy::new()).max_sockets(8));
+    let set = guest.get("interest_create", &[]).unwrap();
+    let (one, other) = pair(&mut guest, SOCK_STREAM);
+    let stream = guest.open(SOCK_STREAM);
+    // It is hung up.
+    let add = [set, CTL_ADD, stream, EVENT_IN, 7];
+    guest.call("interest_ctl", &add).unwrap();
+    assert_eq!(guest.wait(set, 0).unwrap().len(), 1);
+    send(&mut guest, one, &[(RIGHT_SOCKET, stream)]).unwrap();
+    guest.call("sock_close", &[stream]).unwrap();
+    assert_eq!(guest.wait(set, 0), Ok(vec![]));
+    drop(recv(&mut guest, other, 1, 0));
 }
 
 #[test]

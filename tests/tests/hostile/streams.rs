@@ -288,6 +288,57 @@ fn listener_under_a_grant_is_not_the_guests_own() {
 }
 
 #[test]
+fn port_that_the_system_picked_is_shared_with_nobody() {
+    let mut guest = Guest::new(Policy::new().allow("192.0.2.1").unwrap());
+    let handle = guest.open(SOCK_STREAM);
+    for before in [true, false] {
+        if before {
+            set(&mut guest, handle, SocketOption::REUSE_PORT, 1);
+            guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+            guest.call("sock_listen", &[handle, 1]).unwrap();
+        } else {
+            set(&mut guest, handle, SocketOption::REUSE_PORT, 0);
+            set(&mut guest, handle, SocketOption::REUSE_PORT, 1);
+        }
+        assert_eq!(guest.option(handle, SocketOption::REUSE_PORT), Ok(1));
+        let address = guest.name(handle);
+        let other = rustix::net::socket(
+            rustix::net::AddressFamily::INET,
+            rustix::net::SocketType::STREAM,
+            None,
+        )
+        .unwrap();
+        rustix::net::sockopt::set_socket_reuseport(&other, true).unwrap();
+        let bound = rustix::net::bind(&other, &address);
+        assert_eq!(bound, Err(rustix::io::Errno::ADDRINUSE));
+    }
+}
+
+/// How many connections are made to it before one has to wait.
+fn waiting(address: SocketAddr) -> Vec<TcpStream> {
+    let briefly = Duration::from_millis(300);
+    let connect = || TcpStream::connect_timeout(&address, briefly).ok();
+    std::iter::from_fn(connect).take(100).collect()
+}
+
+#[test]
+fn connections_that_wait_are_no_more_than_sockets() {
+    const MAX: usize = 8;
+    let sockets = SocketsCtx::builder(allow_loopback()).max_sockets(MAX);
+    let mut guest = Guest::with(sockets);
+    let (first, address) = guest.listener();
+    guest.call("sock_listen", &[first, 6]).unwrap();
+    // Linux has room for one more than it was told.
+    assert_eq!(waiting(address).len(), 7);
+    let (second, address) = guest.listener();
+    guest.call("sock_listen", &[second, u32::MAX]).unwrap();
+    assert_eq!(waiting(address).len(), 3);
+    guest.call("sock_close", &[first]).unwrap();
+    guest.call("sock_listen", &[second, u32::MAX]).unwrap();
+    assert_eq!(waiting(address).len(), MAX - 2);
+}
+
+#[test]
 fn guest_hears_itself_also_where_a_rule_covers_its_connection() {
     for rule in ["192.0.2.1", "127.0.0.1"] {
         let mut guest = Guest::new(Policy::new().allow(rule).unwrap());

@@ -185,69 +185,75 @@ fn sets_in_sets_are_one_deep_and_wake() {
     assert_eq!(guest.poll(&entries, SOON), Ok((2, vec![EVENT_IN; 2])));
 }
 
-#[test]
-fn entries_of_what_is_deleted_or_closed_count_no_more() {
-    const HANDLES: u32 = 130;
-    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(HANDLES as usize);
-    let mut guest = Guest::with(sockets);
-    let half = HANDLES / 2;
-    let sets: Vec<_> = (0..half)
-        .map(|_| guest.get("interest_create", &[]).unwrap())
-        .collect();
-    let handles: Vec<_> = (0..half).map(|_| guest.open(SOCK_STREAM)).collect();
-    let ctl = |guest: &mut Guest, op, set, handle| {
-        guest.call("interest_ctl", &[set, op, handle, EVENT_IN, 0])
-    };
-    let all = |guest: &mut Guest, op| {
-        for set in &sets {
-            for handle in &handles {
-                ctl(guest, op, *set, *handle).unwrap();
-            }
-        }
-    };
-    // 4225 of 8320 that there can be.
-    all(&mut guest, CTL_ADD);
-    all(&mut guest, CTL_DEL);
-    all(&mut guest, CTL_ADD);
-    for handle in &handles {
-        guest.call("sock_close", &[*handle]).unwrap();
-        assert_eq!(guest.open(SOCK_STREAM), *handle);
-    }
-    // What was closed counts no more: else these were too many.
-    all(&mut guest, CTL_ADD);
-    assert_eq!(
-        ctl(&mut guest, CTL_ADD, sets[0], handles[0]),
-        Err(Errno::EEXIST)
-    );
+/// As many sets as a socket may be in, and one more.
+fn sets(guest: &mut Guest) -> Vec<u32> {
+    let create = |_| guest.get("interest_create", &[]).unwrap();
+    (0..17).map(create).collect()
+}
+
+fn ctl(guest: &mut Guest, op: u32, set: u32, handle: u32) -> Result<(), Errno> {
+    guest.call("interest_ctl", &[set, op, handle, EVENT_IN, handle])
 }
 
 #[test]
-fn entries_that_duplicates_leave_behind_count() {
-    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(4);
+fn socket_is_in_so_many_sets_and_what_is_deleted_or_closed_counts_no_more() {
+    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(24);
     let mut guest = Guest::with(sockets);
-    let set = guest.get("interest_create", &[]).unwrap();
-    let other = guest.get("interest_create", &[]).unwrap();
+    let sets = sets(&mut guest);
+    let (last, others) = sets.split_last().unwrap();
     let handle = guest.open(SOCK_STREAM);
-    let mut held = Vec::new();
-    let mut added = 0;
-    let refused = loop {
-        // Another descriptor each time: the entry of the one before stays, as the socket is open.
-        held.push(std::fs::File::open("/dev/null").unwrap());
-        let duplicate = guest.get("sock_dup", &[handle]).unwrap();
-        let add = [set, CTL_ADD, duplicate, EVENT_IN, 0];
-        let result = guest.call("interest_ctl", &add);
-        guest.call("sock_close", &[duplicate]).unwrap();
-        match result {
-            Ok(()) => added += 1,
-            Err(Errno::EEXIST) => {}
-            Err(errno) => break errno,
-        }
-        assert!(added <= 256);
-    };
-    assert_eq!((refused, added), (Errno::ENOSPC, 256));
-    // They count for all sets, and go with the set.
-    let add = [other, CTL_ADD, handle, EVENT_IN, 0];
-    assert_eq!(guest.call("interest_ctl", &add), Err(Errno::ENOSPC));
-    guest.call("sock_close", &[set]).unwrap();
-    assert_eq!(guest.call("interest_ctl", &add), Ok(()));
+    let duplicate = guest.get("sock_dup", &[handle]).unwrap();
+    for (at, set) in others.iter().enumerate() {
+        let either = if at % 2 == 0 { handle } else { duplicate };
+        ctl(&mut guest, CTL_ADD, *set, either).unwrap();
+    }
+    for handle in [handle, duplicate] {
+        let more = ctl(&mut guest, CTL_ADD, *last, handle);
+        assert_eq!(more, Err(Errno::ENOSPC));
+    }
+    assert_eq!(
+        ctl(&mut guest, CTL_ADD, others[0], handle),
+        Err(Errno::EEXIST)
+    );
+    let ends: [fn(&mut Guest, u32, u32, u32); 3] = [
+        |guest, set, handle, _| ctl(guest, CTL_DEL, set, handle).unwrap(),
+        |guest, set, _, _| guest.call("sock_close", &[set]).unwrap(),
+        |guest, _, _, duplicate| guest.call("sock_close", &[duplicate]).unwrap(),
+    ];
+    for (end, set) in ends.into_iter().zip(others.iter().step_by(2)) {
+        end(&mut guest, *set, handle, duplicate);
+        ctl(&mut guest, CTL_ADD, *last, handle).unwrap();
+        ctl(&mut guest, CTL_DEL, *last, handle).unwrap();
+        // As many as there may be, again.
+        let another = guest.get("interest_create", &[]).unwrap();
+        ctl(&mut guest, CTL_ADD, another, handle).unwrap();
+    }
+}
+
+#[test]
+fn set_is_in_so_many_sets() {
+    let sockets = SocketsCtx::builder(Policy::new()).max_sockets(24);
+    let mut guest = Guest::with(sockets);
+    let inner = guest.get("interest_create", &[]).unwrap();
+    let sets = sets(&mut guest);
+    let (last, others) = sets.split_last().unwrap();
+    for set in others {
+        ctl(&mut guest, CTL_ADD, *set, inner).unwrap();
+    }
+    let more = ctl(&mut guest, CTL_ADD, *last, inner);
+    assert_eq!(more, Err(Errno::ENOSPC));
+}
+
+#[test]
+fn entry_ends_with_its_handle_also_where_the_socket_goes_on() {
+    let (mut guest, one, other) = with_pair();
+    let set = guest.get("interest_create", &[]).unwrap();
+    let duplicate = guest.get("sock_dup", &[one]).unwrap();
+    ctl(&mut guest, CTL_ADD, set, duplicate).unwrap();
+    guest.send(other, b"x", 0).unwrap();
+    let told = vec![(duplicate.into(), EVENT_IN)];
+    assert_eq!(guest.wait(set, SOON), Ok(told));
+    guest.call("sock_close", &[duplicate]).unwrap();
+    assert_eq!(guest.wait(set, 0), Ok(vec![]));
+    assert_eq!(guest.recv(one, 0, SOON).unwrap(), b"x");
 }

@@ -40,7 +40,7 @@
 //! | `sock_membership` | `fd, join, group, interface` | Joins (1) or leaves (0) a multicast group. Both are addresses: for IPv4 `interface` is one of its addresses or 0.0.0.0, for IPv6 its scope is the interface's index or 0. Needs a grant to listen at the group's address. |
 //! | `sock_poll` | `entries, count, timeout, *ready: u32` | `poll(2)` of [`PollEntry`]s. |
 //! | `interest_create` | `*set: u32` | `epoll_create(2)`: an empty interest set. |
-//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. Sets go into sets one deep, beyond that is [`Errno::ELOOP`]. [`Errno::ENOSPC`] if all sets together have too many entries. |
+//! | `interest_ctl` | `set, op, fd, events, data: i64` | `epoll_ctl(2)`: [`CTL_ADD`], [`CTL_MOD`] or [`CTL_DEL`]. Sets go into sets one deep, beyond that is [`Errno::ELOOP`]. [`Errno::ENOSPC`] if what the handle stands for is in too many sets. An entry ends with its handle, also where the socket has others. |
 //! | `interest_wait` | `set, events, max, timeout, *count: u32` | `epoll_wait(2)`: writes up to `max` [`Event`]s. Its cost does not grow with what is idle. |
 //! | `lookup_name` | `name, len, family, *lookup: u32` | Starts `getaddrinfo(3)` of a host name, for one family or 0. Needs a grant for the name. |
 //! | `lookup_addr` | `addr, *lookup: u32` | Starts `getnameinfo(3)` of an address. Needs a grant for the address, with any port. |

@@ -15,8 +15,11 @@ type Options = BTreeMap<String, String>;
 /// Variables that are no options.
 const OTHER_VARIABLES: [&str; 3] = ["config-file", "help", "version"];
 
-/// Proxies as requests and curl know them. The last names hosts that are reached without.
-const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+/// Proxies as requests and curl know them.
+const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
+/// The hosts that are reached without, where something else lets the guest reach them.
+const NO_PROXIES: [&str; 1] = ["NO_PROXY"];
 
 /// What holds for a command of pip's.
 pub(super) fn load(command: Option<&str>) -> Result<Options> {
@@ -105,11 +108,20 @@ pub(super) fn bundle() -> Option<PathBuf> {
         .map(Into::into)
 }
 
-/// Proxies of the environment, and what they are not for.
+/// The proxies of the environment.
 pub(super) fn proxies() -> Vec<(String, String)> {
-    PROXY_VARIABLES
-        .into_iter()
-        .flat_map(|name| [name.to_owned(), name.to_lowercase()])
+    in_both_cases(&PROXIES)
+}
+
+/// What they are not for.
+pub(super) fn no_proxies() -> Vec<(String, String)> {
+    in_both_cases(&NO_PROXIES)
+}
+
+fn in_both_cases(names: &[&str]) -> Vec<(String, String)> {
+    names
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), name.to_lowercase()])
         .filter_map(|name| env::var(&name).ok().map(|value| (name, value)))
         .filter(|(_, value)| !value.is_empty())
         .collect()

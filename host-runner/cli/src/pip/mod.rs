@@ -110,8 +110,10 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     if installs && !given.has_target() {
         bail!("pip install: say where to with --target DIR; nothing else of the guest's is kept");
     }
-    for (name, value) in configuration::proxies() {
-        given.reach.proxies.push(value.clone());
+    let proxies = configuration::proxies();
+    let values = proxies.iter().map(|(_, value)| value.clone());
+    given.reach.proxies.extend(values);
+    for (name, value) in proxies.into_iter().chain(configuration::no_proxies()) {
         env.push(format!("{name}={value}"));
     }
     if guest.ca_bundle.is_none() {

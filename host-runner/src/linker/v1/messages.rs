@@ -43,7 +43,9 @@ fn sendmsg(
         let to = unless_null(address, |at| memory.address(at))?;
         let given = unless_null(ancillary_at, |at| memory.array(at))?;
         let ancillary = given.map(ancillary).unwrap_or_default();
-        let iovecs = Iovecs::read(memory, iovecs, count, sockets.room_to_send(handle)?)?;
+        let room = sockets.room_to_send(handle)?;
+        let iovecs = Iovecs::read(memory, iovecs, count, room);
+        let iovecs = iovecs.map_err(|errno| sockets.too_large(errno))?;
         let sent = iovecs.with_data(memory, |data| {
             sockets.sendmsg(handle, data, to, &ancillary, flags, patience)
         });

@@ -91,6 +91,11 @@ fn errors_name_rule_column_and_mend() {
         ("[::1]80", 6, "only :PORT may follow"),
         ("[fd00::]/8", 9, "a prefix goes inside"),
         ("::1:80:x", 1, "write [ADDRESS]:PORT"),
+        ("::1:80", 4, "Write [::1:80] or [::1]:80"),
+        ("fd00::5:443/tcp", 8, "Write [fd00::5:443] or [fd00::5]:443"),
+        ("0.0.0.0", 1, "write localhost"),
+        ("[::]:80", 2, "write localhost"),
+        ("[::ffff:0.0.0.0]", 2, "write localhost"),
         ("10.0.0.0/33", 1, "is no network"),
         ("10.1.2.3/8", 1, "write 10.0.0.0/8, or 10.1.2.3"),
         ("http://example.com", 1, "without a scheme"),
@@ -120,6 +125,19 @@ fn errors_name_rule_column_and_mend() {
             "{message}"
         );
         assert!(message.contains(mend), "{message}");
+    }
+}
+
+#[test]
+fn ipv6_without_brackets_is_an_address_where_it_can_be_nothing_else() {
+    for (text, rule) in [
+        ("::1", "[::1]"),
+        ("2001:db8::1/udp", "[2001:db8::1]/udp"),
+        ("fd00::5:443/128", "[fd00::5:443]"),
+        ("2001:db8::a:b", "[2001:db8::a:b]"),
+        ("2001:db8:1:2:3:4:5:6", "[2001:db8:1:2:3:4:5:6]"),
+    ] {
+        assert_eq!(Rule::parse(text).unwrap().to_string(), rule);
     }
 }
 
