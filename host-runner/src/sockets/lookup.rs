@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
 use wasisocket_abi::Errno;
 
-use super::resolver::Resolver;
+use super::resolver::{Resolver, caught};
 use super::socket::Family;
 use super::threads::{Threads, Work};
 use crate::clock::Cpu;
@@ -197,11 +196,8 @@ impl Work for Pool {
     fn work(&self) -> bool {
         let job = self.lock().waiting.pop_front();
         if let Some(job) = job {
-            // dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs, AddrInfo::from_ptr), and
-            // whoever answers for a name chooses it. Only look-ups on these threads ask for that name.
             let ask = || (job.ask)(&self.resolver, &job.question);
-            let answer = self.cpu.counting(|| catch_unwind(AssertUnwindSafe(ask)));
-            let _ = job.answer.set(answer.unwrap_or(Err(Errno::EIO)));
+            let _ = job.answer.set(self.cpu.counting(|| caught(ask)));
             // It holds one number, and is written once.
             let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
         }

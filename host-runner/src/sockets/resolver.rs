@@ -1,6 +1,7 @@
 //! Who is asked for names and addresses. Blocks: guests that must not wait go through `lookup`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use dns_lookup::{
@@ -109,7 +110,7 @@ impl Resolver {
     /// Asks. The errors are those that glibc's NSS modules pair with the EAI_ codes: ENOENT, EAGAIN, EIO.
     pub(crate) fn ask(&self, question: &Question) -> Result<Answer, Errno> {
         self.known(question)
-            .unwrap_or_else(|| self.ask_others(question))
+            .unwrap_or_else(|| caught(|| self.ask_others(question)))
     }
 
     /// Asks for what is not in the table.
@@ -121,6 +122,12 @@ impl Resolver {
             Behind::Unsaid => Err(Errno::ENOENT),
         }
     }
+}
+
+/// Makes an error of a panic. dns-lookup panics at a canonical name that is not UTF-8 (addrinfo.rs,
+/// AddrInfo::from_ptr), and whoever answers for a name chooses it.
+pub(super) fn caught(ask: impl FnOnce() -> Result<Answer, Errno>) -> Result<Answer, Errno> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Errno::EIO))
 }
 
 /// What a table has. It does not change: it holds as long as an answer can.

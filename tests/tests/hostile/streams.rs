@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::v1::{EVENT_OUT, SHUT_READ, SHUT_WRITE, SocketOption};
@@ -12,6 +13,15 @@ use wasisocket_tests::servers::{self, loopback};
 use crate::guest::{
     ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all, allow_loopback,
 };
+
+/// A socket that is not the guest's.
+fn outside() -> OwnedFd {
+    let (family, kind) = (
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+    );
+    rustix::net::socket(family, kind, None).unwrap()
+}
 
 fn set(guest: &mut Guest, handle: u32, option: SocketOption, value: u32) {
     guest
@@ -89,12 +99,7 @@ fn connect_that_waits_is_done_or_refused() {
 #[test]
 fn connect_to_a_full_backlog_ends_in_time() {
     // A backlog of 0 takes one connection; the next ones get no answer.
-    let listener = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        None,
-    )
-    .unwrap();
+    let listener = outside();
     rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let address: SocketAddr = rustix::net::getsockname(&listener)
@@ -266,12 +271,7 @@ fn bind_that_fails_leaves_no_grant_for_any_address() {
 #[test]
 fn listener_under_a_grant_is_not_the_guests_own() {
     let reuse_port = rustix::net::sockopt::set_socket_reuseport;
-    let other = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::STREAM,
-        None,
-    )
-    .unwrap();
+    let other = outside();
     reuse_port(&other, true).unwrap();
     rustix::net::bind(&other, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&other, 1).unwrap();
@@ -302,12 +302,7 @@ fn port_that_the_system_picked_is_shared_with_nobody() {
         }
         assert_eq!(guest.option(handle, SocketOption::REUSE_PORT), Ok(1));
         let address = guest.name(handle);
-        let other = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::STREAM,
-            None,
-        )
-        .unwrap();
+        let other = outside();
         rustix::net::sockopt::set_socket_reuseport(&other, true).unwrap();
         let bound = rustix::net::bind(&other, &address);
         assert_eq!(bound, Err(rustix::io::Errno::ADDRINUSE));
@@ -381,12 +376,7 @@ fn peer_of_a_deny_rule_is_not_accepted() {
     let mut guest = Guest::new(policy);
     let (listener, address) = guest.listener();
     let from = |ip: [u8; 4]| {
-        let socket = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::STREAM,
-            None,
-        )
-        .unwrap();
+        let socket = outside();
         rustix::net::bind(&socket, &SocketAddr::from((ip, 0))).unwrap();
         rustix::net::connect(&socket, &address).unwrap();
         TcpStream::from(socket)
