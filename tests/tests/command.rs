@@ -432,7 +432,19 @@ fn folder_that_later_runs_trust_is_not_granted_for_writing() {
         .args(["-c", "pass"])
         .succeeds();
     let folder = cache.path().display();
-    let python = std::env::var("WASISOCKET_PYTHON").expect("run by `cargo xtask test`");
+    let python = built("WASISOCKET_PYTHON");
+    // A link to it can be replaced where it is.
+    let project = tempfile::tempdir().unwrap();
+    let link = project.path().join("link");
+    std::os::unix::fs::symlink(&python, &link).unwrap();
+    let ended = run()
+        .arg("--python")
+        .arg(&link)
+        .arg(format!("--dir={}::/data", project.path().display()))
+        .args(["-c", "pass"])
+        .end();
+    assert_eq!(ended.status, Some(2), "{}", ended.stderr);
+    let python = python.display();
     for (dir, status) in [
         (format!("{python}::/data"), Some(2)),
         (format!("{python}/lib::/data"), Some(2)),

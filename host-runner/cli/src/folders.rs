@@ -65,11 +65,16 @@ impl Folder {
         }
         let kept = Kept::ALL.into_iter().filter_map(|kept| kept.folder().ok());
         for trusted in kept.chain(python.paths().map(Path::to_owned)) {
-            let (Ok(own), Ok(trusted)) = (self.host.canonicalize(), trusted.canonicalize()) else {
-                // What is not there cannot be written to; opening it says so.
+            // What is not there cannot be written to; opening it says so.
+            let Ok(own) = self.host.canonicalize() else {
                 continue;
             };
-            if trusted.starts_with(&own) || own.starts_with(&trusted) {
+            let (links, place) = way(&trusted)?;
+            let can_be_replaced = links
+                .iter()
+                .chain([&place])
+                .any(|on_the_way| on_the_way.starts_with(&own));
+            if can_be_replaced || own.starts_with(&place) {
                 bail!(
                     "--dir {}: the guest could change what later runs trust in {}; grant another folder, or this \
                      one to read only (:ro), or have that elsewhere (WASISOCKET_CACHE, WASISOCKET_PYTHON)",
@@ -98,6 +103,39 @@ impl Folder {
             .with_context(|| cannot_open(&self.host))
     }
 }
+
+/// The links that a path leads along, each where it is, and where it ends: path_resolution(7).
+fn way(path: &Path) -> Result<(Vec<PathBuf>, PathBuf)> {
+    let mut links = Vec::new();
+    let mut at = PathBuf::new();
+    let path = std::path::absolute(path)?;
+    let names = |path: &Path| {
+        path.components()
+            .rev()
+            .map(|name| PathBuf::from(name.as_os_str()))
+            .collect::<Vec<_>>()
+    };
+    let mut rest = names(&path);
+    while let Some(name) = rest.pop() {
+        if name.as_os_str() == ".." {
+            at.pop();
+            continue;
+        }
+        // The root takes the place of all before it.
+        let next = at.join(name);
+        match fs::read_link(&next) {
+            Ok(target) if links.len() < LINKS_MAX => {
+                rest.extend(names(&target));
+                links.push(next);
+            }
+            _ => at = next,
+        }
+    }
+    Ok((links, at))
+}
+
+/// As many as Linux follows.
+const LINKS_MAX: usize = 40;
 
 /// Shows a folder of the host to the guest, as `guest`.
 pub(crate) fn preopen(

@@ -1,6 +1,6 @@
 //! Signals that end this process.
 
-use std::thread;
+use std::{fs, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -13,8 +13,12 @@ const INTERRUPTED: i32 = 130;
 
 /// Calls `clean` before a signal ends the process, wherever the guest is.
 pub(crate) fn clean_up_at(clean: impl Fn() + Send + 'static) -> Result<()> {
-    let ends = Signals::new([SIGHUP, SIGINT, SIGTERM]);
-    let mut ends = ends.context("cannot handle signals")?;
+    let ignored = ignored();
+    let ends = [SIGHUP, SIGINT, SIGTERM];
+    let ends = ends
+        .into_iter()
+        .filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let mut ends = Signals::new(ends).context("cannot handle signals")?;
     thread::spawn(move || {
         for signal in ends.forever() {
             clean();
@@ -26,4 +30,13 @@ pub(crate) fn clean_up_at(clean: impl Fn() + Send + 'static) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// What this process was started to ignore, by nohup(1) or behind a `&`: a bit for each signal (proc_pid_status(5)).
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.map_or(0, |bits| {
+        u64::from_str_radix(bits.trim(), 16).unwrap_or_default()
+    })
 }

@@ -8,6 +8,7 @@
 
 pub mod cgi;
 
+use std::any::Any;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub struct Run {
     pub grants: Grants,
     /// Most bytes of its standard output that are kept; more end it. Of standard error likewise.
     pub output: usize,
+    /// Dropped once the guest is gone, also if nobody waits for that any more.
+    pub place: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How a guest ended.
@@ -91,8 +94,11 @@ pub enum End {
     Trap(String),
 }
 
-/// The most that a guest has open of files and folders beside its sockets; one more ends it.
+/// The most files that a guest has open beside its sockets; some more end it.
 pub const FILES_MAX: usize = 64;
+
+/// What else is in the same table: standard streams, folders, what a call makes for itself.
+const OTHERS_MAX: usize = 16;
 
 /// Most bytes of a guest's standard error.
 const ERRORS_MAX: usize = 64 << 10;
@@ -168,6 +174,8 @@ impl Python {
 
 impl Image {
     async fn run(&self, run: Run) -> Result<Ended> {
+        // Before the store, so that it is dropped after it.
+        let _place = run.place;
         let (stdout, stderr) = (
             MemoryOutputPipe::new(run.output),
             MemoryOutputPipe::new(run.output.min(ERRORS_MAX)),
@@ -185,7 +193,7 @@ impl Image {
                 .with_context(|| format!("cannot open {}", host.display()))?;
         }
         let mut wasi = wasi.build_p1();
-        wasi.ctx().table.set_max_capacity(FILES_MAX);
+        wasi.ctx().table.set_max_capacity(FILES_MAX + OTHERS_MAX);
         let denials = stderr.clone();
         let guest = Guest {
             wasi,

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
+mod clients;
 mod places;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use wasisocket_service::{End, Python, Run, cgi};
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Result, bail};
 
-use body::{Clients, Held};
+use clients::{Clients, Held};
 use places::{Places, Share};
 
 /// Most bytes of a request's body, and of what a handler writes.
@@ -31,6 +32,9 @@ const BODY_MAX: usize = 16 << 20;
 
 /// How long a client may take to send it.
 const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may be silent at most, whatever its answer takes.
+const SILENCE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What a tenant has whose policy does not say.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -102,12 +106,18 @@ async fn main() -> Result<()> {
         python: Python::load(&cli.python, cli.guests, MEMORY_MAX, cache)?,
         places,
     };
+    // A client that waits for its answer may be silent.
+    let timeouts = service
+        .tenants
+        .values()
+        .filter_map(|tenant| tenant.grants.limits.timeout);
+    let silence = timeouts.max().unwrap_or_default().min(SILENCE_MAX) + BODY_TIME * 2;
     let listener = tokio::net::TcpListener::bind(cli.listen)
         .await
         .with_context(|| format!("cannot listen at {}", cli.listen))?;
     println!("http://{}/", listener.local_addr()?);
     let router = Router::new().fallback(answer).with_state(Arc::new(service));
-    axum::serve(Clients(listener), router)
+    axum::serve(Clients::new(listener, silence), router)
         .with_graceful_shutdown(async {
             // Where there are no signals it runs on.
             let _ = tokio::signal::ctrl_c().await;
@@ -132,6 +142,9 @@ fn tenants(
             continue;
         }
         check(&folder)?;
+        if folder.join("policy.toml").exists() {
+            bail!("{name}/policy.toml: a tenant's policy is beside its folder: {name}.toml");
+        }
         let grants = grants(&folder.with_file_name(format!("{name}.toml")))?;
         let share = share(&grants.limits).with_context(|| format!("tenant {name}"))?;
         let name = name.to_owned();
@@ -202,6 +215,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
         response.headers_mut().insert(header::RETRY_AFTER, soon);
         return Ok(response);
     };
+    let place: Arc<dyn Any + Send + Sync> = Arc::new(place);
     let body = match timeout(BODY_TIME, to_bytes(body, BODY_MAX)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
@@ -229,6 +243,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
             input: body.into(),
             grants: tenant.grants.clone(),
             output: BODY_MAX,
+            place: Some(Arc::clone(&place)),
         })
         .await?;
     // The guest's words, not the log's.
@@ -237,12 +252,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
     }
     Ok(match ended.end {
         End::Exit(0) => match cgi::response(&ended.stdout) {
-            Ok(response) => response.map(|rest| {
-                Body::new(Held {
-                    rest,
-                    _place: place,
-                })
-            }),
+            Ok(response) => response.map(|bytes| Body::new(Held::new(bytes, place))),
             Err(error) => plain(
                 StatusCode::BAD_GATEWAY,
                 &format!("the handler's answer: {error}\n"),

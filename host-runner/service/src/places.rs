@@ -9,8 +9,10 @@ use wasisocket_service::FILES_MAX;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
-/// Descriptors of the service itself, its clients and its resolvers.
-const RESERVED: u64 = 1024;
+use crate::clients::CLIENTS_MAX;
+
+/// Descriptors of the service itself, its clients, and 512 look-ups by name servers at a time.
+const RESERVED: u64 = CLIENTS_MAX as u64 + 512 * 5 + 512;
 
 /// Where this system has no limit.
 const UNLIMITED: u64 = 1 << 20;

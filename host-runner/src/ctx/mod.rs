@@ -102,10 +102,11 @@ impl SocketsCtx {
             && socket.is_last()
         {
             self.stops_listening(socket);
-            if self.given > 0 {
+            if self.given > 0 && socket.state().was_sent {
                 self.given_backlog += socket.state().backlog;
             }
         }
+        self.handles.get(handle)?;
         self.leaves_interest_sets(handle);
         if let Open::InterestSet(set) = self.handles.remove(handle)? {
             for watched in set.watches() {

@@ -1,6 +1,7 @@
 //! Connecting, binding, listening and accepting; names, options and groups.
 
 use std::cell::LazyCell;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::{AddressFamily, SocketAddrAny};
@@ -13,6 +14,13 @@ use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
 use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, interfaces};
+
+/// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is also
+/// the most of one.
+const BACKLOGS: usize = 4;
+
+/// What a listener has in any case.
+const BACKLOG_MIN: usize = 16;
 
 impl SocketsCtx {
     pub(crate) fn bind(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
@@ -63,20 +71,19 @@ impl SocketsCtx {
         socket.listen(backlog)
     }
 
-    /// How many connections may wait to be accepted here. All listeners together have as many as there may be sockets
-    /// open: each is one already, with what was sent over it.
+    /// How many connections may wait to be accepted here: each is a socket already, with what was sent over it.
     fn room_to_wait(&self, listener: &Socket) -> usize {
-        let mut others: Vec<&Socket> = Vec::new();
-        for socket in self.handles.sockets() {
-            let counts = socket.state().backlog > 0 && !socket.is_same(listener);
-            if counts && !others.iter().any(|other| other.is_same(socket)) {
-                others.push(socket);
-            }
-        }
-        let waiting: usize = others.iter().map(|other| other.state().backlog).sum();
-        self.handles
-            .limit()
-            .saturating_sub(waiting + self.given_backlog)
+        let limit = self.handles.limit();
+        let others = self
+            .handles
+            .sockets()
+            .filter(|other| !other.is_same(listener));
+        let waiting: HashMap<usize, usize> = others
+            .map(|other| (other.identity(), other.state().backlog))
+            .collect();
+        let waiting = waiting.values().sum::<usize>() + self.given_backlog;
+        let room = limit.saturating_mul(BACKLOGS).saturating_sub(waiting);
+        room.clamp(BACKLOG_MIN.min(limit), limit)
     }
 
     fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {

@@ -110,6 +110,7 @@ impl SocketsCtx {
         if socket.family() == Family::Unix && !self.policy.grants_any() && !has_folder() {
             return Err(Errno::EOPNOTSUPP);
         }
+        socket.state().was_sent = true;
         // Whoever gets it can set SO_LINGER too, for which closing it would wait.
         socket.set_lingers();
         Ok(socket)

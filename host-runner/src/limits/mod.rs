@@ -23,8 +23,8 @@ pub const MAX_SOCKETS_DEFAULT: usize = 256;
 pub struct Limits {
     /// How many handles may be open at once: sockets, interest sets and look-ups together; one more is
     /// EMFILE. Each can be in 16 interest sets, for which the system has a limit for each user (epoll(7),
-    /// max_user_watches). As many descriptors may be sent through Unix sockets and not come back, one more is ENOBUFS,
-    /// and as many connections may wait to be accepted, at all listeners together.
+    /// max_user_watches). As many descriptors may be sent through Unix sockets and not come back, one more is ENOBUFS;
+    /// and as many connections may wait to be accepted at each listener, four times as many in all.
     pub max_sockets: usize,
     /// Connections in all, made and accepted; one more is EDQUOT, and ENOBUFS of accept(2), at which servers
     /// pause.
@@ -46,8 +46,9 @@ pub struct Limits {
     /// Wall time from the start to the end of a guest. See [`limit_time`](crate::limit_time), without which
     /// nothing ends one that makes no call.
     pub timeout: Option<Duration>,
-    /// The time that processors work for a guest, in its code and for its calls and look-ups. It is counted and
-    /// held by [`limit_time`](crate::limit_time) alone.
+    /// The time that processors work for a guest, in its code and for its calls and look-ups, but not what
+    /// wasmtime-wasi does for its files in other threads, as it does in asynchronous stores. It is counted and held by
+    /// [`limit_time`](crate::limit_time) alone.
     pub max_cpu: Option<Duration>,
     /// Bytes of its linear memory and its tables; more is not there, which is ENOMEM. Held by
     /// [`limit_memory`](crate::limit_memory) alone.

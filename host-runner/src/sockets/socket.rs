@@ -74,8 +74,10 @@ pub(crate) struct State {
     pub(super) reuse: Reuse,
     /// How many entries of interest sets it has.
     pub(crate) watched: usize,
-    /// How many connections may wait to be accepted.
+    /// How many connections may wait to be accepted, at most since it was opened: they stay if it is less.
     pub(crate) backlog: usize,
+    /// Others may have it too.
+    pub(crate) was_sent: bool,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Socket {
             reuse: Reuse::default(),
             watched: 0,
             backlog: 0,
+            was_sent: false,
         };
         Self {
             fd,
@@ -187,9 +190,14 @@ impl Socket {
         Arc::strong_count(&self.shared) == 1
     }
 
+    /// What it has in common with its duplicates only.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// Is the other a duplicate?
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
+        self.identity() == other.identity()
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -227,7 +235,8 @@ impl Socket {
     pub(crate) fn listen(&self, backlog: usize) -> Result<(), Errno> {
         let number = i32::try_from(backlog).unwrap_or(i32::MAX);
         net::listen(&self.fd, number).map_err(from_system)?;
-        self.state().backlog = backlog;
+        let mut state = self.state();
+        state.backlog = state.backlog.max(backlog);
         Ok(())
     }
 
@@ -258,7 +267,10 @@ impl Socket {
         if self.shared.lingers.load(Ordering::Relaxed) {
             accepted.set_lingers();
         }
-        accepted.state().path = self.state().path.clone();
+        let mut state = accepted.state();
+        state.path = self.state().path.clone();
+        state.reuse = self.state().reuse;
+        drop(state);
         Ok((accepted, peer))
     }
 

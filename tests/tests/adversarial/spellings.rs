@@ -135,7 +135,10 @@ fn unspecified_address_is_loopback_for_a_stream_too() {
     let handle = guest.open(SOCK_STREAM);
     let zero = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), server.port());
     assert_eq!(guest.connect(handle, zero, SOON), Ok(()));
-    let mut guest = Guest::new(Policy::new().allow("0.0.0.0").unwrap());
-    // A rule for 0.0.0.0 is for that address, which nothing is at.
+    // A rule for 0.0.0.0 would be for that address, which nothing is at, and a deny rule would keep nobody from it.
+    assert!(Policy::new().allow("0.0.0.0").is_err());
+    let policy = Policy::new().allow("*").unwrap();
+    assert!(policy.clone().deny("0.0.0.0").is_err());
+    let mut guest = Guest::new(policy.deny("127.0.0.1").unwrap());
     refused(&mut guest, zero);
 }

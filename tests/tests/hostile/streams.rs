@@ -318,19 +318,33 @@ fn waiting(address: SocketAddr) -> Vec<TcpStream> {
 
 #[test]
 fn connections_that_wait_are_no_more_than_sockets() {
-    const MAX: usize = 8;
+    const MAX: usize = 40;
     let sockets = SocketsCtx::builder(allow_loopback()).max_sockets(MAX);
     let mut guest = Guest::with(sockets);
-    let (first, address) = guest.listener();
-    guest.call("sock_listen", &[first, 6]).unwrap();
+    let mut listener = |backlog| {
+        let handle = guest.open(SOCK_STREAM);
+        guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
+        guest.call("sock_listen", &[handle, backlog]).unwrap();
+        (handle, guest.name(handle))
+    };
+    let (first, address) = listener(u32::MAX);
     // Linux has room for one more than it was told.
-    assert_eq!(waiting(address).len(), 7);
-    let (second, address) = guest.listener();
-    guest.call("sock_listen", &[second, u32::MAX]).unwrap();
-    assert_eq!(waiting(address).len(), 3);
+    assert_eq!(waiting(address).len(), MAX + 1);
+    for _ in 0..3 {
+        listener(u32::MAX);
+    }
+    let (_, small) = listener(1);
+    assert_eq!(waiting(small).len(), 2);
+    // There is no more, but for what each has.
+    let (last, address) = listener(u32::MAX);
+    assert_eq!(waiting(address).len(), 17);
+    // Those that wait stay if it is less.
+    guest.call("sock_listen", &[first, 0]).unwrap();
+    guest.call("sock_listen", &[last, u32::MAX]).unwrap();
+    assert_eq!(waiting(address).len(), 0);
     guest.call("sock_close", &[first]).unwrap();
-    guest.call("sock_listen", &[second, u32::MAX]).unwrap();
-    assert_eq!(waiting(address).len(), MAX - 2);
+    guest.call("sock_listen", &[last, u32::MAX]).unwrap();
+    assert_eq!(waiting(address).len(), MAX - 17);
 }
 
 #[test]
