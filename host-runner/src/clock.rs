@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::SocketsCtx;
-use crate::limits::{Limit, LimitReached, LimitSink, tell};
+use crate::limits::{Limit, LimitReached, Told};
 
 /// The time between two epochs. A limit of time or of CPU is kept to about this, and in an asynchronous store a
 /// guest that only computes lets others run this often.
@@ -25,6 +25,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 
 /// Counts the epochs of an engine, one each [`TICK`], in a thread of its own. Dropping it ends it.
 #[derive(Debug)]
+#[must_use = "without it nothing ends a guest that makes no call"]
 pub struct Ticker {
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -101,7 +102,7 @@ impl SocketsCtx {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
             end: self.end(),
-            sink: self.limit_sink(),
+            told: self.told(),
         }
     }
 
@@ -130,7 +131,8 @@ impl SocketsCtx {
     }
 }
 
-/// What calls into a guest run by, so that its time is counted and ends. See [`SocketsCtx::clock`].
+/// What calls into a guest run by, so that its time is counted and ends, one call at a time or one within the other.
+/// See [`SocketsCtx::clock`].
 ///
 /// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
 /// [`TICK`] for each in which it computed, also what others had of it.
@@ -138,7 +140,7 @@ impl SocketsCtx {
 pub struct GuestClock {
     cpu: Arc<Cpu>,
     end: Option<Instant>,
-    sink: Option<Arc<LimitSink>>,
+    told: Arc<Told>,
 }
 
 impl fmt::Debug for GuestClock {
@@ -173,7 +175,7 @@ impl GuestClock {
             Some(end) => tokio::time::timeout_at(end.into(), measured)
                 .await
                 .map_err(|_| {
-                    tell(Limit::Timeout, self.sink.as_deref());
+                    self.told.tell(Limit::Timeout);
                     LimitReached(Limit::Timeout)
                 }),
         }
@@ -193,10 +195,16 @@ impl Cpu {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
-    /// Counts this thread's time until the answer is dropped.
+    /// Counts this thread's time until the answer is dropped, also within another that does.
     fn measure(&self) -> Measured<'_> {
-        self.counted.store(thread_time(), Ordering::Relaxed);
-        Measured(self)
+        let is_outer = self.counted.load(Ordering::Relaxed) == 0;
+        if is_outer {
+            self.counted.store(thread_time(), Ordering::Relaxed);
+        }
+        Measured {
+            cpu: self,
+            is_outer,
+        }
     }
 
     /// Counts what this thread computes in there, for a guest that another one is in.
@@ -228,12 +236,17 @@ impl Cpu {
     }
 }
 
-struct Measured<'a>(&'a Cpu);
+struct Measured<'a> {
+    cpu: &'a Cpu,
+    is_outer: bool,
+}
 
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
-        self.0.count();
-        self.0.counted.store(0, Ordering::Relaxed);
+        if self.is_outer {
+            self.cpu.count();
+            self.cpu.counted.store(0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -439,6 +452,22 @@ mod tests {
         let ended = runtime().block_on(clock.run_async(never));
         assert_eq!(ended.map_err(LimitReached::limit), Err(Limit::Timeout));
         assert_eq!(*told.lock().unwrap(), [Limit::Timeout]);
+    }
+
+    #[test]
+    fn calls_within_calls_count_once() {
+        let Guest { store, clock, .. } = guest(max_cpu());
+        clock.run(|| {
+            clock.run(|| ());
+            clock.run(|| ());
+        });
+        assert!(store.data().cpu_time() < Duration::from_millis(50));
+        let spins = || {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(20) {}
+        };
+        clock.run(|| clock.run(spins));
+        assert!(store.data().cpu_time() < Duration::from_millis(50));
     }
 
     #[test]

@@ -69,12 +69,8 @@ impl Folder {
             let Ok(own) = self.host.canonicalize() else {
                 continue;
             };
-            let (links, place) = way(&trusted)?;
-            let can_be_replaced = links
-                .iter()
-                .chain([&place])
-                .any(|on_the_way| on_the_way.starts_with(&own));
-            if can_be_replaced || own.starts_with(&place) {
+            let (on_the_way, place) = way(&trusted)?;
+            if on_the_way.iter().any(|folder| folder.starts_with(&own)) || own.starts_with(&place) {
                 bail!(
                     "--dir {}: the guest could change what later runs trust in {}; grant another folder, or this \
                      one to read only (:ro), or have that elsewhere (WASISOCKET_CACHE, WASISOCKET_PYTHON)",
@@ -104,34 +100,37 @@ impl Folder {
     }
 }
 
-/// The links that a path leads along, each where it is, and where it ends: path_resolution(7).
+/// The folders in which what a path leads along could be replaced: its links, what `..` leaves, and its end; and where
+/// that is (path_resolution(7)).
 fn way(path: &Path) -> Result<(Vec<PathBuf>, PathBuf)> {
-    let mut links = Vec::new();
-    let mut at = PathBuf::new();
-    let path = std::path::absolute(path)?;
     let names = |path: &Path| {
-        path.components()
-            .rev()
-            .map(|name| PathBuf::from(name.as_os_str()))
-            .collect::<Vec<_>>()
+        let names = path.components().rev();
+        let names = names.map(|name| PathBuf::from(name.as_os_str()));
+        names.collect::<Vec<_>>()
     };
-    let mut rest = names(&path);
+    let mut links = 0;
+    let mut folders = Vec::new();
+    let mut at = PathBuf::new();
+    let mut rest = names(&std::path::absolute(path)?);
     while let Some(name) = rest.pop() {
         if name.as_os_str() == ".." {
             at.pop();
+            folders.push(at.clone());
             continue;
         }
         // The root takes the place of all before it.
         let next = at.join(name);
         match fs::read_link(&next) {
-            Ok(target) if links.len() < LINKS_MAX => {
+            Ok(target) if links < LINKS_MAX => {
+                links += 1;
                 rest.extend(names(&target));
-                links.push(next);
+                folders.push(at.clone());
             }
             _ => at = next,
         }
     }
-    Ok((links, at))
+    folders.extend(at.parent().map(Path::to_owned));
+    Ok((folders, at))
 }
 
 /// As many as Linux follows.
@@ -199,6 +198,32 @@ mod tests {
             folder.guest,
             folder.read_only,
         )
+    }
+
+    #[test]
+    fn way_leads_along_links_and_what_is_left_again() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        for name in ["own/sub", "py"] {
+            std::fs::create_dir_all(real.join(name)).unwrap();
+        }
+        symlink("../py", real.join("own/link")).unwrap();
+        symlink(real.join("own/link"), real.join("outer")).unwrap();
+        let leads = |path: &str| {
+            let (folders, place) = super::way(&real.join(path)).unwrap();
+            assert_eq!(place, real.join("py"), "{path}");
+            let own = real.join("own");
+            folders.iter().any(|folder| folder.starts_with(&own))
+        };
+        for path in ["own/link", "outer", "own/sub/../../py", "py/../own/link/."] {
+            assert!(leads(path), "{path}");
+        }
+        for path in ["py", "own/../py", "./py/"] {
+            assert!(!leads(path), "{path}");
+        }
+        symlink("loop", real.join("loop")).unwrap();
+        super::way(&real.join("loop")).unwrap();
     }
 
     #[test]

@@ -2,19 +2,23 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::{Bytes, HttpBody};
 use axum::serve::Listener;
 use http_body::{Frame, SizeHint};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt::set_socket_send_buffer_size;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
 /// The most clients at a time. Further ones wait.
@@ -23,6 +27,12 @@ pub(crate) const CLIENTS_MAX: usize = 1024;
 /// How much of an answer the server gives to the kernel at a time, and about what the kernel has of it: a client that
 /// is slow is to be seen to take some.
 const PIECE: usize = 64 << 10;
+
+/// How long a client may take for the head of a request, and before it.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// How long those that are there at the end have.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a client may take nothing of what waits for it.
 const WRITE_TIME: Duration = Duration::from_secs(30);
@@ -72,80 +82,38 @@ impl HttpBody for Held {
     }
 }
 
-/// Where clients come, each of which says or takes something in time.
-pub(crate) struct Clients {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    silence: Duration,
-}
-
-/// A client's connection, and its place among them.
-pub(crate) struct Client {
-    stream: Pin<Box<TimeoutStream<TcpStream>>>,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Clients {
-    /// `silence` is how long one may say nothing, also while it waits for its answer.
-    pub(crate) fn new(listener: TcpListener, silence: Duration) -> Self {
-        Self {
-            listener,
-            places: Arc::new(Semaphore::new(CLIENTS_MAX)),
-            silence,
+/// Serves clients until it is to stop, and those that are there then for a while.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let service = TowerToHyperService::new(router);
+    let mut http = http1::Builder::new();
+    // Also of the next request.
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let graceful = GracefulShutdown::new();
+    let mut listener = listener;
+    let accept = async {
+        loop {
+            // It is never closed.
+            let place = Arc::clone(&places).acquire_owned().await;
+            // It waits and tries again if it cannot.
+            let (stream, _) = Listener::accept(&mut listener).await;
+            // Without it the client is only slower to be seen.
+            let _ = set_socket_send_buffer_size(&stream, PIECE);
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(WRITE_TIME));
+            let stream = TokioIo::new(Box::pin(stream));
+            let client = graceful.watch(http.serve_connection(stream, service.clone()));
+            tokio::spawn(async move {
+                let _place = place;
+                // A client that goes is no fault.
+                let _ = client.await;
+            });
         }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = stop => {}
     }
-}
-
-impl Listener for Clients {
-    type Io = Client;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Client, SocketAddr) {
-        // It is never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        // It waits and tries again if it cannot.
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Without it the client is only slower to be seen.
-        let _ = set_socket_send_buffer_size(&stream, PIECE);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIME));
-        stream.set_read_timeout(Some(self.silence));
-        let client = Client {
-            stream: Box::pin(stream),
-            _place: place,
-        };
-        (client, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl AsyncRead for Client {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Client {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_shutdown(context)
-    }
+    drop(listener);
+    let _ = timeout(GRACE, graceful.shutdown()).await;
 }

@@ -94,11 +94,9 @@ pub enum End {
     Trap(String),
 }
 
-/// The most files that a guest has open beside its sockets; some more end it.
-pub const FILES_MAX: usize = 64;
-
-/// What else is in the same table: standard streams, folders, what a call makes for itself.
-const OTHERS_MAX: usize = 16;
+/// The most that a guest has open beside its sockets: files, folders, standard streams, and what a call makes for
+/// itself. One more ends it.
+pub const FILES_MAX: usize = 80;
 
 /// Most bytes of a guest's standard error.
 const ERRORS_MAX: usize = 64 << 10;
@@ -193,7 +191,7 @@ impl Image {
                 .with_context(|| format!("cannot open {}", host.display()))?;
         }
         let mut wasi = wasi.build_p1();
-        wasi.ctx().table.set_max_capacity(FILES_MAX + OTHERS_MAX);
+        wasi.ctx().table.set_max_capacity(FILES_MAX);
         let denials = stderr.clone();
         let guest = Guest {
             wasi,

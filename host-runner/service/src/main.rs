@@ -24,7 +24,7 @@ use wasisocket_service::{End, Python, Run, cgi};
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Result, bail};
 
-use clients::{Clients, Held};
+use clients::Held;
 use places::{Places, Share};
 
 /// Most bytes of a request's body, and of what a handler writes.
@@ -32,9 +32,6 @@ const BODY_MAX: usize = 16 << 20;
 
 /// How long a client may take to send it.
 const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// How long a client may be silent at most, whatever its answer takes.
-const SILENCE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What a tenant has whose policy does not say.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -106,23 +103,18 @@ async fn main() -> Result<()> {
         python: Python::load(&cli.python, cli.guests, MEMORY_MAX, cache)?,
         places,
     };
-    // A client that waits for its answer may be silent.
-    let timeouts = service
-        .tenants
-        .values()
-        .filter_map(|tenant| tenant.grants.limits.timeout);
-    let silence = timeouts.max().unwrap_or_default().min(SILENCE_MAX) + BODY_TIME * 2;
     let listener = tokio::net::TcpListener::bind(cli.listen)
         .await
         .with_context(|| format!("cannot listen at {}", cli.listen))?;
     println!("http://{}/", listener.local_addr()?);
     let router = Router::new().fallback(answer).with_state(Arc::new(service));
-    axum::serve(Clients::new(listener, silence), router)
-        .with_graceful_shutdown(async {
-            // Where there are no signals it runs on.
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await?;
+    clients::serve(listener, router, async {
+        // Where there are no signals it runs on.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+    .await;
     Ok(())
 }
 

@@ -166,6 +166,7 @@ impl SocketsCtxBuilder {
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
             lookups: Lookups::new(self.resolver, Arc::clone(&cpu)),
+            resolving: None,
             last_counted: None,
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,

@@ -48,6 +48,24 @@ impl SocketsCtx {
         self.handles.insert(Open::Lookup(lookup))
     }
 
+    /// Starts the look-up of the core six's `sock_resolve`. One that a call left behind is given up.
+    pub(crate) fn resolve_name(&mut self, name: &[u8]) -> Result<u32, Errno> {
+        self.resolved();
+        let lookup = self.lookup_name(name, 0)?;
+        self.resolving = Some(lookup);
+        Ok(lookup)
+    }
+
+    /// Its look-up is over.
+    pub(crate) fn resolved(&mut self) {
+        if let Some(handle) = self.resolving.take()
+            && self.handles.lookup(handle).is_ok()
+        {
+            // It is there.
+            let _ = self.close(handle);
+        }
+    }
+
     /// Starts a look-up of the name that an address has.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
         room_for(&self.handles, &mut self.usage, 1)?;
@@ -164,6 +182,20 @@ mod tests {
                 assert_eq!(lookup.map(|_| ()), expected, "{lookups:?} {at}");
             }
         }
+    }
+
+    #[test]
+    fn lookup_that_a_call_left_behind_is_given_up_by_the_next() {
+        let resolver = Resolver::new().resolve("a.test:1.2.3.4").unwrap();
+        let policy = Policy::new().allow("*").unwrap();
+        let sockets = SocketsCtx::builder(policy).resolver(resolver);
+        let mut sockets = sockets.max_sockets(2).build();
+        for _ in 0..5 {
+            sockets.resolve_name(b"a.test").unwrap();
+            assert_eq!(sockets.handles.count(), 1);
+        }
+        sockets.resolved();
+        assert_eq!(sockets.handles.count(), 0);
     }
 
     #[test]

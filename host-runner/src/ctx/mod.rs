@@ -45,6 +45,8 @@ pub struct SocketsCtx {
     looked_up: LookedUp,
     handles: Handles,
     lookups: Lookups,
+    /// The look-up of `sock_resolve`.
+    resolving: Option<u32>,
     /// The last look-up, if it counted.
     last_counted: Option<Question>,
     stdin: Option<Arc<OwnedFd>>,

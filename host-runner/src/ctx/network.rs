@@ -15,12 +15,9 @@ use crate::limits::Counted;
 use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Family, Inbound, Kind, Open, Socket, interfaces};
 
-/// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is also
-/// the most of one.
+/// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is the
+/// most of one; so many each has in any case.
 const BACKLOGS: usize = 4;
-
-/// What a listener has in any case.
-const BACKLOG_MIN: usize = 16;
 
 impl SocketsCtx {
     pub(crate) fn bind(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
@@ -46,11 +43,11 @@ impl SocketsCtx {
 
     pub(crate) fn listen(&mut self, handle: u32, backlog: u32) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
-        let backlog = self.room_to_wait(socket).min(backlog as usize);
+        let backlog = backlog as usize;
         let wildcard: IpAddr = match socket.family() {
             Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
             Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
-            Family::Unix => return socket.listen(backlog),
+            Family::Unix => return socket.listen(backlog.min(self.room_to_wait(socket))),
         };
         if socket.kind() == Kind::Stream {
             // Unbound, the kernel would bind it to any address and a port of its choice. What it chose
@@ -68,12 +65,14 @@ impl SocketsCtx {
             })?;
             socket.state().own = own;
         }
-        socket.listen(backlog)
+        socket.listen(backlog.min(self.room_to_wait(socket)))
     }
 
     /// How many connections may wait to be accepted here: each is a socket already, with what was sent over it.
     fn room_to_wait(&self, listener: &Socket) -> usize {
         let limit = self.handles.limit();
+        // Those of its own are its sockets too.
+        let times = if listener.state().own { 1 } else { BACKLOGS };
         let others = self
             .handles
             .sockets()
@@ -82,8 +81,8 @@ impl SocketsCtx {
             .map(|other| (other.identity(), other.state().backlog))
             .collect();
         let waiting = waiting.values().sum::<usize>() + self.given_backlog;
-        let room = limit.saturating_mul(BACKLOGS).saturating_sub(waiting);
-        room.clamp(BACKLOG_MIN.min(limit), limit)
+        let room = limit.saturating_mul(times).saturating_sub(waiting);
+        room.clamp(times.min(limit), limit)
     }
 
     fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wasisocket_abi::{Errno, IO_MAX};
 
 use super::SocketsCtx;
-use crate::limits::{Counted, Limit, LimitReached, LimitSink, Usage};
+use crate::limits::{Counted, Limit, LimitReached, Told, Usage};
 use crate::sockets::{Family, Handles, Kind, Socket};
 
 /// What one attempt moves at most where others wait for the thread, of what can be moved in parts.
@@ -62,8 +62,8 @@ impl SocketsCtx {
     }
 
     /// Who is told of limits.
-    pub(crate) fn limit_sink(&self) -> Option<Arc<LimitSink>> {
-        self.usage.sink()
+    pub(crate) fn told(&self) -> Arc<Told> {
+        self.usage.told()
     }
 
     /// Tells of a limit.

@@ -6,7 +6,7 @@ mod usage;
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) use usage::{Counted, LimitSink, Usage, tell};
+pub(crate) use usage::{Counted, LimitSink, Told, Usage};
 
 /// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of
 /// the host's process, whose own limit is often 1024 for all guests together.
@@ -24,7 +24,7 @@ pub struct Limits {
     /// How many handles may be open at once: sockets, interest sets and look-ups together; one more is
     /// EMFILE. Each can be in 16 interest sets, for which the system has a limit for each user (epoll(7),
     /// max_user_watches). As many descriptors may be sent through Unix sockets and not come back, one more is ENOBUFS;
-    /// and as many connections may wait to be accepted at each listener, four times as many in all.
+    /// and as many connections may wait to be accepted at each listener, four times as many in all, but four at each.
     pub max_sockets: usize,
     /// Connections in all, made and accepted; one more is EDQUOT, and ENOBUFS of accept(2), at which servers
     /// pause.

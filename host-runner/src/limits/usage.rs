@@ -1,7 +1,7 @@
 //! What a guest has used of its limits.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasisocket_abi::Errno;
@@ -29,7 +29,12 @@ pub(crate) type LimitSink = dyn Fn(Limit) + Send + Sync;
 pub(crate) struct Usage {
     accounts: [Account; 4],
     pub(crate) memory: Memory,
-    told: Vec<Limit>,
+    told: Arc<Told>,
+}
+
+/// Who is told of limits, and of which they were.
+pub(crate) struct Told {
+    limits: Mutex<Vec<Limit>>,
     sink: Option<Arc<LimitSink>>,
 }
 
@@ -80,8 +85,10 @@ impl Usage {
                 ),
             ],
             memory: Memory::new(limits.max_memory),
-            told: Vec::new(),
-            sink,
+            told: Arc::new(Told {
+                limits: Mutex::default(),
+                sink,
+            }),
         }
     }
 
@@ -146,25 +153,29 @@ impl Usage {
     }
 
     /// Tells of a limit, once.
-    pub(crate) fn reached(&mut self, limit: Limit) {
-        if self.told.contains(&limit) {
-            return;
-        }
-        self.told.push(limit);
-        tell(limit, self.sink.as_deref());
+    pub(crate) fn reached(&self, limit: Limit) {
+        self.told.tell(limit);
     }
 
     /// Who is told.
-    pub(crate) fn sink(&self) -> Option<Arc<LimitSink>> {
-        self.sink.clone()
+    pub(crate) fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.told)
     }
 }
 
-/// Tells of a limit that was reached.
-pub(crate) fn tell(limit: Limit, sink: Option<&LimitSink>) {
-    limit.log();
-    if let Some(sink) = sink {
-        sink(limit);
+impl Told {
+    /// Tells of a limit, once.
+    pub(crate) fn tell(&self, limit: Limit) {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if limits.contains(&limit) {
+            return;
+        }
+        limits.push(limit);
+        drop(limits);
+        limit.log();
+        if let Some(sink) = &self.sink {
+            sink(limit);
+        }
     }
 }
 
@@ -173,7 +184,6 @@ impl fmt::Debug for Usage {
         f.debug_struct("Usage")
             .field("accounts", &self.accounts)
             .field("memory", &self.memory)
-            .field("told", &self.told)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker, Result};
 use super::operation::{Attempt, Operation, Stop};
 use super::{call, waiting_imports};
 use crate::SocketsCtx;
-use crate::ctx::{Address, Pace};
+use crate::ctx::{Address, Pace, WaitsFor};
 use crate::sockets::Timeout;
 
 waiting_imports! {
@@ -24,7 +24,7 @@ waiting_imports! {
     "sock_recv" = recv(handle: u32, buffer: u32, length: u32, received_out: u32);
 }
 
-/// While it waits, the look-up takes a handle of the guest's.
+/// While it waits, the look-up takes a handle of the guest's, and longer if the call is dropped: until the next.
 fn resolve(
     name: u32,
     name_len: u32,
@@ -47,7 +47,7 @@ fn resolve(
         }
         let lookup = match started {
             Some(lookup) => lookup,
-            None => sockets.lookup_name(memory.slice(name, name_len)?, 0)?,
+            None => sockets.resolve_name(memory.slice(name, name_len)?)?,
         };
         started = Some(lookup);
         let found = match sockets.lookup_addrs(lookup) {
@@ -56,7 +56,7 @@ fn resolve(
             Err(Errno::EBUSY) => Err(Errno::EAGAIN),
             found => found.map(<[_]>::to_vec),
         };
-        sockets.close(lookup)?;
+        sockets.resolved();
         let places = memory
             .slice_mut(entries, room)?
             .chunks_exact_mut(CORE_ADDR_LEN);
@@ -99,7 +99,15 @@ fn send(handle: u32, data: u32, length: u32, sent_out: u32) -> Operation<impl At
         });
         match result {
             Ok(count) => sent += count,
-            Err(errno) if errno == Errno::EAGAIN || sent == 0 => {
+            // What was sent has to be told, also if it cannot be waited for more.
+            Err(Errno::EAGAIN) if sent > 0 => {
+                memory.put(out, (sent as u32).to_le_bytes())?;
+                return Err(Stop::NotYet {
+                    waits_for: WaitsFor::Handle(handle, EVENT_OUT),
+                    over: Ok(()),
+                });
+            }
+            Err(errno) if sent == 0 => {
                 return Err(Stop::unless_ready(handle, EVENT_OUT)(errno));
             }
             Err(_) => return Ok(memory.put(out, (sent as u32).to_le_bytes())?),

@@ -98,6 +98,7 @@ pub(super) struct Operation<A> {
 /// What comes next.
 enum Step {
     Answer(Result<(), Errno>),
+    Again,
     Sleep(Instant),
     /// Until this is ready, or the time is over; first for a moment in any case, if there is one.
     Wait {
@@ -137,6 +138,7 @@ impl<A: Attempt> Operation<A> {
         loop {
             match self.step(memory, sockets, patience)? {
                 Step::Answer(answer) => return Ok(answer),
+                Step::Again => {}
                 Step::Sleep(until) => {
                     thread::sleep(until.saturating_duration_since(Instant::now()));
                 }
@@ -170,6 +172,7 @@ impl<A: Attempt> Operation<A> {
         loop {
             match self.step(memory, sockets, Patience::NONE)? {
                 Step::Answer(answer) => return Ok(answer),
+                Step::Again => yield_now().await,
                 Step::Sleep(until) => sleep_until(until.into()).await,
                 Step::Wait {
                     waits_for,
@@ -207,7 +210,7 @@ impl<A: Attempt> Operation<A> {
         let (waits_for, over) = match (self.attempt)(memory, sockets, patience) {
             Ok(()) => return Ok(Step::Answer(Ok(()))),
             Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),
-            Err(Stop::Again) => return Ok(Step::Sleep(Instant::now())),
+            Err(Stop::Again) => return Ok(Step::Again),
             Err(Stop::NotYet { waits_for, over }) => (waits_for, over),
         };
         if self.timeout == Timeout::NONE {
@@ -236,6 +239,8 @@ impl<A: Attempt> Operation<A> {
         match ready {
             Ok(true) => self.over = None,
             Ok(false) => {}
+            // What is done stays done.
+            Err(_) if self.over == Some(Ok(())) => {}
             Err(errno) => self.over = Some(Err(errno)),
         }
     }
@@ -366,6 +371,21 @@ mod tests {
             })
         {
             assert_eq!((answer, attempts), (Ok(Ok(())), 3));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_waited_for_is_an_error_unless_a_part_is_done() {
+        let none = Limits::default();
+        for (over, told) in [(Ok(()), Ok(())), (Err(Errno::EAGAIN), Err(Errno::EBADF))] {
+            for (answer, ..) in both_ways(&none, Timeout::FOREVER, |_, _| {
+                Err(Stop::NotYet {
+                    waits_for: WaitsFor::Handle(0, EVENT_IN),
+                    over,
+                })
+            }) {
+                assert_eq!(answer, Ok(told));
+            }
         }
     }
 
