@@ -113,7 +113,8 @@
 //! - With any rule, a TCP listener at a loopback port that the system picks, and connections to it by the
 //!   same guest, as programs make them that know no socketpair(2). Others are closed when it accepts.
 //! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
-//!   SO_REUSEADDR and SO_REUSEPORT say; a port that is granted by its number can be shared as on Linux.
+//!   SO_REUSEADDR and SO_REUSEPORT say, nor does another get one that it picked for a TCP socket; a port that is
+//!   granted by its number can be shared as on Linux.
 //! - Names and addresses: what a rule covers is asked of the [`Resolver`], and nothing else is asked of anybody.
 //! - What an IPv6 address leads to by translation is read where its prefix tells (RFC 6052, RFC 8215). A NAT64 of the
 //!   network's own prefix is not known here: where there is one, deny it.
