@@ -279,10 +279,14 @@ mod tests {
         _ticker: Ticker,
     }
 
-    fn guest(limits: Limits) -> Guest {
+    fn engine() -> Engine {
         let mut config = Config::new();
         config.epoch_interruption(true);
-        let engine = Engine::new(&config).unwrap();
+        Engine::new(&config).unwrap()
+    }
+
+    fn guest(limits: Limits) -> Guest {
+        let engine = engine();
         let spins = r#"(module (func (export "spin") (loop $again (br $again))))"#;
         let module = Module::new(&engine, wat::parse_str(spins).unwrap()).unwrap();
         let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
@@ -406,11 +410,9 @@ mod tests {
 
     /// One whose engine counts no epochs of itself.
     fn store(limits: Limits) -> Store<SocketsCtx> {
-        let mut config = Config::new();
-        config.epoch_interruption(true);
         let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
         let sockets = sockets.on_limit(|_| ()).build();
-        Store::new(&Engine::new(&config).unwrap(), sockets)
+        Store::new(&engine(), sockets)
     }
 
     #[test]

@@ -21,32 +21,18 @@ pub fn limit_memory<T: 'static>(
 /// What an element of a table takes: a pointer.
 const ELEMENT: usize = size_of::<usize>();
 
-/// What a guest has left of its memory, in bytes.
-#[derive(Debug)]
-pub(crate) struct Memory(usize);
-
-impl Memory {
-    pub(crate) fn new(max: Option<usize>) -> Self {
-        Self(max.unwrap_or(usize::MAX))
-    }
-}
-
 impl Usage {
     /// May memories and tables together take so much more?
     ///
     /// What was allowed counts, also if the system had not so much in the end: that it failed is told for growth too
     /// that was never asked for here (Table::grow of wasmtime), and a guest could have it told as often as it likes.
     fn grow(&mut self, grown: usize) -> bool {
-        match self.memory.0.checked_sub(grown) {
-            Some(left) => {
-                self.memory = Memory(left);
-                true
-            }
-            None => {
-                self.reached(Limit::MaxMemory);
-                false
-            }
+        let left = self.memory_left.checked_sub(grown);
+        match left {
+            Some(left) => self.memory_left = left,
+            None => self.reached(Limit::MaxMemory),
         }
+        left.is_some()
     }
 }
 

@@ -63,12 +63,12 @@ impl Folder {
         if self.read_only {
             return Ok(());
         }
+        // What is not there cannot be written to; opening it says so.
+        let Ok(own) = self.host.canonicalize() else {
+            return Ok(());
+        };
         let kept = Kept::ALL.into_iter().filter_map(|kept| kept.folder().ok());
         for trusted in kept.chain(python.paths().map(Path::to_owned)) {
-            // What is not there cannot be written to; opening it says so.
-            let Ok(own) = self.host.canonicalize() else {
-                continue;
-            };
             let (on_the_way, place) = way(&trusted)?;
             if on_the_way.iter().any(|folder| folder.starts_with(&own)) || own.starts_with(&place) {
                 bail!(

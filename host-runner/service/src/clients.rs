@@ -1,16 +1,10 @@
-//! Clients, of which there are so many, and answers that take a place until they are with the client.
+//! Clients: how many there are, and how long each may take.
 
-use std::any::Any;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Bytes, HttpBody};
 use axum::serve::Listener;
-use http_body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,12 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::answer::PIECE;
+
 /// The most clients at a time. Further ones wait.
 pub(crate) const CLIENTS_MAX: usize = 1024;
-
-/// How much of an answer the server gives to the kernel at a time, and about what the kernel has of it: a client that
-/// is slow is to be seen to take some.
-const PIECE: usize = 64 << 10;
 
 /// How long a client may take for the head of a request, and before it.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -36,51 +28,6 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a client may take nothing of what waits for it.
 const WRITE_TIME: Duration = Duration::from_secs(30);
-
-/// How long it may take for all of it.
-const ANSWER_TIME: Duration = Duration::from_secs(120);
-
-/// A body, and the place that it takes.
-pub(crate) struct Held {
-    rest: Bytes,
-    end: Instant,
-    _place: Arc<dyn Any + Send + Sync>,
-}
-
-impl Held {
-    pub(crate) fn new(bytes: Bytes, place: Arc<dyn Any + Send + Sync>) -> Self {
-        Self {
-            rest: bytes,
-            end: Instant::now() + ANSWER_TIME,
-            _place: place,
-        }
-    }
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.end <= Instant::now() {
-            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
-        }
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
-    }
-}
 
 /// Serves clients until it is to stop, and those that are there then for a while.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
@@ -97,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             let place = Arc::clone(&places).acquire_owned().await;
             // It waits and tries again if it cannot.
             let (stream, _) = Listener::accept(&mut listener).await;
-            // Without it the client is only slower to be seen.
+            // So that a client which is slow is seen to take some; it works without.
             let _ = set_socket_send_buffer_size(&stream, PIECE);
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(WRITE_TIME));

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod clients;
 mod places;
 
@@ -24,7 +25,7 @@ use wasisocket_service::{End, Python, Run, cgi};
 use wasmtime::error::Context as _;
 use wasmtime::{Cache, CacheConfig, Result, bail};
 
-use clients::Held;
+use answer::Answer;
 use places::{Places, Share};
 
 /// Most bytes of a request's body, and of what a handler writes.
@@ -244,7 +245,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
     }
     Ok(match ended.end {
         End::Exit(0) => match cgi::response(&ended.stdout) {
-            Ok(response) => response.map(|bytes| Body::new(Held::new(bytes, place))),
+            Ok(response) => response.map(|bytes| Body::new(Answer::new(bytes, place))),
             Err(error) => plain(
                 StatusCode::BAD_GATEWAY,
                 &format!("the handler's answer: {error}\n"),

@@ -43,11 +43,10 @@ impl SocketsCtx {
 
     pub(crate) fn listen(&mut self, handle: u32, backlog: u32) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
-        let backlog = backlog as usize;
         let wildcard: IpAddr = match socket.family() {
             Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
             Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
-            Family::Unix => return socket.listen(backlog.min(self.room_to_wait(socket))),
+            Family::Unix => return self.start_listening(socket, backlog),
         };
         if socket.kind() == Kind::Stream {
             // Unbound, the kernel would bind it to any address and a port of its choice. What it chose
@@ -65,7 +64,11 @@ impl SocketsCtx {
             })?;
             socket.state().own = own;
         }
-        socket.listen(backlog.min(self.room_to_wait(socket)))
+        self.start_listening(socket, backlog)
+    }
+
+    fn start_listening(&self, socket: &Socket, backlog: u32) -> Result<(), Errno> {
+        socket.listen(self.room_to_wait(socket).min(backlog as usize))
     }
 
     /// How many connections may wait to be accepted here: each is a socket already, with what was sent over it.

@@ -8,7 +8,6 @@ use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
 use super::{Limit, Limits};
-use crate::memory::Memory;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,8 @@ pub(crate) type LimitSink = dyn Fn(Limit) + Send + Sync;
 /// What one guest has used.
 pub(crate) struct Usage {
     accounts: [Account; 4],
-    pub(crate) memory: Memory,
+    /// Bytes; without a limit as many as there can be.
+    pub(crate) memory_left: usize,
     told: Arc<Told>,
 }
 
@@ -84,7 +84,7 @@ impl Usage {
                     Limit::RateOut,
                 ),
             ],
-            memory: Memory::new(limits.max_memory),
+            memory_left: limits.max_memory.unwrap_or(usize::MAX),
             told: Arc::new(Told {
                 limits: Mutex::default(),
                 sink,
@@ -183,7 +183,7 @@ impl fmt::Debug for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Usage")
             .field("accounts", &self.accounts)
-            .field("memory", &self.memory)
+            .field("memory_left", &self.memory_left)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Which of several addresses is tried first (RFC 6724, 6).
+//! Which of many addresses a guest is told, and which of them is tried first (RFC 6724, 6).
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};

@@ -20,6 +20,7 @@ pub(super) struct Threads {
     crowd: Mutex<Crowd>,
 }
 
+#[derive(Debug)]
 struct Crowd {
     count: usize,
     /// Whom a thread is to come to, once one is free.
@@ -79,15 +80,6 @@ impl Threads {
             crowd.count -= 1;
         }
         next
-    }
-}
-
-impl std::fmt::Debug for Crowd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Crowd")
-            .field("count", &self.count)
-            .field("waiting", &self.waiting.len())
-            .finish()
     }
 }
 

@@ -266,6 +266,24 @@ fn bind_that_fails_leaves_no_grant_for_any_address() {
         guest.call("sock_listen", &[handle, 1]).unwrap();
         assert!(guest.name(handle).ip().is_loopback());
     }
+    let mut guest = Guest::new(Policy::new().allow_listen("[::1]").unwrap());
+    let any: SocketAddr = "[::1]:0".parse().unwrap();
+    let [taken, handle] = [(); 2].map(|()| {
+        let handle = guest.open_v6(SOCK_STREAM);
+        guest.bind(handle, any).unwrap();
+        guest.call("sock_listen", &[handle, 1]).unwrap();
+        handle
+    });
+    guest.call("sock_shutdown", &[handle, SHUT_READ]).unwrap();
+    let taken = guest.name(taken);
+    assert_eq!(guest.bind(handle, taken), Err(Errno::EADDRINUSE));
+    let listening = guest.call("sock_listen", &[handle, 1]);
+    assert_eq!(listening, Err(Errno::EACCES));
+    assert_eq!(
+        guest.denials(),
+        // Bound to an address of IPv6, it was for that family only (inet6_bind), and still is.
+        ["bind to [::]:0 denied: needs --allow-listen=[::]:0"]
+    );
 }
 
 #[test]

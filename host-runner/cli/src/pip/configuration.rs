@@ -16,10 +16,10 @@ type Options = BTreeMap<String, String>;
 const OTHER_VARIABLES: [&str; 3] = ["config-file", "help", "version"];
 
 /// Proxies as requests and curl know them.
-const PROXIES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+pub(super) const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// The hosts that are reached without, where something else lets the guest reach them.
-const NO_PROXIES: [&str; 1] = ["NO_PROXY"];
+pub(super) const NO_PROXY: &[&str] = &["NO_PROXY"];
 
 /// What holds for a command of pip's.
 pub(super) fn load(command: Option<&str>) -> Result<Options> {
@@ -108,17 +108,8 @@ pub(super) fn bundle() -> Option<PathBuf> {
         .map(Into::into)
 }
 
-/// The proxies of the environment.
-pub(super) fn proxies() -> Vec<(String, String)> {
-    in_both_cases(&PROXIES)
-}
-
-/// What they are not for.
-pub(super) fn no_proxies() -> Vec<(String, String)> {
-    in_both_cases(&NO_PROXIES)
-}
-
-fn in_both_cases(names: &[&str]) -> Vec<(String, String)> {
+/// What the environment has of these, in capitals and not.
+pub(super) fn in_both_cases(names: &[&str]) -> Vec<(String, String)> {
     names
         .iter()
         .flat_map(|name| [(*name).to_owned(), name.to_lowercase()])

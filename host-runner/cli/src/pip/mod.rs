@@ -110,10 +110,11 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     if installs && !given.has_target() {
         bail!("pip install: say where to with --target DIR; nothing else of the guest's is kept");
     }
-    let proxies = configuration::proxies();
+    let proxies = configuration::in_both_cases(configuration::PROXIES);
     let values = proxies.iter().map(|(_, value)| value.clone());
     given.reach.proxies.extend(values);
-    for (name, value) in proxies.into_iter().chain(configuration::no_proxies()) {
+    let no_proxy = configuration::in_both_cases(configuration::NO_PROXY);
+    for (name, value) in proxies.into_iter().chain(no_proxy) {
         env.push(format!("{name}={value}"));
     }
     if guest.ca_bundle.is_none() {
