@@ -1,5 +1,5 @@
-//! Sockets in the guest beside native CPython of the same version, and on demand beside a component made by
-//! componentize-py: the same program, the same peers. `cargo xtask bench` runs it.
+//! Compares sockets in the guest with native CPython of the same version, and on request with a component made by
+//! componentize-py. All run the same program against the same peers. `cargo xtask bench` runs it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,16 +9,16 @@ use std::thread;
 use wasisocket_tests::bench::{Column, Place, compare, printed, start_at};
 use wasisocket_tests::guest::{built, program, run};
 
-/// What all of them run.
+/// The program that all of them run.
 const PROGRAM: &str = "bench/sockets.py";
-/// Names the component, if it is to be measured.
+/// The environment variable with the path of the component, if one is to be measured.
 const COMPONENT: &str = "WASISOCKET_COMPONENT";
-/// How often each is run.
+/// How many times each is run.
 const ROUNDS: usize = 15;
-/// More than the program opens: two for each wait, and ten thousand that are idle.
+/// More sockets than the program opens: two for each wait, and ten thousand idle ones.
 const MAX_SOCKETS: usize = 11_000;
 
-/// Serves every connection in a thread of its own, without delay.
+/// Serves each connection in its own thread, with TCP_NODELAY.
 fn serve(answer: fn(TcpStream) -> std::io::Result<()>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -27,7 +27,7 @@ fn serve(answer: fn(TcpStream) -> std::io::Result<()>) -> SocketAddr {
             thread::spawn(move || {
                 stream.set_nodelay(true)?;
                 match answer(stream) {
-                    // A peer that has enough closes.
+                    // The program closes the connection when it has received enough.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => Err(error),
                     _ => Ok(()),
                 }
@@ -37,8 +37,8 @@ fn serve(answer: fn(TcpStream) -> std::io::Result<()>) -> SocketAddr {
     address
 }
 
-/// Gives `with` a mebibyte that was written to and begins with a page: else each connection would get one
-/// that begins elsewhere in its page, from which, or to which, the kernel copies at another speed.
+/// Calls `with` with a page-aligned mebibyte that has been written to. Otherwise each connection would get a buffer at
+/// another offset in its page, and the kernel copies at a speed that depends on the offset.
 fn with_buffer<T>(with: impl FnOnce(&mut [u8]) -> T) -> T {
     const SIZE: usize = 1 << 20;
     const PAGE: usize = 4096;
@@ -47,7 +47,7 @@ fn with_buffer<T>(with: impl FnOnce(&mut [u8]) -> T) -> T {
     with(&mut memory[start..start + SIZE])
 }
 
-/// Sends without end.
+/// Sends until the peer closes.
 fn source(mut stream: TcpStream) -> std::io::Result<()> {
     with_buffer(|data| {
         loop {
@@ -64,7 +64,7 @@ fn sink(mut stream: TcpStream) -> std::io::Result<()> {
     })
 }
 
-/// Sends back what it gets.
+/// Echoes a stream.
 fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     let mut buffer = [0; 1 << 16];
     loop {
@@ -94,7 +94,7 @@ fn component(ports: &[String]) -> String {
     let mut wasmtime = Command::new(built("WASISOCKET_WASMTIME"));
     wasmtime
         .args(["run", "--allow-precompiled"])
-        // A look-up is what its C library makes of an address, too.
+        // Its C library makes a look-up even for a literal address.
         .args(["-S", "inherit-network,allow-ip-name-lookup"])
         .arg(built(COMPONENT))
         .args(ports);

@@ -1,7 +1,7 @@
-//! TLS in the guest beside native CPython: HTTPS to a server on loopback. `cargo xtask bench` runs it.
+//! Compares TLS in the guest with native CPython: HTTPS to a server on loopback. `cargo xtask bench` runs it.
 //!
-//! On demand beside a component made by componentize-py, which has no `ssl` and reaches HTTPS through
-//! wasi:http: its TLS is native code, the host's. `tests/componentize-host` is that host.
+//! On request also with a component made by componentize-py, which has no `ssl` and reaches HTTPS through wasi:http:
+//! its TLS is the host's native code. `tests/componentize-host` is that host.
 
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -16,12 +16,12 @@ use wasisocket_tests::guest::{built, program, run};
 use wasisocket_tests::tls::{Authority, accepted};
 
 const PROGRAM: &str = "bench/tls.py";
-/// Names the component, if it is to be measured.
+/// The environment variable with the path of the component, if one is to be measured.
 const COMPONENT: &str = "WASISOCKET_HTTPS_COMPONENT";
-/// How often each is run.
+/// How many times each is run.
 const ROUNDS: usize = 5;
 
-/// Sends as many bytes as a GET's path says, or counts those of a PUT.
+/// Answers a GET with as many bytes as its path says, and counts the bytes of a PUT.
 fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
     stream.set_nodelay(true)?;
     let connection = accepted(&config)?;
@@ -32,7 +32,7 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
         if stream.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        // Names of fields are in lower case where hyper sends them.
+        // hyper sends field names in lower case.
         let line = line.trim_end().to_ascii_lowercase();
         if let Some(rest) = line.strip_prefix("get /") {
             path = rest.split(' ').next().unwrap_or_default().to_owned();
@@ -44,7 +44,7 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> Result<()> {
     }
     let received = std::io::copy(&mut (&mut stream).take(length), &mut std::io::sink())?;
     let stream = stream.get_mut();
-    // What is measured is named a full handshake: a client that resumes gets no answer.
+    // The measurement is named a full handshake: a client that resumes a session gets no answer.
     assert_ne!(stream.conn.handshake_kind(), Some(HandshakeKind::Resumed));
     if path.is_empty() {
         let body = received.to_string();
@@ -67,15 +67,15 @@ fn serve(config: Arc<ServerConfig>) -> u16 {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let config = config.clone();
-            // A client that has enough closes.
+            // The client closes the connection when it has received enough.
             thread::spawn(move || answer(stream, config));
         }
     });
     port
 }
 
-/// The build-python, or the system's Python: the first was built without ssl where the machine has no
-/// OpenSSL to compile with.
+/// The build-python, or the system's Python where the build-python has no ssl because the machine had no OpenSSL
+/// headers when it was built.
 fn native() -> String {
     let candidates = [built("WASISOCKET_NATIVE_PYTHON"), "python3".into()];
     let mut candidates = candidates.iter().map(|python| python.to_string_lossy());
@@ -88,7 +88,7 @@ fn native() -> String {
     found.expect("a native Python with ssl").into_owned()
 }
 
-/// The program as a component, in a host that trusts the server's authority.
+/// Runs the program as a component, in a host that trusts the server's authority.
 fn component(cafile: &Path, port: &str) -> String {
     let mut host = Command::new(built("WASISOCKET_COMPONENTIZE_HOST"));
     printed(host.arg(cafile).arg(built(COMPONENT)).arg(port))

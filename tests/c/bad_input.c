@@ -1,5 +1,5 @@
-/* Every function with bad descriptors, null pointers, short addresses and lengths past what there is: -1 and
- * an errno, and the program goes on. */
+/* Calls every function with bad descriptors, null pointers, short addresses and lengths beyond the buffer. Each returns
+ * -1 and an errno, and the program continues. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,7 +52,7 @@ static socklen_t length = sizeof storage;
 #define ADDRESS ((struct sockaddr *)&v4)
 #define STORAGE ((struct sockaddr *)&storage)
 
-/* What no descriptor can be, and what is a file's. */
+/* Numbers that are no descriptor, and descriptors of files. */
 static void not_a_socket(int fd, int number) {
     struct iovec iovec = {buffer, sizeof buffer};
     struct msghdr message = {.msg_iov = &iovec, .msg_iovlen = 1};
@@ -257,7 +257,7 @@ static void bad_numbers(void) {
     close(epoll);
 }
 
-/* A room that is too short takes what fits, and the length says what there was. */
+/* A buffer that is too short gets what fits, and the length reports the full size. */
 static void short_rooms(void) {
     int udp = socket(AF_INET, SOCK_DGRAM, 0);
     memset(&storage, 0x55, sizeof storage);
@@ -303,7 +303,7 @@ static void bad_names(void) {
     FAILS(ENAMETOOLONG, gethostname(buffer, 1));
 }
 
-/* The limit of open sockets is reached, and then it goes on. */
+/* After the limit of open sockets is reached, closing one makes room again. */
 static void too_many(void) {
     int fds[1000], count = 0, pair[2];
     for (; count < 1000; count++)
@@ -324,7 +324,7 @@ static void too_many(void) {
     close(pair[1]);
 }
 
-/* A socket is closed while it is watched, and its number comes back. */
+/* A socket is closed while it is watched, and its number is used again. */
 static void closed_while_watched(void) {
     int epoll = epoll_create1(0), pair[2], again[2];
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x123456789abcdef0};

@@ -1,4 +1,4 @@
-"""Reads, writes and compares expected.toml: what becomes of each test."""
+"""Reads, writes and compares expected.toml, the expected result of each test."""
 
 import collections
 import json
@@ -7,14 +7,14 @@ import textwrap
 import tomllib
 
 HEAD = """\
-# What becomes of each of CPython's own tests in a guest. `cargo xtask cpython-tests` compares with
-# it, and writes it with --bless. What is written here by hand as the reason of a failure stays as long as
-# the test fails. "Class.*" stands for all tests of a class, "*" for a whole module.
+# The expected result of each of CPython's own tests in a guest. `cargo xtask cpython-tests` compares with this
+# file, and writes it with --bless. A reason that is written here by hand is kept as long as the test fails.
+# "Class.*" stands for all tests of a class, "*" for a whole module.
 """
 
 UNEXPLAINED = "unexplained: "
 
-# Why a test cannot pass, by what it fails with.
+# Why a test cannot pass, by the error that it fails with.
 REASONS = [
     (r"waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
@@ -24,7 +24,7 @@ REASONS = [
 
 
 class Expected:
-    """By module: a line for people, and what becomes of which test, or of all tests of a class."""
+    """For each module: a summary line, and the result of each test or of all tests of a class."""
 
     def __init__(self, path):
         self._path = path
@@ -44,7 +44,7 @@ class Expected:
                     tests |= {name: (outcome, reason) for name in names}
 
     def of(self, module, test):
-        """The (outcome, reason) of a test, or of what it belongs to, or None."""
+        """The (outcome, reason) of a test, or else of its class, or None."""
         tests = self._modules.get(module, {})
         return tests.get(test) or tests.get(class_of(test) + ".*")
 
@@ -53,7 +53,7 @@ class Expected:
                 for test, (_, reason) in tests.items() if reason.startswith(beginning)}
 
     def differences(self, module, results):
-        """Lines that say which tests are not as expected."""
+        """Lines that name the tests whose result is not the expected one."""
         missing = dict(self._modules.get(module, {}))
         for test, result in results.items():
             missing.pop(test, None)
@@ -65,12 +65,12 @@ class Expected:
             elif entry[0] != result.outcome:
                 yield f"{module}.{test}: {found}; expected: {shown(*entry)}"
             elif entry[1].startswith(UNEXPLAINED):
-                yield f"{module}.{test}: fails, and nobody has said why: {found}"
+                yield f"{module}.{test}: fails without a known reason: {found}"
         for test, entry in missing.items():
-            yield f"{module}.{test}: not there; expected: {shown(*entry)}"
+            yield f"{module}.{test}: did not run; expected: {shown(*entry)}"
 
     def replace(self, module, results, summary):
-        """Takes over what happened, with the reasons that were given before."""
+        """Replaces the results of a module, and keeps the reasons that were given before."""
         tests = {test: (result.outcome, self._reason(module, test, result))
                  for test, result in results.items()}
         self._modules[module] = folded(tests)
@@ -116,7 +116,7 @@ class Expected:
 
 
 def folded(tests):
-    """One entry for the tests of a class that share what becomes of them, and do not pass."""
+    """Merges the tests of a class into one entry, if all have the same result and do not pass."""
     classes = collections.defaultdict(dict)
     for test, entry in tests.items():
         classes[class_of(test)][test] = entry

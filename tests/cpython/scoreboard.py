@@ -1,7 +1,7 @@
-"""CPython's own tests, in a guest: runs them and compares what they do with expected.toml.
+"""Runs CPython's own tests in a guest, and compares their results with expected.toml.
 
-`cargo xtask cpython-tests` calls this with the native Python of the same version. The tests come from
-CPython's source as they are. See README.md beside this file.
+`cargo xtask cpython-tests` calls this with the native Python of the same version. The tests are those of CPython's
+source, unchanged. See README.md beside this file.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SQLITE = """
     test_types test_userfunctions
 """.split()
 
-# The long ones first, so that two at a time end together.
+# The long ones come first, so that two at a time finish together.
 MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_select test_poll test_epoll test_selectors test_timeout test_httplib test_httpservers
     test_socketserver test_urllib test_urllib2 test_urllib2_localnet test_urllibnet test_urlparse
@@ -47,14 +47,14 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_tarfile test_zipfile.test_core test_zipfile._path.test_path test_zipfile._path.test_complexity
 """.split(), *("test_sqlite3." + name for name in SQLITE)]
 
-# Tests of these that say they need the network stay on this machine.
+# The tests of these modules that ask for the network stay on this machine.
 NETWORK_ON_THIS_MACHINE = {"test_socketserver", "test_timeout"}
 
-# Not "cpu": its tests, such as hashing four GiB, take half a minute each and are about no socket.
+# Without "cpu": its tests, such as hashing four GiB, take half a minute each and do not concern sockets.
 RESOURCES = ["walltime", "largefile", "subprocess"]
 
-# Seconds. The guest cannot interrupt itself: a test that takes longer is ended with its process, and
-# the module goes on after it.
+# Seconds. The guest cannot interrupt itself: a test that takes longer is ended with its process, and the module
+# continues after it.
 TEST_LIMIT = 30
 START_LIMIT = 60
 # For a test that is known to hang.
@@ -66,7 +66,7 @@ Result = collections.namedtuple("Result", "outcome reason net", defaults=[False]
 
 
 class Native:
-    """The build-python itself, with or without threads."""
+    """The native build-python, with or without threads."""
 
     def __init__(self, threads):
         self.threads = threads
@@ -77,7 +77,7 @@ class Native:
 
 
 class Guest:
-    """Python in WebAssembly."""
+    """Python in the guest."""
 
     threads = False
     test_library = "/tests"
@@ -91,13 +91,12 @@ class Guest:
         return [*self._command, "--dir", f"{folder}::/job", INSIDE / script, f"/job/{job}"]
 
 
-# Every address, and no names but this machine's: what a test does must not depend on what else can be
-# looked up and reached.
+# All addresses, but no names except this machine's: results must not depend on what else can be looked up.
 ALLOWED = ["0.0.0.0/0", "[::/0]", "localhost", os.uname().nodename]
 
 
 class Run:
-    """One process, or two halves, that run tests of a module until they are done or hang."""
+    """One process, or two for the two halves, that run tests of a module until they are done or one hangs."""
 
     def __init__(self, board, module, processes, tests, known_hangs):
         self.module = module
@@ -129,7 +128,7 @@ class Run:
                 child.wait()
 
     def _follow(self, children):
-        """Reads results until the processes are done, and gives an outcome to the test they stopped at."""
+        """Reads results until the processes are done, and records a result for the test at which they stopped."""
         limit = START_LIMIT
         since = time.monotonic()
         with open_when_there(self._read, children) as file:
@@ -167,7 +166,7 @@ class Run:
             self.results[self._started] = Result("fail", reason)
         elif not self.listed:
             self.results["*"] = Result("fail", reason)
-        else:  # Between two tests: the next one's class could not be set up.
+        else:  # It stopped between two tests: the class of the next one could not be set up.
             rest = [name for name in self.listed if name not in self.results]
             if rest:
                 self.results[rest[0]] = Result("fail", reason)
@@ -185,7 +184,7 @@ def open_when_there(path, children):
 
 
 def read_line(file):
-    """A whole line, or nothing yet."""
+    """Returns a whole line, or "" if none is complete yet."""
     place = file.tell()
     line = file.readline()
     if line.endswith("\n"):
@@ -195,12 +194,12 @@ def read_line(file):
 
 
 class Board:
-    """What a Python, guest or native, makes of the tests."""
+    """Runs the tests with one Python, guest or native."""
 
     def __init__(self, python, work, title, known=None, other_half=None):
         self.python = python
         self.title = title
-        # test_socket's halves are processes where there are no threads.
+        # Without threads, the halves of test_socket are two processes.
         self.twins = not python.threads
         self.stopping = False
         self._other_half = other_half
@@ -209,7 +208,7 @@ class Board:
         self._hangs = known.with_reason(HANG) if known else set()
 
     def new_folder(self, module):
-        # Short: the names of Unix sockets are.
+        # A short name: paths of Unix sockets are limited to 107 bytes.
         folder = self._work / f"{next(self._numbers)}"
         folder.mkdir()
         return folder
@@ -221,7 +220,7 @@ class Board:
         return results
 
     def run_twins(self, tests):
-        """Both ways round. What the first way skips need not be tried the other."""
+        """Runs both combinations of guest and native half. A test that the first one skips is not run in the second."""
         other = self._other_half or self.python
         ways = [[(self.python, "twin.py", "server"), (other, "twin.py", "client")],
                 [(other, "twin.py", "server"), (self.python, "twin.py", "client")]]
@@ -237,7 +236,7 @@ class Board:
         return results
 
     def run_again(self, module, tests):
-        """Single tests, which may have been unlucky."""
+        """Runs single tests again, which may have failed by chance."""
         results = {}
         if module == "test_socket" and self.twins:
             results = self.run_twins(tests)
@@ -245,7 +244,7 @@ class Board:
         return results | self._through(module, [(self.python, "direct.py", None)], rest) if rest else results
 
     def _through(self, module, processes, tests=None):
-        """Goes on after a test that ends its process."""
+        """Continues after a test that ends its process."""
         results = {}
         while True:
             run = Run(self, module, processes, tests, self._hangs)
@@ -256,7 +255,7 @@ class Board:
 
 
 def run_modules(board, modules, at_once):
-    """All results by module."""
+    """Returns all results by module."""
     results = {}
 
     def run(module):
@@ -285,7 +284,7 @@ def summary(results):
 
 
 def copy_tests(source, folder, modules):
-    """CPython's tests with their compiled form, which the guest could not keep."""
+    """Copies CPython's tests and compiles them, because the guest cannot keep compiled files."""
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -298,7 +297,7 @@ def copy_tests(source, folder, modules):
 
 
 def print_table(columns):
-    """Markdown, for people: passed tests, and in parentheses those over sockets."""
+    """Prints a table in Markdown: the number of passed tests, and in parentheses of those over sockets."""
     print("| module | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
     rows = collections.defaultdict(lambda: [[0, 0] for _ in columns])
@@ -368,7 +367,7 @@ def main():
 
 
 def settle(board, results, known):
-    """Gives tests that passed before a second chance: they may have been unlucky."""
+    """Runs tests again that are expected to pass and failed: it may have been chance."""
     for module, tests in results.items():
         unlucky = [test for test, result in tests.items()
                    if result.outcome == "fail" and (known.of(module, test) or [""])[0] == "pass"]
@@ -386,7 +385,7 @@ def bless(results, known):
 
 
 def compare(results, known):
-    """Prints the differences, and returns the exit status."""
+    """Prints the differences and returns the exit status."""
     lines = [line for module, tests in results.items() for line in known.differences(module, tests)]
     for line in lines:
         print(line)

@@ -1,7 +1,7 @@
 """Prints a requirements.txt for packages.txt, with the newest versions: python3 pin.py > requirements.txt
 
-The hashes are those of the wheels that `cargo xtask test` installs: for CPython 3.13 on Linux on x86-64,
-whatever the machine, where a package has no wheel for all machines.
+The hashes are those of the wheels that `cargo xtask test` installs: wheels for all platforms, or else for CPython 3.13
+on Linux and x86-64, whatever machine this script runs on.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 WHEELS = ["--only-binary=:all:", "--platform=manylinux2014_x86_64", "--implementation=cp", "--python-version=3.13"]
-# Wheels for another Python want a target, though nothing is written there.
+# pip requires a target for wheels of another Python, although nothing is written there.
 REPORT = ["--quiet", "--dry-run", "--ignore-installed", "--target=nowhere", "--report=-"]
 
 packages = Path(__file__).with_name("packages.txt")

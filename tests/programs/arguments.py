@@ -1,4 +1,4 @@
-"""Wrong types and ranges raise before anything reaches the host: there is no grant, and no denial."""
+"""Arguments of a wrong type or out of range raise before the host is called: without any grant there is no denial."""
 
 import array
 import _wasisocket as w
@@ -64,7 +64,7 @@ for function, args in [(w.sock_close, ()), (w.sock_send, (b"",)), (w.sock_recv, 
     for bad in [1 << 31, -(1 << 40)]:
         raises(OverflowError, function, bad, *args)
 
-# A huge size is no reason to fail, nor to allocate: the socket is not connected.
+# A huge size is neither an error nor allocated in advance: what fails is that the socket is not connected.
 raises(OSError, w.sock_recv, fd, (1 << 31) - 1)
 raises(OSError, w.sock_send, fd, array.array("d", [1.0] * 3))
 w.sock_close(fd)

@@ -1,4 +1,4 @@
-"""100 MiB from a source and as much to a sink. Usage: bulk.py SOURCE SINK (ports); prints two hashes."""
+"""Receives 100 MiB from a source and sends as much to a sink. Usage: bulk.py SOURCE SINK (ports); prints two hashes."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""The first thing to run: a guest that talks to a real server, at both levels.
+"""The demo of `cargo xtask run`: a guest talks to a real server, with both modules.
 
 Usage: demo.py PORT, where an HTTP server on localhost listens.
 """
@@ -34,7 +34,7 @@ def low_level(port):
 
 
 def high_level(port):
-    """The same with wasisocket."""
+    """Do the same with the module wasisocket."""
     with wasisocket.create_connection(("localhost", port)) as sock:
         sock.sendall(REQUEST)
         return b"".join(iter(lambda: sock.recv(4096), b""))

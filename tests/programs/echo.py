@@ -1,4 +1,4 @@
-"""TCP and UDP, IPv4 and IPv6, at both levels. Usage: echo.py TCP4 TCP6 UDP4 UDP6 (ports)."""
+"""TCP and UDP over IPv4 and IPv6, with _wasisocket and wasisocket. Usage: echo.py TCP4 TCP6 UDP4 UDP6 (ports)."""
 
 import array
 import sys

@@ -56,7 +56,7 @@ with wasisocket.create_connection(("127.0.0.1", reset)) as sock:
     sock.send(b"unread")
     raises(ConnectionResetError, errno.ECONNRESET, sock.recv, 1)
 
-# As many as the limit allows, and no more; then it goes on.
+# The limit of open sockets is reached, and after closing one the next can be opened.
 open_fds = []
 try:
     while True:

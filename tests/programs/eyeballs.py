@@ -1,6 +1,6 @@
-"""wasisocket.create_connection to names of several addresses (RFC 8305), which the test's name server has.
+"""wasisocket.create_connection to names with several addresses (RFC 8305), from the test's name server.
 
-127.0.0.2 does not answer, 127.0.0.3 is denied, 127.0.0.4 and ::1 accept, and others refuse.
+127.0.0.2 does not answer, 127.0.0.3 is denied, 127.0.0.4 and ::1 accept, and other addresses refuse.
 """
 
 import errno
@@ -12,7 +12,7 @@ import wasisocket
 
 v4, v6 = wasisocket.AF_INET, wasisocket.AF_INET6
 
-# What was tried, and None for each wait that nothing but its time ended.
+# The addresses that were tried, and None for each wait that timed out.
 events = []
 
 
@@ -38,7 +38,7 @@ real_connect, wasisocket.Socket._connect = wasisocket.Socket._connect, connect
 
 
 def connected(name, **timeout):
-    """The address that a connection to name is made to."""
+    """Return the address to which create_connection connects."""
     events.clear()
     with wasisocket.create_connection((name, port), **timeout) as sock:
         assert sock.gettimeout() is None
@@ -61,36 +61,36 @@ with wasisocket.Socket(v6) as six, wasisocket.Socket() as four, wasisocket.Socke
     four.listen()
     mute.bind(("127.0.0.2", port))
     mute.listen(0)
-    # What its queue has no room for waits, and is tried again for minutes.
+    # Connections beyond the backlog wait: the kernel retries for minutes.
     full = []
     for _ in range(8):
         full.append(wasisocket.Socket())
         full[-1].setblocking(False)
         full[-1].connect_ex(mute.getsockname())
 
-    # One family's look-up does not wait for the other's, which takes 10 seconds to fail.
+    # The look-up of one family does not wait for that of the other, which takes 10 seconds to fail.
     for name, address in [("four.test", "127.0.0.4"), ("six.test", "::1")]:
         begun = time.monotonic()
         assert connected(name) == address
         assert time.monotonic() - begun < 8
 
-    # What is found later is tried too.
+    # An address that is found later is tried too.
     assert connected("late.test") == "::1"
 
-    # IPv6 goes first if it is there in time, and the families take turns, however many addresses one has.
+    # IPv6 goes first if its answer arrives in time, and the families alternate however many addresses one has.
     assert connected("many.test") == "::1"
 
-    # One look-up for both has them in RFC 6724's order, whatever that of the answer is: loopback of IPv6 first.
+    # A look-up for both families sorts them as RFC 6724 says, whatever the order of the answer: IPv6 loopback first.
     found = wasisocket.getaddrinfo("many.test", port)
     assert len(found) == 14 and found[0] == (v6, ("::1", port)), found
 
-    # One that does not answer does not hold up the next for long, and one that fails at once does not at all.
+    # An address that does not answer delays the next one only briefly, and one that fails at once does not delay it.
     assert 0.1 <= wasisocket._ATTEMPT_DELAY <= 2
     assert connected("mute.test") == "127.0.0.4"
     assert events[-2:] == ["127.0.0.3", "127.0.0.4"], events
     assert events[events.index("127.0.0.2") + 1] is None, events
 
-    # All failures are told.
+    # The exception has all failures.
     exc = failure("closed.test")
     assert isinstance(exc, ConnectionRefusedError) and len(exc.exceptions) == 2
     assert "127.0.0.5" in exc.__notes__[0] and "127.0.0.6" in exc.__notes__[1], exc.__notes__
@@ -102,8 +102,8 @@ with wasisocket.Socket(v6) as six, wasisocket.Socket() as four, wasisocket.Socke
     for sock in full:
         sock.close()
 
-# Where every call blocks, one look-up has both families. They are tried by turns, and first the one that the host
-# has first; none of these is granted.
+# Where every call blocks, there is one look-up for both families. They alternate, beginning with the family that the
+# host lists first. None of these addresses is granted.
 
 
 def lookup_name(host, family):

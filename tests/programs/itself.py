@@ -1,4 +1,4 @@
-"""Talking to oneself over loopback, as programs do that know no socketpair"""
+"""A guest that connects to itself over loopback, as programs do that do not use socketpair()."""
 
 import errno
 import select
@@ -40,14 +40,14 @@ for family, host in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
             near.setblocking(True)
             assert near.recv(1) == b"x"
 
-# What is not its own.
+# Listening at other addresses, and connecting to a stranger's port, is refused.
 for address in [("0.0.0.0", 0), ("127.0.0.1", int(sys.argv[2]))]:
     with socket.socket() as other:
         refused(lambda: (other.bind(address), other.listen()))
 with socket.socket() as other:
     refused(other.connect, ("127.0.0.1", int(sys.argv[2])))
 
-# Nor is what once was.
+# Connecting to a port at which the guest listened before is refused.
 with socket.socket() as listener:
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -56,7 +56,7 @@ with socket.socket() as listener:
     with socket.socket() as near:
         refused(near.connect, once)
 
-# A stranger is not heard, and one's own after it is.
+# A stranger's connection is not accepted, and the guest's own, made after it, is.
 with socket.create_server(("127.0.0.1", 0)) as listener:
     print(listener.getsockname()[1], flush=True)
     assert select.select([listener], [], [], 60)[0]

@@ -1,4 +1,4 @@
-"""Sockets whose numbers are past Linux's FD_SETSIZE can be waited for in every way."""
+"""Sockets with numbers above Linux's FD_SETSIZE can be waited for by select, poll and epoll."""
 
 import select
 import socket

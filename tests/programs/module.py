@@ -1,4 +1,4 @@
-"""_wasisocket as a module: constants, documentation, and what existing users do to it."""
+"""_wasisocket as a module: its constants, its documentation, and how existing programs modify it."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ for name in functions:
     assert "Raises" in function.__doc__, name
     assert inspect.signature(function).parameters, name
 
-# Users of the C extension assign to it, and put it into sys.modules under other names.
+# Programs that used the C extension assign attributes, and put it into sys.modules under other names.
 w.extra = 1
 w.sock_open_counted = lambda *args: w.sock_open(*args)
 sys.modules["socket_backend"] = w

@@ -1,4 +1,4 @@
-"""Look-ups. Granted: localhost and everything below invalid, which does not exist (RFC 6761)."""
+"""Look-ups. The grants are localhost and everything below invalid, which does not exist (RFC 6761)."""
 
 import _wasisocket as w
 import wasisocket
@@ -10,7 +10,7 @@ for name in ["localhost", "LOCALHOST", "localhost."]:
         assert port == 8080
         assert (family, address) in [(w.AF_INET, b"\x7f\0\0\1"), (w.AF_INET6, bytes(15) + b"\1")], found
 
-# Addresses need no grant to be looked up: nobody is asked.
+# Literal addresses need no grant: nobody is asked.
 assert w.sock_resolve("192.0.2.1", 1) == [(w.AF_INET, 1, b"\xc0\0\2\1")]
 assert w.sock_resolve("2001:db8::1", 0) == [(w.AF_INET6, 0, b"\x20\1\x0d\xb8" + bytes(11) + b"\1")]
 assert wasisocket.getaddrinfo("::1", 80) == [(w.AF_INET6, ("::1", 80))]
@@ -20,12 +20,12 @@ for name in ["b\u00fccher.invalid", "xn--bcher-kva.invalid", "nowhere.invalid"]:
         try:
             function(name, 80)
         except wasisocket.gaierror as exc:
-            # -2 from a resolver that knows, -3 where there is none to be asked.
+            # -2 (EAI_NONAME) from a resolver, -3 (EAI_AGAIN) on a machine that has none.
             assert exc.args[0] in (-2, -3), exc
         else:
             raise AssertionError(name)
 
-# The old spellings of IPv4 addresses are not names.
+# The old spellings of IPv4 addresses are not accepted as names.
 for name in ["127.1", "2130706433", "0x7f000001", "a..b", "a b"]:
     try:
         wasisocket.getaddrinfo(name, 80)

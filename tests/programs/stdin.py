@@ -1,4 +1,4 @@
-"""Standard input, waited for beside a socket. It has two bytes, and then it ends."""
+"""Waits for standard input and a socket together. Standard input has two bytes, and then it ends."""
 
 import os
 import select
@@ -6,7 +6,7 @@ import socket
 
 first, second = socket.socketpair()
 assert os.read(0, 1) == b"a"
-# What is not read yet is there, and the socket is silent.
+# Standard input is readable as long as data is unread; the socket is not.
 assert select.select([0, first], [], [], 60)[0] == [0]
 second.send(b"x")
 assert select.select([0, first], [], [], 60)[0] == [0, first]

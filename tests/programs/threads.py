@@ -1,4 +1,4 @@
-"""What stands in for threads. Usage: threads.py inline|refused."""
+"""How calls that want a thread run without one. Usage: threads.py inline|refused."""
 
 import asyncio
 import http.server
@@ -35,7 +35,7 @@ async def to_thread():
 
 if sys.argv[1] == "inline":
     assert asyncio.run(to_thread()) == 6
-    # A threading server serves one client after the other.
+    # A threading server serves one client after another.
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         for path in b"/first", b"/second":
             with socket.create_connection(server.server_address) as client:

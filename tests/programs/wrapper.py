@@ -71,7 +71,7 @@ with warnings.catch_warnings(record=True) as caught:
     del sock
     gc.collect()
 assert [w.category for w in caught] == [ResourceWarning], caught
-# The warning's own reference to the socket is gone with `caught`; its handle is free again.
+# With `caught` the warning's reference to the socket is gone, so its handle is free again.
 del caught
 gc.collect()
 with wasisocket.Socket() as sock:
@@ -84,7 +84,7 @@ except ConnectionRefusedError as exc:
 else:
     raise AssertionError("connected to a closed port")
 
-# The other end, and datagrams.
+# Servers and datagrams.
 with wasisocket.Socket() as server:
     server.setsockopt(wasisocket.SOL_SOCKET, wasisocket.SO_REUSEADDR, 1)
     assert server.getsockopt(wasisocket.SOL_SOCKET, wasisocket.SO_REUSEADDR)
@@ -103,7 +103,7 @@ with wasisocket.Socket(wasisocket.AF_INET, wasisocket.SOCK_DGRAM) as first:
         second.sendto(b"datagram", first.getsockname())
         assert first.recvfrom(100)[0] == b"datagram"
 
-# The descriptors are the socket module's own.
+# File descriptors are shared with the socket module.
 import socket
 import _wasisocket
 

@@ -1,5 +1,5 @@
-//! What the benchmarks share: the same program run in several places, in turn, and a table of ratios of
-//! medians. A single number says little on a machine that does other things too.
+//! What the benchmarks share: running the same program in several places in turn, and printing a table of ratios
+//! of medians. A single number says little on a machine that does other things too.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -11,12 +11,12 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub struct Column {
     title: &'static str,
     run: Box<dyn Fn() -> String>,
-    /// Rates by name, one a round.
+    /// Rates by name, one for each round.
     rates: BTreeMap<String, Vec<f64>>,
 }
 
 impl Column {
-    /// `run` runs the program once and returns what it printed: lines of name, tab and rate.
+    /// `run` runs the program once and returns its output: lines of a name, a tab and a rate.
     pub fn new(title: &'static str, run: impl Fn() -> String + 'static) -> Self {
         Self {
             title,
@@ -33,7 +33,7 @@ impl Column {
         }
     }
 
-    /// `None` if it has no such rate.
+    /// `None` if this column has no such rate.
     fn median(&self, name: &str) -> Option<f64> {
         let mut rates = self.rates.get(name)?.clone();
         rates.sort_by(f64::total_cmp);
@@ -44,7 +44,7 @@ impl Column {
 /// Runs all of them `rounds` times, in turn, and prints the table.
 ///
 /// # Panics
-/// A program prints something else than rates.
+/// A program prints anything but rates.
 pub fn compare(rounds: usize, mut native: Column, mut others: Vec<Column>) {
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
@@ -69,10 +69,10 @@ pub fn compare(rounds: usize, mut native: Column, mut others: Vec<Column>) {
     }
 }
 
-/// What a command prints.
+/// Runs a command and returns its standard output.
 ///
 /// # Panics
-/// It fails.
+/// The command fails.
 #[must_use]
 pub fn printed(command: &mut Command) -> String {
     let ended = command
@@ -83,8 +83,8 @@ pub fn printed(command: &mut Command) -> String {
     String::from_utf8(ended.stdout).expect("text")
 }
 
-/// What runs on a processor of its own: where there are two, who shares one with whom would otherwise differ
-/// from run to run, and so would rates.
+/// A role that gets a CPU of its own where there are two. Otherwise the scheduler would place program and peers
+/// differently in each run, and rates would differ with that.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
     /// The measured program.
@@ -93,12 +93,12 @@ pub enum Place {
     Peers = 1,
 }
 
-/// Threads and processes that this thread starts from now on run there; anywhere, if there are not two.
+/// Pins the threads and processes that this thread starts from now on to that CPU, if there are at least two.
 ///
 /// # Panics
-/// The kernel refuses.
+/// sched_setaffinity(2) fails.
 pub fn start_at(place: Place) {
-    /// Those that this process may use.
+    /// The CPUs that this process may use.
     static ALL: OnceLock<CpuSet> = OnceLock::new();
     let all = ALL.get_or_init(|| sched_getaffinity(None).expect("it can be read"));
     let mut there = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));

@@ -1,4 +1,4 @@
-//! Name servers: one with some names below `test`, and one whose answers a test gives.
+//! Name servers: one with fixed names below `test`, and one whose answers the test supplies.
 
 use std::io::{Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::servers::serve_at;
 
-/// RFC 1035, 4.1.1: a response to a question that wanted recursion, which is available.
+/// RFC 1035, 4.1.1: a response to a question with recursion desired, from a server that offers recursion.
 const RESPONSE: u16 = 0x8180;
 const TRUNCATED: u16 = 0x0200;
 const NAME_ERROR: u16 = 3;
@@ -15,17 +15,17 @@ const NAME_ERROR: u16 = 3;
 const IPV4: &[u8] = &[0, 1, 0, 1];
 const IPV6: &[u8] = &[0, 28, 0, 1];
 
-/// Answers over UDP and TCP: `one.test` has one address, `many.test` too many for a datagram. `silent.test` is
-/// not answered, and others do not exist.
+/// Answers over UDP and TCP: `one.test` has one address, `many.test` has too many for a datagram. Questions for
+/// `silent.test` get no answer, and other names do not exist.
 ///
 /// # Panics
-/// Loopback has no free port.
+/// There is no free port on loopback.
 #[must_use]
 pub fn name_server() -> SocketAddr {
     let (listener, socket) = loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        // Somebody else may have this port of UDP's.
+        // Another process may hold the UDP port with this number.
         if let Ok(socket) = UdpSocket::bind(address) {
             break (listener, socket);
         }
@@ -41,18 +41,18 @@ pub fn name_server() -> SocketAddr {
     serve_at(listener, |stream| over_tcp(&stream))
 }
 
-/// Addresses that stand for no answer to the question for their family.
+/// Addresses that mean: do not answer the question for this address family.
 pub const SILENCE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(127, 255, 255, 254)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xffff)),
 ];
 
-/// Answers over UDP what `zone` says of a name in lower case: its addresses, and for how many seconds they hold.
-/// It is asked once for each question about one family; a name for which it has nothing does not exist. A question
-/// that one of [`SILENCE`] would answer is not answered.
+/// Answers over UDP with what `zone` returns for a name in lower case: its addresses, and their time to live in
+/// seconds. `zone` is called once for each question about one address family; a name for which it returns `None`
+/// does not exist. A question whose answer would be one of [`SILENCE`] gets no answer.
 ///
 /// # Panics
-/// Loopback has no free port.
+/// There is no free port on loopback.
 #[must_use]
 pub fn scripted_name_server(
     mut zone: impl FnMut(&str) -> Option<(Vec<IpAddr>, u32)> + Send + 'static,
@@ -100,7 +100,7 @@ fn scripted(
             _ => return None,
         };
         let length = u16::try_from(data.len()).ok()?;
-        // The question's name.
+        // The name in the question.
         Some(
             [
                 &[0xc0, 12][..],
@@ -117,7 +117,7 @@ fn scripted(
     message(query, question, RESPONSE, count, &records.concat())
 }
 
-/// RFC 1035, 4.2.2: the length goes before the message.
+/// RFC 1035, 4.2.2: the length precedes the message.
 fn over_tcp(mut stream: &TcpStream) -> Result<()> {
     loop {
         let mut length = [0; 2];
@@ -140,7 +140,7 @@ fn answer(query: &[u8], room: usize) -> Option<Vec<u8>> {
         _ => (0, NAME_ERROR),
     };
     let records = (1..=count).map(|number| {
-        // The question's name, A, IN, 60 seconds, four bytes: in TEST-NET-1 of RFC 5737.
+        // The question's name, A, IN, 60 seconds, four bytes: an address in TEST-NET-1 (RFC 5737).
         let head = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4];
         [head.as_slice(), &[192, 0, 2, number]].concat()
     });

@@ -1,4 +1,4 @@
-//! Servers that break TLS or HTTP, each in a way that a test chooses.
+//! Servers that violate TLS or HTTP in a way that the test chooses.
 
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -15,30 +15,30 @@ use crate::tls::accepted;
 /// How a connection ends, after a response over TLS.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// As TLS wants it: with close_notify.
+    /// With close_notify, as TLS requires.
     Notified,
-    /// With a FIN only, as many servers do. To TLS that might be an attacker's.
+    /// With only a FIN, as many servers do. TLS cannot tell that from truncation by an attacker.
     Cut,
     /// With a RST.
     Reset,
     /// In the middle of a record.
     HalfRecord,
-    /// After a record that was changed on its way.
+    /// After a record that was modified on the way.
     FlippedBit,
-    /// After something that is no record.
+    /// After bytes that are not a record.
     NoRecord,
 }
 
-/// What answers a ClientHello.
+/// How the server answers a ClientHello.
 #[derive(Clone, Copy, Debug)]
 pub enum Hello {
     /// These bytes, and a FIN.
     Bytes(&'static [u8]),
-    /// Half of what a server says first, and a FIN.
+    /// Half of the server's first message, and a FIN.
     Half,
 }
 
-/// Answers HTTP requests over TLS by their paths.
+/// Answers HTTP requests over TLS; the path selects the response.
 #[must_use]
 pub fn broken_pages(
     at: SocketAddr,
@@ -81,7 +81,7 @@ fn answer(
         _ => {}
     }
     bytes.extend(last);
-    // In one piece: else it would be chance what a client does before the end comes.
+    // In one write: otherwise it would depend on timing what a client does before the end arrives.
     stream.write_all(&bytes)?;
     match end {
         End::Reset => Ok(()),
@@ -89,7 +89,7 @@ fn answer(
     }
 }
 
-/// What is to be sent.
+/// Serializes the response to be sent.
 fn records(connection: &mut ServerConnection) -> Result<Vec<u8>> {
     let mut records = Vec::new();
     while connection.wants_write() {
@@ -98,14 +98,14 @@ fn records(connection: &mut ServerConnection) -> Result<Vec<u8>> {
     Ok(records)
 }
 
-/// Lets the peer have what was written: closing with unread data would reset the connection.
+/// Drains the connection so that the peer gets what was written: closing with unread data would reset it.
 fn drain(mut stream: TcpStream) -> Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }
 
-/// Answers no further than the ClientHello.
+/// Answers the ClientHello and nothing after it.
 #[must_use]
 pub fn broken_handshake(at: SocketAddr, config: Arc<ServerConfig>, hello: Hello) -> SocketAddr {
     serve(at, move |mut stream| {

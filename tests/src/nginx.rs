@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::guest::built;
 use crate::tls::Identity;
 
-/// The longest that it may take to begin, or to end.
+/// The longest that nginx may take to start or to stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A server with TLS, HTTP/1.1 and HTTP/2.
@@ -29,10 +29,11 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it as `identity`, with `server` in its `server` block. Its files are in [`Nginx::root`].
+    /// Starts nginx with the certificate of `identity` and the directives `server` in its `server` block. It serves
+    /// the files in [`Nginx::root`].
     ///
     /// # Panics
-    /// It cannot be started, or finds fault with its configuration.
+    /// nginx cannot be started, or rejects its configuration.
     #[must_use]
     pub fn start(identity: &Identity, server: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -51,10 +52,10 @@ impl Nginx {
             .arg("-p")
             .arg(folder.path())
             .args(["-c", "nginx.conf", "-e", "error.log"])
-            // It takes no port of the system's choice, but sockets that listen, by their numbers: how a
-            // new nginx takes over from an old one.
+            // nginx cannot listen at a port that the system picks, but it inherits listening sockets by their
+            // numbers: that is how a new nginx takes over from an old one.
             .env("NGINX", "0;")
-            // Whatever becomes of its own end, its worker ends with it.
+            // The worker must not outlive its parent, however that ends.
             .process_group(0)
             .stdin(OwnedFd::from(listener))
             .stdout(Stdio::null())
@@ -70,13 +71,13 @@ impl Nginx {
         this
     }
 
-    /// Connecting says nothing: the socket was listening before nginx began.
+    /// Waits until nginx answers. Connecting is no proof: the socket listened before nginx started.
     fn wait_for_answer(&mut self) {
         let started = Instant::now();
         let answers = |address| -> io::Result<bool> {
             let mut stream = TcpStream::connect(address)?;
             stream.set_read_timeout(Some(LIMIT))?;
-            // No TLS: it answers with an error page.
+            // This request is not TLS, so nginx answers with an error page.
             stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
             stream.read(&mut [0; 64]).map(|length| length > 0)
         };
@@ -91,7 +92,7 @@ impl Nginx {
         }
     }
 
-    /// Where it listens.
+    /// The port that it listens at.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
@@ -103,7 +104,7 @@ impl Nginx {
         self.folder.path().join("root")
     }
 
-    /// What it had to complain about.
+    /// The content of its error log.
     #[must_use]
     pub fn log(&self) -> String {
         let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
@@ -114,7 +115,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.child);
-        // It ends its worker and waits for it.
+        // On this signal nginx stops its worker and waits for it.
         let _ = kill_process(pid, Signal::TERM);
         let told = Instant::now();
         while let Ok(None) = self.child.try_wait() {
@@ -127,7 +128,7 @@ impl Drop for Nginx {
 }
 
 fn configuration(address: SocketAddr, server: &str) -> String {
-    // The worker would be another user, who may not enter the temporary folder.
+    // The worker would run as another user, who may not enter the temporary folder.
     let user = match geteuid().is_root() {
         true => "user root root;",
         false => "",

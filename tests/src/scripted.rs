@@ -1,17 +1,17 @@
-//! Servers that know as much of their protocols as one client's conversation needs.
+//! Servers that implement just as much of their protocols as one client's conversation needs.
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::servers::serve;
 
-/// Answers an MQTT 3.1.1 client, and sends it what it publishes.
+/// An MQTT 3.1.1 broker for one client: it sends back what the client publishes.
 #[must_use]
 pub fn mqtt(at: SocketAddr) -> SocketAddr {
     serve(at, |mut stream| {
         loop {
             let (first, packet) = mqtt_packet(&mut stream)?;
-            // MQTT 3.1.1, 2.2.1: the packet's type.
+            // MQTT 3.1.1, 2.2.1: packet type.
             let answers = match first >> 4 {
                 1 => vec![0x20, 2, 0, 0],
                 3 => {
@@ -56,7 +56,7 @@ fn mqtt_packet(stream: &mut TcpStream) -> Result<(u8, Vec<u8>)> {
     Ok((first, packet))
 }
 
-/// Seven bits a byte, the low ones first.
+/// Seven bits in each byte, least significant first.
 fn mqtt_length(mut length: usize) -> Vec<u8> {
     let mut digits = Vec::new();
     loop {
@@ -70,8 +70,8 @@ fn mqtt_length(mut length: usize) -> Vec<u8> {
     }
 }
 
-/// Answers a MySQL client, whoever it says it is: a query that begins with SELECT with 10,000 rows, one with
-/// WRONG with an error, and others with OK.
+/// A MySQL server that accepts any user. It answers a query that begins with SELECT with 10,000 rows, one that begins
+/// with WRONG with an error, and any other with OK.
 #[must_use]
 pub fn mysql(at: SocketAddr) -> SocketAddr {
     const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
@@ -82,7 +82,7 @@ pub fn mysql(at: SocketAddr) -> SocketAddr {
         send(&mut stream, sequence + 1, &[OK.to_vec()])?;
         loop {
             let (sequence, command) = mysql_packet(&mut stream)?;
-            // COM_QUERY; others, such as COM_QUIT, are ends.
+            // COM_QUERY; any other command, such as COM_QUIT, ends the connection.
             let [3, query @ ..] = command.as_slice() else {
                 return Ok(());
             };
@@ -104,15 +104,15 @@ pub fn mysql(at: SocketAddr) -> SocketAddr {
 /// Protocol::HandshakeV10, for mysql_native_password.
 fn greeting() -> Vec<u8> {
     let mut greeting = b"\x0a8.0.0\0\x01\0\0\0abcdefgh\0".to_vec();
-    // Long password, with database, 4.1 protocol, transactions, secure connection; utf8mb4; autocommit;
-    // plugin authentication; 21 bytes of challenge.
+    // Capabilities: long password, connect with database, 4.1 protocol, transactions, secure connection. Then utf8mb4,
+    // autocommit, plugin authentication, 21 bytes of challenge.
     greeting.extend([0x09, 0xa2, 45, 2, 0, 0x08, 0, 21]);
     greeting.extend([0; 10]);
     greeting.extend(b"ijklmnopqrst\0mysql_native_password\0");
     greeting
 }
 
-/// A length-encoded string of less than 251 bytes.
+/// A length-encoded string of fewer than 251 bytes.
 fn string(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("a short string");
     [&[length], text.as_bytes()].concat()

@@ -1,4 +1,4 @@
-//! Servers on loopback, each on a port of its own. They end with the test's process.
+//! Servers on loopback, each on its own port. They end with the test's process.
 
 use std::io::{Read, Result, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::tls::accepted;
 
-/// Loopback, both families, any port.
+/// The loopback addresses of both families, with port 0.
 #[must_use]
 pub fn loopback() -> [SocketAddr; 2] {
     [
@@ -20,7 +20,7 @@ pub fn loopback() -> [SocketAddr; 2] {
     ]
 }
 
-/// Serves every connection in a thread of its own.
+/// Serves each connection in its own thread.
 pub(crate) fn serve(
     at: SocketAddr,
     answer: impl Fn(TcpStream) -> Result<()> + Clone + Send + 'static,
@@ -39,14 +39,14 @@ pub(crate) fn serve_at(
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = answer.clone();
-            // A peer that goes away is what some tests do.
+            // Some tests close the connection early: an error here is no failure.
             thread::spawn(move || answer(stream).ok());
         }
     });
     address
 }
 
-/// Sends back what it gets.
+/// Echoes a stream.
 #[must_use]
 pub fn echo(at: SocketAddr) -> SocketAddr {
     serve(at, |stream| {
@@ -54,7 +54,7 @@ pub fn echo(at: SocketAddr) -> SocketAddr {
     })
 }
 
-/// Sends back every datagram.
+/// Echoes datagrams.
 #[must_use]
 pub fn udp_echo(at: SocketAddr) -> SocketAddr {
     let socket = UdpSocket::bind(at).expect("loopback has a free port");
@@ -74,7 +74,7 @@ pub fn http(at: SocketAddr, body: &'static str) -> SocketAddr {
     pages(at, move |_| Some(body.into()))
 }
 
-/// Answers an HTTP request with what there is for its path, or with 404.
+/// Answers an HTTP request with the body for its path, or with 404.
 #[must_use]
 pub fn pages(
     at: SocketAddr,
@@ -98,7 +98,7 @@ pub fn tls_pages(
     })
 }
 
-/// Reads a request without a body, and returns what it asks for.
+/// Reads a request without a body, and returns its target.
 pub(crate) fn read_request(stream: &mut impl Read) -> Result<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
@@ -134,7 +134,7 @@ fn answer_http(
     stream.write_all(&body)
 }
 
-/// Reads to the end and reports the SHA-256 of what came, in hexadecimal.
+/// Reads to the end and reports the SHA-256 of the data, in hexadecimal.
 #[must_use]
 pub fn sink(at: SocketAddr) -> (SocketAddr, Receiver<String>) {
     let (sender, receiver) = channel();
@@ -153,7 +153,7 @@ pub fn sink(at: SocketAddr) -> (SocketAddr, Receiver<String>) {
     (address, receiver)
 }
 
-/// Sends `length` bytes that repeat nowhere near, and closes; with their SHA-256 in hexadecimal.
+/// Sends `length` pseudorandom bytes and closes. Also returns their SHA-256 in hexadecimal.
 #[must_use]
 pub fn source(at: SocketAddr, length: usize) -> (SocketAddr, String) {
     let mut hash = Sha256::new();
@@ -169,7 +169,7 @@ pub fn source(at: SocketAddr, length: usize) -> (SocketAddr, String) {
 pub fn reset(at: SocketAddr) -> SocketAddr {
     serve(at, |mut stream| {
         stream.write_all(b"x")?;
-        // Closing with unread data is answered with RST (RFC 1122, 4.2.2.13).
+        // Closing with unread data sends a RST (RFC 1122, 4.2.2.13).
         stream.peek(&mut [0]).map(drop)
     })
 }
@@ -185,7 +185,7 @@ pub fn silent(at: SocketAddr) -> SocketAddr {
     })
 }
 
-/// Answers an HTTP request with the first bytes of a body, and no more.
+/// Answers an HTTP request with the first bytes of a body, and then sends nothing more.
 #[must_use]
 pub fn stalling(at: SocketAddr) -> SocketAddr {
     serve(at, |mut stream| {
@@ -198,7 +198,7 @@ pub fn stalling(at: SocketAddr) -> SocketAddr {
     })
 }
 
-/// An address that nobody listens at.
+/// A loopback address at which nothing listens.
 #[must_use]
 pub fn closed(at: SocketAddr) -> SocketAddr {
     TcpListener::bind(at)
@@ -206,7 +206,7 @@ pub fn closed(at: SocketAddr) -> SocketAddr {
         .expect("loopback has a free port")
 }
 
-/// `length` bytes: xorshift64 in blocks of 64 KiB: cheap, and no block is like another.
+/// `length` pseudorandom bytes by xorshift64, in blocks of 64 KiB: cheap, and no two blocks are equal.
 pub fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut left = length;
@@ -225,7 +225,7 @@ pub fn blocks(length: usize) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// Two digits for each byte.
+/// Hexadecimal, two digits for each byte.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

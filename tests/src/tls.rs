@@ -1,4 +1,4 @@
-//! Certificate authorities that live as long as a test, and servers with certificates of theirs.
+//! Certificate authorities that live as long as a test, and servers with certificates that they issued.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub use rcgen::date_time_ymd as date;
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    /// One with a key of its own.
+    /// Makes an authority with a new key.
     ///
     /// # Panics
     /// The key cannot be made.
@@ -24,29 +24,29 @@ impl Authority {
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Python's VERIFY_X509_STRICT wants it, the default since 3.13.
+        // Required by VERIFY_X509_STRICT, which is on by default since Python 3.13.
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// Its certificate, as a file for those who trust it.
+    /// Its certificate as PEM, for those who trust it.
     #[must_use]
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A server with a certificate for this name or address.
+    /// The configuration of a server with a certificate for this name or address.
     ///
     /// # Panics
-    /// There can be no such certificate.
+    /// No certificate can be issued for that name.
     #[must_use]
     pub fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.server_with(name, |_| {})
     }
 
-    /// The same, with something changed.
+    /// Like [`Authority::server`], with changed certificate parameters.
     ///
     /// # Panics
     /// As for [`Authority::server`].
@@ -60,10 +60,10 @@ impl Authority {
         server(&certificate, &key)
     }
 
-    /// A client that trusts it, and nobody else.
+    /// The configuration of a client that trusts this authority and no other.
     ///
     /// # Panics
-    /// Its certificate is no authority's.
+    /// Its certificate is not accepted as an authority's.
     #[must_use]
     pub fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -77,7 +77,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// A certificate for this name or address, with something changed, for servers and clients.
+    /// A certificate for this name or address, for servers and clients, with changed parameters.
     ///
     /// # Panics
     /// As for [`Authority::server`].
@@ -96,7 +96,7 @@ impl Authority {
         change: impl FnOnce(&mut CertificateParams),
     ) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-        // As for the authority.
+        // Required by VERIFY_X509_STRICT, as for the authority.
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
         let key = KeyPair::generate().expect("a key");
@@ -117,15 +117,15 @@ pub struct Identity {
 /// The server's side of a connection.
 ///
 /// # Errors
-/// As rustls finds fault with the configuration.
+/// rustls rejects the configuration.
 pub fn accepted(config: &Arc<ServerConfig>) -> io::Result<ServerConnection> {
     ServerConnection::new(config.clone()).map_err(io::Error::other)
 }
 
-/// A server whose certificate is of its own making.
+/// The configuration of a server with a self-signed certificate.
 ///
 /// # Panics
-/// There can be no such certificate.
+/// The certificate cannot be made.
 #[must_use]
 pub fn self_signed_server(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().expect("a key");

@@ -1,6 +1,5 @@
-//! Many guests at once with peers that misbehave, for a bounded time: no byte is lost or comes twice, who
-//! does nothing wrong goes on, and at the end every descriptor is released. WASISOCKET_SOAK is how many times
-//! as long it is to take.
+//! Runs many guests at once with misbehaving peers, for a bounded time. No byte is lost or duplicated, guests that do
+//! nothing wrong make progress, and at the end every descriptor is released. WASISOCKET_SOAK multiplies the duration.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,26 +22,26 @@ const EACH: u32 = 3;
 const MEMORY: usize = 256 << 20;
 const MAX_MEMORY: usize = 128 << 20;
 
-/// Ends what would hang: far more than a loaded machine takes.
+/// The longest that a guest may take: far more than a loaded machine needs.
 const GUEST_MAX: Duration = Duration::from_secs(5 * 60);
 const ALL_MAX: Duration = Duration::from_secs(12 * 60);
 
-/// Of the streams that peers send.
+/// The first word of the streams that peers send.
 const FIRST: u64 = 7;
 const HALF_OPEN_BYTES: u64 = 300_000;
 
-/// What peers received that was not sent.
+/// Data that peers received although no guest sent it.
 static FAULTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// Messages that went back to guests whole.
+/// Messages that were echoed to guests completely.
 static ECHOED: AtomicU32 = AtomicU32::new(0);
-/// Has the echo had enough?
+/// Whether the echo server asks for no more messages.
 static ENOUGH: AtomicBool = AtomicBool::new(false);
-/// Connections over which a lot was received.
+/// Connections over which many bytes were received.
 static BUSY: AtomicU32 = AtomicU32::new(0);
-/// Connections of peers that vanished.
+/// Connections whose peers vanished.
 static VANISHED: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
-/// Serves every connection in a thread of its own.
+/// Serves each connection in its own thread.
 fn serve(answer: fn(TcpStream) -> io::Result<()>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -61,8 +60,8 @@ fn fault(what: String) {
     FAULTS.lock().unwrap().push(what);
 }
 
-/// Words of eight bytes, little-endian, each one more than the one before it: what is lost, comes twice or is
-/// of another stream shows.
+/// Little-endian words of eight bytes, each one more than its predecessor, so that bytes that are lost, duplicated or
+/// of another stream are detected.
 fn numbered(first: u64, bytes: u64) -> Vec<u8> {
     let words = first..first + bytes.div_ceil(8);
     let mut bytes_of_words: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
@@ -70,7 +69,7 @@ fn numbered(first: u64, bytes: u64) -> Vec<u8> {
     bytes_of_words
 }
 
-/// What came of such a stream.
+/// The state of receiving such a stream.
 #[derive(Default)]
 struct Numbered {
     first: [u8; 8],
@@ -86,7 +85,7 @@ impl Numbered {
             }
             let word = u64::from_le_bytes(self.first).wrapping_add(self.count / 8);
             if word.to_le_bytes()[at] != *byte {
-                return Err(wrong(format!("byte {} of a stream is not its", self.count)));
+                return Err(wrong(format!("byte {} of a stream is wrong", self.count)));
             }
             self.count += 1;
         }
@@ -98,7 +97,7 @@ fn wrong(what: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what)
 }
 
-/// Sends each message back, in pieces, and then whether it wants another.
+/// Echoes each message in pieces, and then sends whether it wants another.
 fn echo(mut stream: TcpStream) -> io::Result<()> {
     let mut received = Numbered::default();
     loop {
@@ -115,7 +114,7 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads a little and resets the connection: what it has not read makes Linux do so.
+/// Reads a little and closes: because of the unread data, Linux resets the connection.
 fn reset(mut stream: TcpStream) -> io::Result<()> {
     let mut bytes = [0; 1000];
     stream.read_exact(&mut bytes)?;
@@ -127,7 +126,7 @@ fn silent(mut stream: TcpStream) -> io::Result<()> {
     stream.read(&mut [0]).map(drop)
 }
 
-/// Reads to the end, and says how much that was.
+/// Reads to the end, and sends the number of bytes.
 fn read(stream: &mut TcpStream, pause: Duration) -> io::Result<u64> {
     let mut buffer = [0; 20_000];
     let mut received = Numbered::default();
@@ -153,7 +152,7 @@ fn sink(mut stream: TcpStream) -> io::Result<()> {
     read(&mut stream, Duration::ZERO).map(drop)
 }
 
-/// Ends its own side, and reads on.
+/// Shuts down its own side, and continues to read.
 fn half_open(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(&numbered(FIRST, HALF_OPEN_BYTES))?;
     stream.shutdown(Shutdown::Write)?;
@@ -163,14 +162,14 @@ fn half_open(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Says a little, and nothing ever after; nor does it read.
+/// Sends a little, and then neither sends nor reads.
 fn vanishing(mut stream: TcpStream) -> io::Result<()> {
     let written = stream.write_all(&numbered(FIRST, 1000));
     VANISHED.lock().unwrap().push(stream);
     written
 }
 
-/// A listener that accepts nobody, and has no room for another: Linux then lets who connects wait.
+/// A listener that accepts nobody and whose backlog is full: Linux lets those who connect wait.
 fn full() -> (TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
@@ -181,7 +180,7 @@ fn full() -> (TcpListener, Vec<TcpStream>) {
     (listener, taken)
 }
 
-/// Sends each datagram back.
+/// Echoes datagrams.
 fn serve_datagrams() -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = socket.local_addr().unwrap();
@@ -202,7 +201,7 @@ fn serve_datagrams() -> SocketAddr {
     address
 }
 
-/// Descriptors that this process has open.
+/// The number of descriptors that this process has open.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -249,7 +248,7 @@ impl Soak {
         self.running.spawn_on(ends, &self.runtime);
     }
 
-    /// Waits for all, which must have ended well.
+    /// Waits for all guests, which must have succeeded.
     fn succeed(&mut self) {
         while let Some(ended) = self.runtime.block_on(self.running.join_next()) {
             let (what, ended) = ended.unwrap();
@@ -259,7 +258,7 @@ impl Soak {
     }
 }
 
-/// Ends the process if the test takes too long, wherever it is, until what is returned is dropped.
+/// Ends the process if the returned sender is not dropped within `max`.
 fn bounded(max: Duration) -> mpsc::Sender<()> {
     let (running, ended) = mpsc::channel();
     thread::spawn(move || {
@@ -296,7 +295,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     let name_server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let name_server_at = name_server.local_addr().unwrap().to_string();
 
-    // What is opened once and stays.
+    // Opens what is opened once for the process and stays open.
     let mut many = soak();
     many.start("transfer", echo, 1, |_| ());
     many.succeed();
@@ -304,7 +303,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
 
     for guest in 0..EACH as usize {
         many.start("transfer", echo, 50 * times + guest, |_| ());
-        // Their calls are cut, and wait, at any byte.
+        // The rate limits split their calls at any byte.
         many.start("transfer", echo, 30 * times + guest, |run| {
             run.grants.limits.rate_in = Some(3_000_017);
             run.grants.limits.rate_out = Some(3_000_017);
@@ -321,7 +320,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
             run.grants.add("dns", &name_server_at).unwrap()
         });
     }
-    // The command has a synchronous store.
+    // The command uses a synchronous store.
     let synchronous = thread::spawn(move || {
         guest::run()
             .args(["--allow-net=127.0.0.1", "--timeout=5m"])
@@ -329,7 +328,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
             .args(["transfer", &echo.to_string(), "50"])
             .succeeds()
     });
-    // Guests that are ended amid what they send: their calls are dropped.
+    // Guests that are ended while they send: their calls are dropped.
     let mut endless = soak();
     for _ in 0..EACH {
         endless.start("endless", sink, 0, |_| ());
@@ -340,7 +339,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     synchronous.join().unwrap();
     VANISHED.lock().unwrap().clear();
 
-    // One guest takes all descriptors of the process: another, which has its connection, goes on.
+    // One guest takes all descriptors of the process: another, which is connected already, makes progress.
     let echoed = ECHOED.load(SeqCst);
     many.start("transfer", echo, usize::MAX, |_| ());
     wait_until("connected", || ECHOED.load(SeqCst) > echoed);
@@ -359,10 +358,10 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     setrlimit(Resource::Nofile, few).unwrap();
     for _ in 0..20 * times {
         control.write_all(b"x").unwrap();
-        // It has them all until the next round.
+        // From this byte until the next round, that guest holds them all.
         control.read_exact(&mut [0]).unwrap();
         let echoed = ECHOED.load(SeqCst);
-        // The first may have been on its way.
+        // One message may have been on its way before.
         wait_until("going on", || ECHOED.load(SeqCst) >= echoed + 2);
     }
     ENOUGH.store(true, SeqCst);
@@ -370,7 +369,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     many.succeed();
     setrlimit(Resource::Nofile, limit).unwrap();
 
-    // Peers close theirs when they come to it.
+    // The peers' threads close their connections some time later.
     wait_until("released", || descriptors() <= before);
     assert_eq!(*FAULTS.lock().unwrap(), [""; 0]);
 }

@@ -1,4 +1,4 @@
-;; Passes its arguments on to the imports, whatever they are. One page of memory.
+;; Passes any arguments on to the imports. One page of memory.
 (module
   (import "wasi_snapshot_preview1" "sock_open" (func $open (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sock_resolve" (func $resolve (param i32 i32 i32 i32 i32 i32) (result i32)))

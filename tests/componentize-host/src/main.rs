@@ -1,8 +1,8 @@
-//! Runs a command that is a component, whose HTTPS trusts one authority. Usage: CAFILE CWASM ARGUMENT...
+//! Runs a component that is a command, with HTTPS that trusts one authority. Usage: CAFILE CWASM ARGUMENT...
 //!
-//! A component that componentize-py makes reaches TLS through wasi:http, where the host does it. wasmtime's
-//! own host trusts the public authorities alone, so nothing on loopback has a certificate for it; but for
-//! that, this one is made of the same parts: hyper, and rustls over ring.
+//! Components made by componentize-py reach TLS through wasi:http, where the host implements it. wasmtime's own host
+//! trusts only the public authorities, so it accepts no certificate of a server on loopback. Apart from that, this host
+//! is made of the same parts: hyper, and rustls over ring.
 
 // `Component::deserialize_file` is unsafe: see there.
 #![allow(unsafe_code)]
@@ -29,11 +29,11 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-/// What becomes of a connection after the response's head.
+/// The rest of a connection after the head of the response.
 type Rest = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Rest), Error>;
 
-/// How requests are sent: each over a connection of its own, after a full handshake.
+/// Sends each request over its own connection, after a full handshake.
 struct Https(TlsConnector);
 
 impl Https {
@@ -45,7 +45,7 @@ impl Https {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // wasmtime's own has no session to resume, either: it makes a configuration for each request.
+        // wasmtime's own host resumes no session either: it makes a new configuration for each request.
         config.resumption = Resumption::disabled();
         Ok(Self(Arc::new(config).into()))
     }
@@ -73,13 +73,13 @@ async fn send(connector: TlsConnector, mut request: Request<WasiBody>) -> Sent {
     let name = ServerName::try_from(host.clone()).map_err(|_| Error::HttpRequestUriInvalid)?;
     let peer = (host, authority.port_u16().unwrap_or(443));
     let stream = TcpStream::connect(peer).await.map_err(Error::Connect)?;
-    // As Python's http.client does, in the other columns.
+    // As Python's http.client does, which the other columns use.
     stream.set_nodelay(true).map_err(Error::Connect)?;
     let stream = connector.connect(name, stream).await.map_err(Error::Tls)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = wasmtime_wasi::runtime::spawn(connection);
 
-    // A request line names scheme and authority to a proxy only.
+    // The request line has scheme and authority only for a proxy (RFC 9112, 3.2).
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
     let response = sender.send_request(request).await?;
@@ -117,8 +117,8 @@ impl WasiHttpView for State {
 
 async fn run(cafile: &str, component: &str, arguments: &[String]) -> Result<ExitCode> {
     let engine = Engine::default();
-    // SAFETY: it must be what wasmtime wrote. `cargo xtask bench` has the `wasmtime compile` of this very
-    // version write it into a folder of its own, and names it to this program.
+    // SAFETY: the file must have been written by wasmtime. `cargo xtask bench` runs `wasmtime compile` of this very
+    // version, which writes it into a folder of the benchmark's own, and passes its path to this program.
     let component = unsafe { Component::deserialize_file(&engine, component) }?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

@@ -1,8 +1,8 @@
-"""Functions once more, as generators: code that can be left wherever it calls something, and taken up again.
+"""Compiles functions a second time as generators, which can be suspended wherever they call something.
 
-The second form of a function is compiled from its source. Where the first calls f(x), it has
-"yield from call(f, x)", and call() runs the second form of f, if there is one. What has none is called as
-ever: functions of C, generators, coroutines, and what is called from within a comprehension or an operator.
+The generator form of a function is compiled from its source. Where the function calls f(x), the generator form has
+"yield from call(f, x)", and call() runs the generator form of f, if there is one. C functions, generators and
+coroutines have none and are called directly, and so is everything inside a comprehension or an operator.
 """
 
 import __future__
@@ -15,16 +15,16 @@ import pickle
 import sys
 import types
 
-# Only functions of these modules and packages may have to wait.
-PLACES = {
+# Only functions of these modules and packages get a generator form: others never have to wait.
+TRANSFORMED = {
     "asyncio", "concurrent", "ftplib", "http", "imaplib", "poplib", "queue", "_pyio", "selectors", "smtplib",
     "socket", "socketserver", "ssl", "test", "threading", "urllib", "wsgiref", "xmlrpc",
 }
 
-# These look at the frame that calls them.
-AS_EVER = {"super", "locals", "globals", "vars", "dir", "eval", "exec"}
+# These inspect the frame of their caller, so calls of them stay as they are.
+UNCHANGED = {"super", "locals", "globals", "vars", "dir", "eval", "exec"}
 
-# A with statement, as the language reference spells it out. Its own parts take the place of the dots.
+# A with statement as the language reference expands it. The dots are replaced by the statement's own parts.
 WITH = """
 _manager_{0}_ = ...
 _value_{0}_ = yield from _enter_(_manager_{0}_)
@@ -46,12 +46,13 @@ _NOT_SUITABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_G
 _FUTURE = functools.reduce(int.__or__, (getattr(__future__, name).compiler_flag
                                         for name in __future__.all_feature_names))
 
-# The generator functions that were written by hand: by function, or by type and name of a method of C.
+# Generator functions written by hand. The key is the function that they replace, or type and name of a C method.
 by_hand = {}
 
 
 class Done:
-    """The generator of what was called as ever. It is called outside of generators, for StopIteration's sake."""
+    """A finished generator with the result of a direct call. The call is made outside a generator, which would turn
+    a StopIteration into a RuntimeError."""
 
     def __init__(self, result):
         self._result = result
@@ -64,7 +65,7 @@ class Done:
 
 
 def call(function, /, *args, **kwargs):
-    """The generator that calls a function: in its second form, if there is one."""
+    """A generator that calls a function, in its generator form if there is one."""
     while True:
         if isinstance(function, types.MethodType):
             args = function.__self__, *args
@@ -78,18 +79,18 @@ def call(function, /, *args, **kwargs):
     if isinstance(function, types.BuiltinMethodType):
         if form := by_hand.get((type(function.__self__), function.__name__)):
             return form(function.__self__, *args, **kwargs)
-    elif form := second_form(function):
+    elif form := generator_form(function):
         return form(*args, **kwargs)
     elif type(function) in {type, abc.ABCMeta}:
-        if second_form(function.__init__):
+        if generator_form(function.__init__):
             return make(function, *args, **kwargs)
-    elif form := second_form(getattr(type(function), "__call__", None)):
+    elif form := generator_form(getattr(type(function), "__call__", None)):
         return form(function, *args, **kwargs)
     return Done(function(*args, **kwargs))
 
 
 def make(cls, /, *args, **kwargs):
-    """What type.__call__ does."""
+    """The same as type.__call__."""
     if cls.__new__ is object.__new__:
         made = object.__new__(cls)
     else:
@@ -111,19 +112,19 @@ def leave_failed(manager):
     return call(type(manager).__exit__, manager, *sys.exc_info())
 
 
-# The names in second forms, which have the globals of the first.
+# The names that generator forms use. They share the globals of the original function.
 for function in [call, enter, leave, leave_failed]:
     setattr(builtins, f"_{function.__name__}_", function)
 
 
-def second_form(function):
+def generator_form(function):
     if not isinstance(function, types.FunctionType):
         return None
     if function in by_hand:
         return by_hand[function]
-    if function.__globals__.get("__name__", "").partition(".")[0] not in PLACES:
+    if function.__globals__.get("__name__", "").partition(".")[0] not in TRANSFORMED:
         return None
-    code = second_code(function.__code__)
+    code = generator_code(function.__code__)
     if code is None:
         return None
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
@@ -134,14 +135,14 @@ def second_form(function):
 
 
 @functools.cache
-def second_code(code):
+def generator_code(code):
     if code.co_flags & _NOT_SUITABLE:
         return None
     node, scope = find_source(code)
     if node is None:
         return None
     rewrite = Rewrite(code.co_varnames[0] if code.co_argcount else None)
-    # Defaults are the first form's.
+    # The defaults of the original function.
     node.args.defaults = [ast.Constant(None) for _ in node.args.defaults]
     node.args.kw_defaults = [default and ast.Constant(None) for default in node.args.kw_defaults]
     if isinstance(node, ast.Lambda):
@@ -155,7 +156,8 @@ def second_code(code):
     if not rewrite.changed:
         return None
 
-    # Around it: the class, whose name counts for __private names and super, and the variables of functions.
+    # The code is compiled inside a class of the same name, for __private names and super, and inside functions with
+    # the variables of its closure.
     outer = [name for name in code.co_freevars if name != "__class__"]
     around = ast.parse("def around(): pass").body[0]
     around.body += [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in outer]
@@ -172,10 +174,10 @@ def second_code(code):
 
 
 def find_source(code):
-    """The function's node in the tree of its file, and the name of the class that it is in."""
+    """The function's node in the syntax tree of its file, and the name of its class."""
     found = [(pickle.loads(node), scope) for node, scope
              in functions_in(code.co_filename).get((code.co_name, code.co_firstlineno), [])]
-    if len(found) > 1:  # Lambdas.
+    if len(found) > 1:  # Several lambdas in one line.
         begins = {(line, column) for line, _, column, _ in code.co_positions()}
         found = [(node, scope) for node, scope in found
                  if isinstance(node, ast.Lambda) and (node.body.lineno, node.body.col_offset) in begins]
@@ -184,9 +186,9 @@ def find_source(code):
 
 @functools.cache
 def functions_in(path):
-    """All functions of a file by name and first line, each with the name of the class that it is in.
+    """All functions of a file by name and first line, each with the name of its class.
 
-    Pickled: tests collect garbage all the time, which takes long if there are hundreds of thousands of nodes.
+    They are pickled because tests collect garbage often, which is slow with hundreds of thousands of nodes.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -209,7 +211,7 @@ def functions_in(path):
 
 
 class Rewrite(ast.NodeTransformer):
-    """Makes the calls and with statements of a function's own code ones of generators."""
+    """Replaces the calls and with statements in a function's own code by their generator forms."""
 
     def __init__(self, first):
         self.changed = False
@@ -227,7 +229,7 @@ class Rewrite(ast.NodeTransformer):
         self.generic_visit(node)
         if name == "super" and not node.args:
             node.args = [ast.Name("__class__", ast.Load()), ast.Name(self._first, ast.Load())]
-        if name in AS_EVER:
+        if name in UNCHANGED:
             return node
         self.changed = True
         generator = ast.Call(ast.Name("_call_", ast.Load()), [node.func, *node.args], node.keywords)

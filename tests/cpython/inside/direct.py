@@ -31,10 +31,10 @@ def main():
         record.list([name_of(test) for test in tests])
         unittest.TestSuite(tests).run(record)
     record.line(done=True)
-    # Whatever a test left behind must not keep the process.
+    # Nothing that a test left behind may keep the process alive.
     sys.stdout.flush()
     os._exit(0)
 
 
-if __name__ == "__main__":  # And not in the processes that tests start.
+if __name__ == "__main__":  # Not in processes that tests start.
     main()

@@ -1,12 +1,12 @@
-"""Runs the code of threads in the only thread there is, so that tests have the other half they talk to.
+"""Runs the code of threads in the only thread there is, so that tests have a peer to talk to.
 
-The code of the second and further threads is run as generators (see as_generators.py): it is left where it has
-to wait, for a socket, a lock or the time, and goes on when that is over. The first thread's code is run as it
-is; when it has to wait, the others go on meanwhile. That is what happens with real threads, except that
-nobody is interrupted elsewhere, and that all share their thread-local data.
+The code of the second and further threads runs as generators (see as_generators.py): it is suspended where it has to
+wait for a socket, a lock or the time, and resumed when that is over. The code of the first thread runs unchanged; while
+it waits, the others continue. This is what happens with real threads, except that code is interrupted only where it
+waits, and that all threads share their thread-local data.
 
-What is replaced is what waits: the functions of _thread, sockets, TLS, select and time.sleep. All of it does
-what it did as long as no thread was started, and no data takes another way than over real sockets.
+The functions that wait are replaced: those of _thread, sockets, TLS, select and time.sleep. As long as no thread is
+started they behave as before, and all data goes over real sockets.
 """
 
 import functools
@@ -25,13 +25,13 @@ import _thread
 
 from as_generators import by_hand, call
 
-# Seconds that nothing happens before a wait without a time limit counts as one for ever.
+# Seconds without any progress after which a wait without a time limit counts as a deadlock.
 PATIENCE = 10
 
-# The same if there is nobody who could do anything.
+# The same when no other strand is left that could make progress.
 ALONE = 0.5
 
-# Calls of the first thread that could have waited and did not: then it is the others' turn nevertheless.
+# After this many calls of the first thread that could have waited but did not, the others run anyway.
 MANY_CALLS = 100
 
 _select = select.select
@@ -40,13 +40,13 @@ _get_ident = _thread.get_ident
 
 
 class Strand:
-    """A thread's code."""
+    """The code of one thread, as a generator."""
 
     running = None
-    # In the order they were started, but for those that have ended.
+    # The strands that have not ended, in the order in which they were started.
     others = []
     _count = 0
-    # What the first thread called that could have waited, since the others went on.
+    # Calls of the first thread that could have waited, since the others ran last.
     calls = 0
 
     def __init__(self, code):
@@ -60,13 +60,13 @@ class Strand:
         Strand.others.append(self)
 
     def advance(self):
-        """Goes on until the code ends or has to wait. False if nothing happened that it waited for."""
+        """Runs until the code ends or has to wait. Returns False if it still waits for the same thing."""
         if self._code.gi_running:
-            return False  # It has called C code that waits.
+            return False  # It is inside C code that waits.
         try:
             ready = self._ready()
         except Exception:
-            ready = True  # And once more in the code that waits, whose affair it is.
+            ready = True  # The error is raised again in the code that waits.
         if not ready and not expired(self._deadline):
             return False
         before = Strand.running
@@ -83,7 +83,7 @@ class Strand:
         return ready or self.done
 
     def _swap_event_loops(self):
-        """Which loop is running is asked by thread."""
+        """asyncio keeps the running loop for each thread."""
         if events := sys.modules.get("asyncio.events"):
             loop = events._get_running_loop()
             events._set_running_loop(self._loop)
@@ -93,18 +93,18 @@ class Strand:
         try:
             self._code.close()
         except RuntimeError:
-            pass  # Even its end has to wait.
+            pass  # The code waits again while it is closed.
         self.done = True
 
 
 def forget_all():
-    """The test is over."""
+    """Gives up all strands at the end of a test."""
     while Strand.others:
         Strand.others.pop().give_up()
 
 
 def step():
-    """Lets the others go on as far as they can. False if nothing happened that they waited for."""
+    """Runs the others as far as possible. Returns False if none of them made progress."""
     Strand.calls = 0
     return any([strand.advance() for strand in list(Strand.others) if not strand.done])
 
@@ -114,16 +114,16 @@ def expired(deadline):
 
 
 def until(ready, timeout=None):
-    """Waits, in code that is a generator, until ready() is true, which is the result, or the time is over."""
+    """In a generator: waits until ready() is true or the time is over, and returns the last result of ready()."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        yield ready, deadline  # At least once: code that asks again and again must not keep the others from going on.
+        yield ready, deadline  # At least once, so that code that polls in a loop lets the others run.
         if (result := ready()) or expired(deadline):
             return result
 
 
 def in_place(code):
-    """Runs a generator in code that is none: the first thread's, or what C code has called."""
+    """Runs a generator from code that is not one: that of the first thread, or a callback of C code."""
     Strand.calls += 1
     if Strand.calls > MANY_CALLS:
         step()
@@ -143,7 +143,7 @@ def in_place(code):
 
 
 def waits(owner, name):
-    """Decorates a generator function that stands in for owner.name, given the stock one."""
+    """Decorates a generator function that replaces owner.name. It gets the original function as its first argument."""
     stock = getattr(owner, name, None)
 
     def decorate(function):
@@ -171,7 +171,7 @@ def install():
         yield from until(lambda: False, seconds)
 
 
-# _thread, from which the module threading has the rest.
+# _thread, on which the module threading is built.
 
 
 class Lock:
@@ -208,7 +208,7 @@ def enter_lock(stock, self):
 
 
 class ThreadHandle:
-    """_thread._ThreadHandle"""
+    """Replaces _thread._ThreadHandle."""
 
     strand = None
 
@@ -253,7 +253,7 @@ def _threads():
                 if hasattr(owner, name):
                     setattr(owner, name, stand_in)
     _thread._count = lambda: len(Strand.others)
-    threading._CRLock = None  # The one of Python.
+    threading._CRLock = None  # Makes threading use its implementation in Python.
     queue.SimpleQueue = queue._PySimpleQueue
 
 
@@ -264,7 +264,7 @@ def is_ready(file, direction):
     try:
         return any(_select([file], [], [], 0) if direction == "read" else _select([], [file], [], 0))
     except (OSError, ValueError):
-        return True  # The operation itself fails, as it should.
+        return True  # The operation itself will raise the error.
 
 
 def _sockets():
@@ -275,7 +275,7 @@ def _sockets():
             while timeout != 0:
                 if not (yield from until(lambda: is_ready(self, direction), timeout)):
                     raise TimeoutError("timed out")
-                self.settimeout(0)  # It must not wait in there, if there is less than it wants.
+                self.settimeout(0)  # The original must not wait for the rest of the data.
                 try:
                     return stock(self, *args, **kwargs)
                 except BlockingIOError:
@@ -298,7 +298,7 @@ def _sockets():
             while sent < len(rest):
                 sent += yield from call(socket.socket.send, self, rest[sent:sent + 65536], flags)
 
-    # Files of C code cannot be left.
+    # File objects implemented in C cannot be suspended, so makefile() uses _pyio.
     stock = socket.socket.makefile
     makefile = types.FunctionType(stock.__code__, vars(socket) | {"io": _pyio}, "makefile", stock.__defaults__)
     makefile.__kwdefaults__ = stock.__kwdefaults__
@@ -342,7 +342,7 @@ def _tls():
         return
 
     class Connection:
-        """What _ssl has for a connection, with operations that can be left while they wait."""
+        """Wraps a connection object of _ssl. Its operations can be suspended while they wait."""
 
         def __init__(self, stock, sock):
             object.__setattr__(self, "_stock", stock)

@@ -1,4 +1,4 @@
-"""Writes what becomes of each test as a line of JSON, while the tests run."""
+"""Writes the result of each test as a line of JSON, while the tests run."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import unittest
 
 import one_thread
 
-# The audit events of a test that has dealings with an address.
+# The audit events of a test that uses an address.
 _NETWORK_EVENTS = {"socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto"}
 
 _WORST_LAST = ["pass", "skip", "fail"]
@@ -30,12 +30,12 @@ class Record(unittest.TestResult):
         self._file.flush()
 
     def list(self, names):
-        """The tests that are going to run, so that those after a hanging one are known."""
+        """Writes the names of the tests that will run, so that those after a hanging one are known."""
         self._listed = dict.fromkeys(names)
         self.line(list=list(names))
 
     def whole_module(self, outcome, reason):
-        """The module cannot be imported, which says nothing about single tests."""
+        """Writes one result for all tests, for a module that cannot be imported."""
         self.line(test="*", outcome=outcome, reason=reason, net=False)
 
     def startTest(self, test):
@@ -58,7 +58,7 @@ class Record(unittest.TestResult):
             if _WORST_LAST.index(outcome) > _WORST_LAST.index(self._outcome):
                 self._outcome, self._reason = outcome, reason
             return
-        # setUpClass (package.module.Class): it ends all tests of that class at once.
+        # A class fixture, "setUpClass (package.module.Class)": its failure is the result of all tests of the class.
         fixture, _, scope = test.id().rstrip(")").partition(" (")
         scope = scope.removeprefix(self._module).removeprefix(".")
         if fixture.startswith("tearDown"):
@@ -75,7 +75,7 @@ class Record(unittest.TestResult):
     addFailure = addError
 
     def addSkip(self, test, reason):
-        # Of a subtest: the others still count.
+        # A skipped subtest does not skip the whole test.
         if not hasattr(test, "test_case"):
             self._set(test, "skip", reason)
 
@@ -91,7 +91,7 @@ class Record(unittest.TestResult):
 
 
 def name_of(test):
-    """Without the module."""
+    """The test's name without its module."""
     return test.id().removeprefix(type(test).__module__ + ".")
 
 

@@ -1,4 +1,4 @@
-"""Tells test.support, from outside, that this platform has sockets. No test is edited."""
+"""Sets switches of test.support, which does not know that this platform has sockets. No test is edited."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ import one_thread
 
 
 def read_job():
-    """What to do: a file that the driver wrote. Its folder is this process's, to write in."""
+    """Reads the job, a file that the driver wrote. This process may write into its folder."""
     folder, name = os.path.split(os.path.abspath(sys.argv[1]))
     with open(os.path.join(folder, name), encoding="utf-8") as file:
         job = types.SimpleNamespace(**json.load(file))
@@ -26,14 +26,14 @@ def read_job():
 
 
 def prepare(job):
-    """Everything that has to happen before a test module is imported."""
+    """Prepares the process before a test module is imported."""
     if not job.threads and sys.platform != "wasi":
         _take_processes_away()
     _stand_ins()
     from test import support
     from test.support import socket_helper, threading_helper
 
-    # test.support goes by the platform's name, and does not know that this one has sockets.
+    # test.support decides by the platform's name, and assumes that this one has no sockets.
     support.has_socket_support = True
     socket_helper.has_gethostname = True
     support.use_resources = job.resources
@@ -45,13 +45,13 @@ def prepare(job):
         one_thread.install()
 
 
-# Modules that ask for what they do not need, and what they are told while they are imported.
-_TOLD = {
-    # These only look at the platform's name.
+# Values of test.support that are overridden while a module is imported, because it asks for more than it needs.
+_OVERRIDES = {
+    # These decide by the platform's name alone.
     "test.test_selectors": {"is_wasi": False},
     "test.test_socket": {"is_wasi": False},
     "test.test_urllib_response": {"is_wasi": False},
-    # Its tests of TLS say that they need subprocesses, and start none.
+    # Its tests of TLS ask for subprocesses but start none.
     "test.test_ftplib": {"has_subprocess_support": True},
 }
 
@@ -59,7 +59,7 @@ _TOLD = {
 def import_tests(job):
     from test import support
     truth = {}
-    for name, value in _TOLD.get(job.module, {}).items():
+    for name, value in _OVERRIDES.get(job.module, {}).items():
         truth[name] = getattr(support, name)
         setattr(support, name, value)
     try:
@@ -69,7 +69,7 @@ def import_tests(job):
 
 
 def _stand_ins():
-    """Names that tests use on the way to what they test."""
+    """Defines names that WASI lacks and that tests use on the way to what they test."""
     import signal
     if not hasattr(signal, "siginterrupt"):
         signal.siginterrupt = lambda signalnum, flag: None
@@ -82,7 +82,7 @@ def _stand_ins():
 
 
 def _take_processes_away():
-    """Native Python as a guest is, together with one_thread: for what can be expected of a guest."""
+    """Makes native Python as limited as a guest (with one_thread), to learn what can be expected of a guest."""
     import _posixsubprocess
     import posix
     import subprocess
@@ -96,4 +96,4 @@ def _take_processes_away():
                 delattr(module, name)
     _posixsubprocess.fork_exec = fork_exec
     subprocess._can_fork_exec = False
-    os.environ["PATH"] = ""  # Tests look for programs to start.
+    os.environ["PATH"] = ""  # So that tests find no programs to start.

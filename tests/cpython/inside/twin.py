@@ -1,9 +1,9 @@
 """Runs one half of test_socket's ThreadableTest classes. Usage: twin.py JOB
 
-Such a test has a server half (setUp and testX) and a client half (clientSetUp and _testX), made to run in
-two threads. Here they run in two processes, which meet in a folder: each test has a folder in it, where
-events are files, and attributes of the test that one half sets are pickled for the other. The server half
-leads: it says which test is next, and records what became of both.
+Such a test has a server half (setUp and testX) and a client half (clientSetUp and _testX), written for two threads.
+Here they run in two processes, which communicate through a folder for each test: events are files, and attributes of
+the test that one half sets are pickled for the other. The server half leads: it announces the next test, and records
+the result of both.
 """
 
 import itertools
@@ -22,18 +22,18 @@ switches.prepare(job)
 
 from record import Record, flat, name_of, text_of
 
-# Longer than a test may take: the driver ends both halves before.
+# Seconds. Longer than a test may take: the driver ends both halves earlier.
 PATIENCE = 120
-# For an attribute that the other half is about to set.
+# Seconds to wait for an attribute that the other half may be about to set.
 ATTRIBUTE_PATIENCE = 1
 
 
 class OtherHalfFailed(Exception):
-    """Nothing more is to be expected from the other half."""
+    """The other half has failed, so there is nothing to wait for."""
 
 
 class Meeting:
-    """The folder of one test, in which the halves leave each other notes."""
+    """The folder of one test, in which the halves leave messages for each other."""
 
     def __init__(self, number):
         self.folder = os.path.join(job.folder, "meeting", f"{number:04}")
@@ -68,7 +68,7 @@ meeting = None
 
 
 class Event:
-    """threading.Event for two processes, once it is an attribute of the test."""
+    """A threading.Event that works across both processes once it is an attribute of the test."""
 
     def __init__(self, name=None):
         self.name = name
@@ -102,7 +102,7 @@ class Event:
 
 
 class OtherSocket:
-    """What a half may ask about a socket of the other."""
+    """What one half may ask about a socket of the other half."""
 
     def __init__(self, name, peer):
         self._name, self._peer = name, peer
@@ -146,7 +146,7 @@ def other_attribute(test, name):
 
 
 def set_up_server(test):
-    """ThreadableTest._setUp, without the thread."""
+    """ThreadableTest._setUp without the thread."""
     test.server_ready, test.client_ready, test.done = Event(), Event(), Event()
     test.server_crashed = False
     try:
@@ -162,12 +162,12 @@ def set_up_server(test):
 
 def server_explicit_ready(test):
     if isinstance(vars(test).get("serv"), socket.socket):
-        test.serv = test.serv  # Bound since it was set: its address is known now.
+        test.serv = test.serv  # Set again: it has been bound meanwhile, and now has an address.
     test.server_ready.set()
 
 
 def set_up_pair_server(test):
-    """SocketPairTest.setUp: two processes can have a connected pair over a listening socket."""
+    """SocketPairTest.setUp: two processes get a connected pair through a listening socket."""
     pure = isinstance(test, test_socket.PurePythonSocketPairTest)
     family = socket.AF_INET if pure else socket.AF_UNIX
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -190,10 +190,10 @@ def set_up_pair_client(test):
 
 
 class ServerRecord(Record):
-    """Waits for the client half before it says what became of a test."""
+    """Waits for the client half before it records the result of a test."""
 
     def finish(self, name, outcome, reason):
-        if meeting is None:  # A class or a module.
+        if meeting is None:  # A fixture of a class or a module.
             super().finish(name, outcome, reason)
             return
         if outcome != "pass":
@@ -208,7 +208,7 @@ class ServerRecord(Record):
 
 
 def enter_class(test, last):
-    """Both halves enter classes together, with the same random numbers for what they both make up."""
+    """Makes both halves enter each class together, with the same seed for the data that both generate."""
     random.seed(1)
     if last is not None and last is not type(test):
         last.tearDownClass()
@@ -242,7 +242,7 @@ def serve(tests):
 def be_client(tests):
     global meeting
     by_name = {name_of(test): test for test in tests}
-    record = Record(job)  # Sees whether the network is used.
+    record = Record(job)  # Its audit hook notices whether the network is used.
     last = None
     for number in itertools.count():
         next_meeting = Meeting(number)
@@ -283,7 +283,7 @@ def client_half(test):
         finally:
             try:
                 test.clientTearDown()
-            except SystemExit:  # How a thread ends.
+            except SystemExit:  # This ends a thread without an error.
                 pass
     except unittest.SkipTest as skip:
         return "skip", str(skip)

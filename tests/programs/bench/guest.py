@@ -1,4 +1,4 @@
-"""One of many guests in a process. What it does is its first argument; the port of its peer the second."""
+"""One of many guests in a process. Usage: guest.py ACTION PORT (of its peer)."""
 
 import socket
 import sys
@@ -11,7 +11,7 @@ with socket.create_connection(("127.0.0.1", port)) as peer:
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     peer.sendall(what[0].encode())
     if what == "idle":
-        # Until the peer closes.
+        # This ends when the peer closes.
         peer.recv(1)
     elif what == "flood":
         data = bytes(1 << 16)

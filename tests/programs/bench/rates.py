@@ -1,4 +1,4 @@
-"""How the benchmarks' programs measure, and what those of TLS do. Prints lines of name, tab and rate."""
+"""How the benchmark programs measure, and what those of TLS do. Prints lines of a name, a tab and a rate."""
 
 import time
 
@@ -13,7 +13,8 @@ def measure(name, count, function):
 
 
 def main(download, upload, fetch):
-    """The benchmark of TLS. Each is given a count: of bytes, or of requests for one byte, each over a connection of its own."""
+    """Runs the benchmark of TLS. Each function gets a count: of bytes, or of requests for one byte, each of which uses
+    its own connection."""
     measure("HTTPS download, bytes", TOTAL, download)
     measure("HTTPS upload, bytes", TOTAL, upload)
     measure("connect, full handshake, GET of one byte", REQUESTS, fetch)

@@ -1,6 +1,6 @@
-"""One round of the benchmark. Usage: sockets.py SOURCE SINK ECHO (ports). Prints lines of name, tab and rate.
+"""One round of the benchmark. Usage: sockets.py SOURCE SINK ECHO (ports). Prints lines of a name, a tab and a rate.
 
-Runs unchanged under native CPython, in the guest, and in a component of componentize-py.
+Runs unchanged under native CPython, in the guest, and as a component made by componentize-py.
 """
 
 import select
@@ -10,7 +10,7 @@ from itertools import cycle, islice
 
 from rates import measure
 
-# A quarter of a second and more: of less, much is who runs on which processor.
+# At least a quarter of a second: shorter measurements depend much on scheduling.
 TOTAL = 1 << 30
 PAGE = 4096
 
@@ -22,10 +22,10 @@ def connected(port):
 
 
 def transfers(source, sink, size):
-    # Written to: all pages that never were are one, which is always in the cache.
+    # Written to, because all untouched pages are the same zero page, which is always in the cache.
     memory = memoryview(bytearray(b"x" * (size + PAGE)))
-    # From each place in a page in turn: on some processors the kernel copies twice as fast from or to one as
-    # another, and each allocator has a habit of its own.
+    # Uses each offset in a page in turn: on some CPUs the kernel copies twice as fast at one offset as at another,
+    # and each allocator prefers other offsets.
     places = [memory[start : start + size] for start in range(0, PAGE, 16)]
 
     def receive(total):
@@ -56,7 +56,7 @@ def exchanges(echo):
     def connect(count):
         for _ in range(count):
             with socket.create_connection(("127.0.0.1", echo)) as sock:
-                # To its end on both sides: else what is measured is how fast the peer accepts.
+                # Waits for the end on both sides. Otherwise this would measure how fast the peer accepts.
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(1)
 
@@ -73,7 +73,7 @@ def wait(idle):
                 socks.append(sock)
                 epoll.register(sock, select.EPOLLIN)
         except OSError:
-            # The limit of open files of this machine: the line is missing then.
+            # The machine's limit of open files is too low: this line of the output is left out.
             pass
         if len(socks) == idle:
             first, second = socket.socketpair()

@@ -1,4 +1,4 @@
-"""One round of the benchmark of TLS. Usage: tls.py PORT CAFILE. Prints lines of name, tab and rate."""
+"""One round of the benchmark of TLS. Usage: tls.py PORT CAFILE. Prints lines of a name, a tab and a rate."""
 
 import contextlib
 import http.client
@@ -52,5 +52,5 @@ def handshakes(count):
 
 
 rates.main(download, upload, fetch)
-# Has no counterpart in wasi:http, which knows requests only.
+# This has no counterpart in wasi:http, which offers only whole requests.
 rates.measure("full handshake", HANDSHAKES, handshakes)

@@ -1,4 +1,4 @@
-"""Run through PyRun_SimpleString by a host of the core six. PORT, an echo server's, is put in front."""
+"""Run through PyRun_SimpleString by a host of the core six, which prepends PORT, the port of an echo server."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ with wasisocket.create_connection(("127.0.0.1", PORT)) as sock:
     sock.sendall(b"through the core six")
     print(sock.recv(100).decode(), sys.prefix, dict(os.environ))
 
-# The standard socket module too, as far as six blocking calls go.
+# The standard socket module works too, as far as six blocking calls can support it.
 with socket.create_connection(("127.0.0.1", PORT)) as sock:
     sock.sendall(b"stock")
     print(sock.recv(100).decode())
@@ -31,5 +31,5 @@ with socket.create_connection(("127.0.0.1", PORT)) as sock:
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as exc:
-        # What http.client forgives.
+        # http.client ignores this error.
         assert exc.errno == errno.ENOPROTOOPT, exc

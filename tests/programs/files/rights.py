@@ -1,4 +1,4 @@
-"""Files to and from a peer outside: nobody may do more with one than its sender."""
+"""Sends files to and receives files from a peer outside: the receiver may not do more with a file than its sender."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def raises(numbers, function, *args):
 with socket.socket(socket.AF_UNIX) as peer:
     peer.connect("/run/peer.sock")
 
-    # Open for reading, three bytes in.
+    # A file that is open for reading, with offset 3.
     _, (fd,), flags, _ = socket.recv_fds(peer, 10, 1)
     assert flags == 0 and os.read(fd, 100) == b"tent"
     assert os.pread(fd, 3, 0) == b"con"
@@ -30,11 +30,11 @@ with socket.socket(socket.AF_UNIX) as peer:
     raises([errno.ENOTDIR, errno.EBADF], lambda: os.open("other", os.O_RDONLY, dir_fd=fd))
     os.close(fd)
 
-    # A folder: the way to all that is in it.
+    # A folder is not accepted: it would give access to everything in it.
     _, fds, flags, _ = socket.recv_fds(peer, 10, 1)
     assert (fds, flags) == ([], socket.MSG_CTRUNC), (fds, flags)
 
-    # Which of many it is.
+    # The right ones of many open files are sent.
     files = [open("/run/file", mode, buffering=0) for mode in ["rb", "r+b", "ab"] * 10]
     for place, file in enumerate(files):
         file.seek(place)
@@ -43,7 +43,7 @@ with socket.socket(socket.AF_UNIX) as peer:
     files[7].seek(2)
     socket.send_fds(peer, [b"x"], [file.fileno() for file in files[6:9]])
 
-    # What is no file of its own.
+    # Standard streams and folders cannot be sent.
     folder = os.open("/run", os.O_RDONLY)
     for fd in [0, 1, 2, folder]:
         raises([errno.ENOTSUP], socket.send_fds, peer, [b"x"], [fd])

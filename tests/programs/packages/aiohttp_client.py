@@ -1,4 +1,5 @@
-"""aiohttp's client and a web server: port, port of one that has expired, folder with client.pem and client.key"""
+"""aiohttp's client and a web server. Arguments: its port, the port of one whose certificate has expired, a folder with
+client.pem and client.key."""
 
 import asyncio
 import hashlib
@@ -32,7 +33,7 @@ async def main():
         assert len({text for text, _, _ in pages}) == 1
         assert len({number for _, number, _ in pages}) == 1
         assert [hops for _, _, hops in pages] == [0, 2, 0, 0]
-        # Twenty at once, over as many connections as the limit has.
+        # Twenty requests at once, over as many connections as the limit allows.
         pages = await asyncio.gather(*(page(session, "/chunked/text") for _ in range(20)))
         assert len({text for text, _, _ in pages}) == 1
         print("connections:", len({number for _, number, _ in pages}))

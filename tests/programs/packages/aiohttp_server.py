@@ -1,4 +1,4 @@
-"""aiohttp's server: folder with server.pem and server.key, or nothing, for one without TLS. Prints its port."""
+"""aiohttp's server. Argument: a folder with server.pem and server.key; without it, there is no TLS. Prints its port."""
 
 import asyncio
 import socket

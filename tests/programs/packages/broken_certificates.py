@@ -1,5 +1,5 @@
-"""Files that should have certificates and keys, and servers that nobody should trust: folder, ports of a server
-with a certificate of its own making and of one of an unknown authority"""
+"""Broken certificate and key files, and servers that nobody should trust. Arguments: a folder, the port of a server
+with a self-signed certificate, the port of one with a certificate of an unknown authority."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ def outcome(function, *args, **options):
         function(*args, **options)
     except Exception as error:
         reason = error
-        # The packages wrap OpenSSL's; aiohttp in subclasses of its own, without a reason.
+        # The packages wrap OpenSSL's error; aiohttp does so in its own subclasses, without the reason.
         while reason is not None and not (isinstance(reason, ssl.SSLError) and hasattr(reason, "reason")):
             reason = reason.__cause__ or reason.__context__
         return " ".join([type(error).__name__, *(str(getattr(reason, name, "")) for name in ["reason", "verify_message"])])

@@ -1,4 +1,4 @@
-"""dnspython and a name server: its port"""
+"""dnspython and a name server. Argument: its port."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ def configured(kind):
 resolver = configured(dns.resolver.Resolver)
 answer = resolver.resolve("one.test")
 print(answer.canonical_name, answer.rrset.ttl, *answer)
-# Too much for a datagram, so asked again over TCP.
+# The answer is too long for a datagram, so the query is repeated over TCP.
 print(len(resolver.resolve("many.test")))
 for name, lifetime in [("absent.test", 30), ("silent.test", 0.5)]:
     try:

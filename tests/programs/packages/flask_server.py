@@ -1,4 +1,4 @@
-"""A Flask application, run by Flask's own server as its documentation has it. The port is in what it logs."""
+"""A Flask application, run by Flask's own server as its documentation shows. Its log contains the port."""
 
 import sys
 

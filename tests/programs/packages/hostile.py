@@ -1,5 +1,5 @@
-"""What clients make of servers that break TLS or HTTP. Arguments: the port of the pages; their names, with
-commas; ports that have each another way to break the handshake, with commas"""
+"""How clients react to servers that violate TLS or HTTP. Arguments: the port of the pages; their names, separated by
+commas; ports of servers that each break the handshake in another way, separated by commas."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ import httpx
 import requests
 
 pages_port, pages, hello_ports = sys.argv[1:]
-# What a user would set against pages that are endless once they are decompressed.
+# A limit, as a user would set it, against pages that decompress without end.
 LIMIT = 10 << 20
 
 
@@ -58,7 +58,7 @@ def by_aiohttp(url):
 
 
 def kind(error):
-    """And whether TLS is at the bottom of it; not more of that, which differs with Python's and OpenSSL's version."""
+    """The error's type, and whether its cause is TLS. More would differ between versions of Python and OpenSSL."""
     name = type(error).__name__
     while error is not None:
         if type(error).__module__ == "ssl":
@@ -75,6 +75,6 @@ for name, url in [
         try:
             outcome = fetch(url)
         except Exception as error:
-            # Of a reset, Python before 3.13 made an end now and then.
+            # Python before 3.13 sometimes reported a reset as an end.
             outcome = "failed" if name.endswith("reset") else kind(error)
         print(f"{name} {fetch.__name__}: {outcome}")

@@ -1,5 +1,5 @@
-"""httpx, with and without asyncio, HTTP/1.1 and HTTP/2, and a web server: port, port of one that has expired,
-folder with client.pem and client.key"""
+"""httpx, with and without asyncio, over HTTP/1.1 and HTTP/2, and a web server. Arguments: its port, the port of one
+whose certificate has expired, a folder with client.pem and client.key."""
 
 import asyncio
 import hashlib
@@ -38,14 +38,14 @@ async def with_asyncio(http2):
         pages = await asyncio.gather(*(client.get("/chunked/text") for _ in range(20)))
         assert len({page.text for page in pages}) == 1
         numbers = {page.headers["Connection-Number"] for page in pages}
-        # Of HTTP/2, one connection does for all of them at once.
+        # With HTTP/2, one connection serves all of them at once.
         assert (len(numbers) == 1) == http2, numbers
         digest = hashlib.sha256()
         async with client.stream("GET", "/large") as response:
             async for block in response.aiter_bytes():
                 digest.update(block)
         print(response.http_version, digest.hexdigest())
-        # One that never answers holds nobody up.
+        # A request that gets no answer does not delay the others.
         requests = [client.get("/silent", timeout=httpx.Timeout(60, read=0.3)), client.get("/text")]
         silent, page = await asyncio.gather(*requests, return_exceptions=True)
         print("silent:", type(silent).__name__, page.status_code)

@@ -1,4 +1,4 @@
-"""paho-mqtt, without its thread, and a broker: its port"""
+"""paho-mqtt, without its thread, and a broker. Argument: its port."""
 
 import sys
 import time

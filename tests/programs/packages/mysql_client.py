@@ -1,4 +1,4 @@
-"""PyMySQL and a server: its port, and one that nobody listens at"""
+"""PyMySQL and a server. Arguments: its port, and a port at which nothing listens."""
 
 import sys
 

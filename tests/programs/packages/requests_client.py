@@ -1,4 +1,5 @@
-"""requests and a web server: port, port of one that has expired, folder with client.pem and client.key"""
+"""requests and a web server. Arguments: its port, the port of one whose certificate has expired, a folder with
+client.pem and client.key."""
 
 import hashlib
 import sys
@@ -25,7 +26,7 @@ def raised(url, **options):
 text = get("/text").text
 assert text.startswith("line 0\n")
 
-# The same connection for all of them, as the server counts.
+# All of them use the same connection, by the server's count.
 pages = [get(path) for path in ["/text", "/redirect", "/gzip/text", "/chunked/text", "/text"]]
 assert len({page.headers["Connection-Number"] for page in pages}) == 1
 assert all(page.text == text for page in pages)
@@ -35,7 +36,7 @@ assert [hop.status_code for hop in pages[1].history] == [301, 302]
 print("loop:", raised(base + "/loop"))
 print("missing:", get("/missing").status_code)
 
-# A connection that the server closes is not used again.
+# A connection that the server closed is not used again.
 first, second = get("/close"), get("/close")
 assert first.headers["Connection-Number"] != second.headers["Connection-Number"]
 

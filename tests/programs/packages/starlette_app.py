@@ -1,4 +1,4 @@
-"""Starlette's files and plain functions, which it gives to anyio's threads; asked in the same process"""
+"""Starlette's files and plain functions, which it hands to anyio's threads. The requests come from the same process."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""urllib3's pools and a web server: port, port that nobody listens at"""
+"""urllib3's pools and a web server. Arguments: its port, and a port at which nothing listens."""
 
 import sys
 
@@ -13,7 +13,7 @@ def number(response):
 
 
 with urllib3.PoolManager(num_pools=1, maxsize=2, timeout=60) as pools:
-    # Two at once need two connections, which stay in the pool.
+    # Two requests at once need two connections, which stay in the pool.
     first = pools.request("GET", base + "/text", preload_content=False)
     second = pools.request("GET", base + "/text", preload_content=False)
     numbers = {number(first), number(second)}
@@ -26,13 +26,13 @@ with urllib3.PoolManager(num_pools=1, maxsize=2, timeout=60) as pools:
     pool = pools.connection_from_url(base)
     print("connections:", pool.num_connections, "requests:", pool.num_requests)
 
-    # What is left unread makes a connection unfit for another request; drained, it is fit.
+    # A connection with unread data cannot serve another request; once drained, it can.
     response = pools.request("GET", base + "/chunked/text", preload_content=False)
     response.read(10)
     response.drain_conn()
     assert number(pools.request("GET", base + "/text")) == number(response)
 
-    # A server that has closed a connection in the pool goes unnoticed by its user.
+    # The user does not notice that the server closed a connection in the pool.
     pools.request("GET", base + "/close")
     assert pools.request("GET", base + "/text").status == 200
 

@@ -1,4 +1,4 @@
-"""An ASGI application, run by uvicorn as its documentation has it. The port is in what uvicorn logs."""
+"""An ASGI application, run by uvicorn as its documentation shows. uvicorn's log contains the port."""
 
 import asyncio
 import json

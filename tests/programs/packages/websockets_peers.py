@@ -1,5 +1,5 @@
-"""The two ends of a WebSocket: serve, or talk and a port. A server prints its port, and ends with its first
-client."""
+"""The two ends of a WebSocket. Usage: websockets_peers.py serve, or websockets_peers.py talk PORT. The server prints
+its port, and ends with its first client."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ async def client(port):
         for message in ["text", b"bytes", "", "h\u00e9llo", bytes(1_000_000)]:
             await peer.send(message)
             assert await peer.recv() == message
-        # In pieces.
+        # A message in fragments.
         await peer.send(["one ", "two ", "three"])
         assert await peer.recv() == "one two three"
         await asyncio.wait_for(await peer.ping(), 60)

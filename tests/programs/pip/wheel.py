@@ -1,4 +1,4 @@
-"""Writes wheels of the package hello, with a module that has a greeting: folder [tag...]"""
+"""Writes wheels of the package hello, whose module has a greeting. Usage: wheel.py FOLDER [TAG...]"""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""UDP, both ends in one program."""
+"""UDP, with both ends in one program."""
 
 import errno
 import select
@@ -27,12 +27,12 @@ for family in LOOPBACK:
     with bound(family) as first, bound(family) as second:
         assert first.sendto(b"hello", second.getsockname()) == 5
         assert second.recvfrom(100) == (b"hello", first.getsockname())
-        # One without data is one all the same, and no end.
+        # A datagram without data is a datagram, not the end of a stream.
         assert first.sendto(b"", second.getsockname()) == 0
         first.sendto(b"next", second.getsockname())
         assert second.recvfrom(100) == (b"", first.getsockname())
         assert second.recv(100) == b"next"
-        # Longer than the room: the rest is lost, and recvmsg says so.
+        # A datagram longer than the buffer: the rest is lost, and recvmsg reports that.
         first.sendto(b"0123456789", second.getsockname())
         data, ancillary, flags, address = second.recvmsg(4)
         assert (data, ancillary, address) == (b"0123", [], first.getsockname())
@@ -43,13 +43,13 @@ for family in LOOPBACK:
         assert second.recvfrom_into(buffer) == (10, first.getsockname())
         first.sendto(b"0123456789", second.getsockname())
         assert second.recv_into(buffer, 4, socket.MSG_TRUNC) == 10
-        # Several pieces are one datagram.
+        # Several buffers make one datagram.
         first.sendmsg([b"ab", b"cd"], [], 0, second.getsockname())
         assert second.recv(100) == b"abcd"
         second.setblocking(False)
         raises(BlockingIOError, errno.EAGAIN, second.recv, 1)
 
-# A peer of its own: what others send is not heard, and sendto still goes elsewhere.
+# A connected socket receives nothing from others, and sendto can still send elsewhere.
 with bound() as first, bound() as second, bound() as third:
     first.connect(second.getsockname())
     assert first.getpeername() == second.getsockname()
@@ -61,7 +61,7 @@ with bound() as first, bound() as second, bound() as third:
     first.sendto(b"elsewhere", third.getsockname())
     assert third.recv(100) == b"elsewhere"
 
-# Nobody there: the next call says so.
+# Nothing listens there: the next call reports that.
 with bound() as gone:
     address = gone.getsockname()
 with socket.socket(type=socket.SOCK_DGRAM) as sock:
@@ -77,7 +77,7 @@ with socket.socket(type=socket.SOCK_DGRAM) as sock:
     raises(OSError, errno.EOPNOTSUPP, sock.listen)
     raises(OSError, errno.EOPNOTSUPP, sock.accept)
 
-# Not bound: the system picks a port, and answers come back to it.
+# An unbound socket: the system picks a port, and answers arrive there.
 with bound() as server, socket.socket(type=socket.SOCK_DGRAM) as client:
     client.settimeout(10)
     client.sendto(b"question", server.getsockname())

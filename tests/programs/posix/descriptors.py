@@ -1,4 +1,4 @@
-"""A socket's descriptor where files are expected: os, io, fcntl, and the standard library on top."""
+"""A socket's descriptor where a file is expected: in os, io, fcntl, and in the standard library on top of them."""
 
 import array
 import errno
@@ -47,7 +47,7 @@ assert not os.get_inheritable(fd)
 os.set_inheritable(fd, True)
 assert os.get_inheritable(fd)
 
-# As files: buffered, for text, both ways.
+# As file objects: buffered, text, both directions.
 with os.fdopen(os.dup(fd), "rb") as reader, os.fdopen(os.dup(second.fileno()), "wb") as writer:
     writer.write(b"one\ntwo\n")
     writer.flush()
@@ -58,7 +58,7 @@ with first.makefile("rw", encoding="utf-8", newline="\n") as left, second.makefi
     left.flush()
     assert right.readline() == "h\u00e9llo\n"
 
-# The same socket under several numbers; the last that is closed ends it.
+# The same socket under several numbers: closing the last one closes it.
 other = socket.fromfd(fd, first.family, first.type)
 assert other.fileno() != fd and os.path.sameopenfile(fd, fd)
 number = first.dup().detach()
@@ -85,7 +85,7 @@ except OSError as exc:
 else:
     raise AssertionError("closed twice")
 
-# A number of one's own choice.
+# A number that the program chooses.
 first, second = socket.socketpair()
 third = socket.socket()
 number = third.fileno()
@@ -101,7 +101,7 @@ assert number >= 3000 and stat.S_ISSOCK(os.fstat(number).st_mode)
 os.close(number)
 first.close()
 
-# A pipe.
+# Pipes.
 reader, writer = os.pipe()
 assert stat.S_ISFIFO(os.fstat(reader).st_mode)
 assert os.write(writer, b"through") == 7
@@ -110,7 +110,7 @@ os.close(writer)
 assert os.read(reader, 1) == b""
 os.close(reader)
 
-# Files go on to work, mixed freely.
+# Files still work, in any combination with sockets.
 with tempfile.TemporaryFile(dir=".") as file, socket.create_server(("127.0.0.1", 0)) as server:
     file.write(bytes(range(256)) * 400)
     file.seek(0)
@@ -123,7 +123,7 @@ with tempfile.TemporaryFile(dir=".") as file, socket.create_server(("127.0.0.1",
             with client.makefile("rb") as reader:
                 assert reader.read() == (bytes(range(256)) * 400)[100:5100]
 
-# A descriptor that another takes over.
+# A descriptor that another object takes over (detach).
 sock = socket.socket(type=socket.SOCK_DGRAM)
 number = sock.detach()
 assert sock.fileno() == -1

@@ -1,4 +1,4 @@
-"""asyncio as it is: streams, servers, datagrams, look-ups and executors, and many connections."""
+"""Unmodified asyncio: streams, servers, datagrams, look-ups, executors, and many connections."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ async def many(count):
         message = b"%d" % number * 100
         writer.write(message)
         assert await reader.readexactly(len(message)) == message
-        # All are open at once.
+        # All connections are open at the same time.
         gathered.append(number)
         await everybody.wait()
         writer.close()

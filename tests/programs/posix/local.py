@@ -1,4 +1,4 @@
-"""Unix sockets, in the working folder."""
+"""Unix sockets in the working folder."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ with socket.socket(socket.AF_UNIX) as client:
     raises(FileNotFoundError, errno.ENOENT, client.connect, "stream.sock")
     raises(OSError, errno.ENOENT, client.connect, "no/such/folder.sock")
 
-# Datagrams, which come with the sender's name.
+# Datagrams, which arrive with the sender's name.
 first, second = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
 with first, second:
     os.mkdir("below")
@@ -58,7 +58,7 @@ os.unlink("first.sock")
 os.unlink("below/second.sock")
 os.rmdir("below")
 
-# Pairs have no name.
+# The sockets of a pair have no name.
 for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
     first, second = socket.socketpair(type=kind)
     with first, second:

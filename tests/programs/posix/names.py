@@ -1,4 +1,4 @@
-"""getaddrinfo and its like, where no name server is needed."""
+"""getaddrinfo and related functions, where no name server is needed."""
 
 import socket
 

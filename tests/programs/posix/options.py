@@ -1,4 +1,4 @@
-"""Socket options: what is set is what is read, and what there is not says so."""
+"""Socket options: what is set can be read back, and what is missing raises."""
 
 import errno
 import socket
@@ -63,7 +63,7 @@ tcp.bind(("127.0.0.1", 0))
 tcp.listen()
 assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
 
-# Multicast: groups are joined once and left once.
+# Multicast: a group can be joined once and left once.
 group = socket.inet_aton("224.0.0.251") + socket.inet_aton("127.0.0.1")
 udp.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
 for name in "IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP":

@@ -1,4 +1,4 @@
-"""Descriptors that go with messages of Unix sockets: files, pipes and sockets."""
+"""Descriptors sent with messages over Unix sockets: files, pipes and sockets."""
 
 import array
 import errno
@@ -31,7 +31,7 @@ def exchange(*fds, max=10):
 
 left, right = socket.socketpair()
 
-# A file, with its access mode and from its offset on.
+# A file, with its access mode and its offset.
 with open("file", "w+b", buffering=0) as file:
     file.write(b"0123456789")
     file.seek(4)
@@ -65,7 +65,7 @@ for mode, readable, writable in [("rb", True, False), ("r+b", True, True), ("ab"
 with open("file", "rb") as file:
     assert file.read() == b"ab!34!", "written in the middle, and at the end"
 
-# One that has no name any more.
+# A file that has been unlinked.
 with open("file", "rb") as file:
     os.unlink("file")
     (fd,), _ = exchange(file.fileno())
@@ -85,7 +85,7 @@ os.close(writer)
 assert os.read(reader, 1) == b""
 os.close(reader)
 
-# Sockets, which share what the kernel has of them.
+# Sockets, which share their state in the kernel.
 with socket.create_server(("127.0.0.1", 0)) as server:
     (fd,), _ = exchange(server.fileno())
     with socket.socket(fileno=fd) as copy:
@@ -111,7 +111,7 @@ with outer, socket.socket(fileno=fd) as inner:
     outer.sendall(b"nested")
     assert inner.recv(10) == b"nested"
 
-# What finds no room is closed.
+# Descriptors that do not fit are closed.
 ends = [os.pipe() for _ in range(3)]
 received, flags = exchange(*(reader for reader, _ in ends), max=2)
 assert len(received) == 2 and flags == socket.MSG_CTRUNC, (received, flags)
@@ -128,14 +128,14 @@ for reader, writer in ends:
     raises(errno.EPIPE, os.write, writer, b"x")
     os.close(writer)
 
-# What is none.
+# Numbers that are not descriptors, and ones that cannot be sent.
 raises(errno.EBADF, left.sendmsg, [b"x"], rights(reader))
 raises(errno.EBADF, left.sendmsg, [b"x"], rights(-1))
 raises(errno.EINVAL, left.sendmsg, [b"x"], rights(*[left.fileno()] * 254))
 left.sendmsg([b"x"], rights() + rights())
 assert right.recvmsg(10, 100)[:3] == (b"x", [], 0)
 
-# Messages are kept apart, also for who waits for all.
+# A message with rights ends a read, also with MSG_WAITALL.
 left.sendmsg([b"ab"], rights(left.fileno()))
 left.sendmsg([b"cd"], rights(left.fileno()))
 data, (message,), flags, _ = right.recvmsg(10, 100, socket.MSG_WAITALL | socket.MSG_CMSG_CLOEXEC)
@@ -157,7 +157,7 @@ left.close()
 assert right.recvmsg(10, 100)[:3] == (b"", [], 0)
 right.close()
 
-# Datagrams have them too.
+# Datagrams carry rights too.
 left, right = socket.socketpair(type=socket.SOCK_DGRAM)
 with left, right:
     left.sendmsg([b"", b"message"], rights(right.fileno()))

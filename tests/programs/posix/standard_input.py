@@ -1,4 +1,4 @@
-"""Standard input that is a pipe, with two lines: epoll, asyncio, O_NONBLOCK; and what has its number later."""
+"""Standard input from a pipe with two lines: epoll, asyncio, O_NONBLOCK; and a file that gets its number later."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ async def lines():
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
     assert await reader.readline() == b"e\n"
     assert await reader.readline() == b"two\n"
-    # Nothing more comes, and nobody is held up.
+    # Nothing more arrives, and the loop continues.
     try:
         await asyncio.wait_for(reader.read(1), 0.05)
     except TimeoutError:
@@ -53,7 +53,7 @@ os.set_blocking(0, True)
 assert os.get_blocking(0)
 os.set_blocking(0, False)
 
-# A file that has the number next is a file. Which is next differs.
+# The file that gets the number 0 is treated as a file. Which one gets it differs between the platforms.
 os.close(0)
 files = [open(__file__, "rb", 0) for _ in range(20)]
 (file,) = [file for file in files if file.fileno() == 0]

@@ -1,4 +1,4 @@
-"""TCP, both ends in one program: connecting, closing, resetting, half-closing, and much at once."""
+"""TCP, with both ends in one program: connecting, closing, resetting, half-closing, and large transfers."""
 
 import errno
 import select
@@ -44,7 +44,7 @@ for family in LOOPBACK:
     accepted.sendall(b"defgh")
     assert client.recv(2, socket.MSG_PEEK) == b"de"
     assert client.recv(5, socket.MSG_WAITALL) == b"defgh"
-    # The write side is closed, and the rest comes all the same.
+    # The write side is closed, and the rest still arrives.
     client.shutdown(socket.SHUT_WR)
     assert accepted.recv(1) == b""
     raises(BrokenPipeError, errno.EPIPE, client.send, b"x")
@@ -54,14 +54,14 @@ for family in LOOPBACK:
         assert file.read() == b"after the end"
     client.close()
 
-# A listener on every address takes IPv4 too, which it sees mapped.
+# A listener on all addresses accepts IPv4 too, with mapped addresses.
 with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
     with socket.create_connection(("127.0.0.1", server.getsockname()[1]), timeout=10) as client:
         accepted, address = server.accept()
         assert address[0] == "::ffff:127.0.0.1", address
         accepted.close()
 
-# Not connected, not bound, not listening.
+# Sockets that are not connected, not bound or not listening.
 with socket.socket() as sock:
     raises(OSError, errno.ENOTCONN, sock.recv, 1)
     raises(BrokenPipeError, errno.EPIPE, sock.send, b"x")
@@ -70,13 +70,13 @@ with socket.socket() as sock:
     raises(OSError, errno.EINVAL, sock.accept)
     assert sock.getsockname() == ("0.0.0.0", 0)
 
-# A port in use.
+# A port that is in use.
 with listener() as server, socket.socket() as second:
     raises(OSError, errno.EADDRINUSE, second.bind, server.getsockname())
 with socket.socket() as sock:
     raises(OSError, errno.EADDRNOTAVAIL, sock.bind, ("192.0.2.1", 0))
 
-# Connecting without waiting, step by step.
+# A non-blocking connect, step by step.
 with listener() as server, socket.socket() as client:
     client.setblocking(False)
     code = client.connect_ex(server.getsockname())
@@ -96,12 +96,12 @@ with socket.socket() as client:
     if code == errno.EINPROGRESS:
         select.select([], [client], [], 10)
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
-    # Reading the error cleared it.
+    # Reading SO_ERROR has cleared it.
     assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 with socket.socket() as client:
     raises(ConnectionRefusedError, errno.ECONNREFUSED, client.connect, address)
 
-# Accepting without waiting, and with a limit.
+# Accepting without blocking, and with a timeout.
 with listener() as server:
     server.setblocking(False)
     raises(BlockingIOError, errno.EAGAIN, server.accept)
@@ -113,7 +113,7 @@ with listener() as server:
     else:
         raise AssertionError("accepted nobody")
 
-# A reset is not an end: SO_LINGER 0 makes one, and so do bytes that nobody reads.
+# A reset differs from an end. SO_LINGER 0 causes one, and so does closing with unread data.
 client, accepted = pair()
 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 accepted.close()
@@ -127,7 +127,7 @@ accepted.close()
 raises(ConnectionResetError, errno.ECONNRESET, client.recv, 1)
 client.close()
 
-# Timeouts of the socket itself.
+# SO_RCVTIMEO, and timeouts of the socket object.
 client, accepted = pair()
 client.settimeout(None)
 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@qq" if sys.maxsize < 1 << 32 else "@ll", 0, 50_000))
@@ -141,7 +141,7 @@ for function in lambda: client.recv(1), lambda: client.recv_into(bytearray(1)):
     else:
         raise AssertionError("received nothing, in no time")
 
-# Much in one call, while the other side reads: as a loop would, for there is no second thread.
+# A large transfer in one direction while the other side reads, in one loop because there is no second thread.
 SIZE = 10 << 20
 data = bytes(range(256)) * (SIZE // 256)
 client.setblocking(False)
@@ -156,7 +156,7 @@ while len(received) < SIZE:
         received += accepted.recv(1 << 20)
 assert received == data
 
-# Several pieces in one call.
+# Several buffers in one call.
 client.setblocking(True)
 accepted.setblocking(True)
 assert client.sendmsg([b"ab", b"", bytearray(b"cde"), memoryview(b"f")]) == 6
@@ -169,7 +169,7 @@ client.close()
 assert accepted.recvmsg(10)[:3] == (b"", [], 0)
 accepted.close()
 
-# Out of band.
+# Out-of-band data.
 client, accepted = pair()
 accepted.setblocking(True)
 client.send(b"!", socket.MSG_OOB)

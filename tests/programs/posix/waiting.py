@@ -1,4 +1,4 @@
-"""select, poll and epoll: over sockets, over files, over both; and what changes while one waits."""
+"""select, poll and epoll with sockets, files and both; and sockets that change during a wait."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ def elapsed(function, *args):
 first, second = socket.socketpair()
 file = open(__file__, "rb")
 
-# A limit is kept, and 0 does not wait.
+# A timeout holds, and 0 does not wait.
 for function, args in [
     (select.select, ([first], [], [], 0.05)),
     (select.select, ([], [], [], 0.05)),
@@ -32,7 +32,7 @@ result, seconds = elapsed(poller.poll, 50)
 assert result == [] and 0.049 <= seconds < 5, (result, seconds)
 assert poller.poll(0) == []
 
-# Files are always ready; a socket beside them when it is.
+# Files are always ready. A socket beside them is reported only when it is ready.
 assert select.select([first, file], [first], [], 10) == ([file], [first], [])
 poller.register(file, select.POLLIN)
 assert poller.poll(10_000) == [(file.fileno(), select.POLLIN)]
@@ -41,7 +41,7 @@ assert sorted(poller.poll(10_000)) == sorted([(first.fileno(), select.POLLIN), (
 assert select.select([first, file], [], [], 10) == ([first, file], [], [])
 poller.unregister(file)
 
-# What is closed.
+# Closed descriptors.
 fd = file.fileno()
 file.close()
 poller.register(fd, select.POLLIN)
@@ -54,7 +54,7 @@ except OSError as exc:
 else:
     raise AssertionError("selected what is closed")
 
-# The peer goes away.
+# The peer closes the connection.
 assert first.recv(10) == b"x"
 second.shutdown(socket.SHUT_WR)
 poller.modify(first, select.POLLIN | select.POLLOUT)
@@ -64,7 +64,7 @@ second.close()
 assert events & select.POLLHUP, events
 first.close()
 
-# epoll: level, edge, once.
+# epoll: level-triggered, edge-triggered, one-shot.
 first, second = socket.socketpair()
 with select.epoll() as epoll:
     epoll.register(first, select.EPOLLIN)
@@ -105,7 +105,7 @@ with select.epoll() as epoll:
         else:
             raise AssertionError("registered a file")
 
-    # A socket that is closed is no longer there, and its number is free for another.
+    # A closed socket is no longer in the set, and its number is free for another.
     fd = first.fileno()
     first.close()
     assert epoll.poll(0) == []
@@ -128,7 +128,7 @@ except ValueError:
 else:
     raise AssertionError("polled what is closed")
 
-# Many at once: all are asked for, some are ready.
+# Many sockets at once, of which some are ready.
 COUNT = 300
 pairs = [socket.socketpair() for _ in range(COUNT)]
 with selectors.DefaultSelector() as selector:
@@ -143,7 +143,7 @@ for first, second in pairs:
     first.close()
     second.close()
 
-# dup: the same socket under two numbers, and one description of it.
+# dup: two descriptors of the same open file description.
 first, second = socket.socketpair()
 again = first.dup()
 assert again.fileno() != first.fileno()

@@ -1,4 +1,4 @@
-"""One guest of many, whose peers misbehave. Its first argument is what it does, the second its peer's port, the third a number."""
+"""One of many guests whose peers misbehave. Usage: soak.py ACTION PORT COUNT (PORT is the peer's)."""
 
 import array
 import errno
@@ -6,24 +6,24 @@ import random
 import socket
 import struct
 import sys
-import threading  # noqa: F401 - what is imported now needs no descriptor later
+import threading  # noqa: F401 - imported now, because no descriptor may be left for it later
 
 ADDRESS = ("127.0.0.1", int(sys.argv[2]))
 COUNT = int(sys.argv[3])
 
-# Of the streams that peers send.
+# The first word of the streams that peers send.
 FIRST = 7
 
 
 class Numbered:
-    """A stream of words of eight bytes, each one more than the one before it."""
+    """A stream of words of eight bytes, each one more than its predecessor."""
 
     def __init__(self, first=None):
         self.word = random.getrandbits(62) if first is None else first
         self.rest = b""
 
     def take(self, length):
-        """What comes next."""
+        """Returns the next bytes."""
         words = range(self.word, self.word + (length - len(self.rest) + 7) // 8)
         data = self.rest + array.array("Q", words).tobytes()
         self.word = words.stop
@@ -43,7 +43,7 @@ def receive(peer, length):
 
 
 def transfer():
-    """Sends messages until its peer has enough, and wants each back as it was."""
+    """Sends messages until the peer asks for no more, and expects each one back unchanged."""
     chance = random.Random(COUNT)
     numbered = Numbered()
     with socket.create_connection(ADDRESS) as peer:
@@ -56,7 +56,7 @@ def transfer():
 
 
 def datagrams():
-    """Sends datagrams, a few at a time, and wants each back once."""
+    """Sends datagrams, a few at a time, and expects each one back once."""
     numbered = Numbered()
     with socket.socket(type=socket.SOCK_DGRAM) as peer:
         for count in range(COUNT):
@@ -72,7 +72,7 @@ def datagrams():
 
 
 def reset():
-    """Its peer resets connections amid what it sends."""
+    """The peer resets connections while the guest sends."""
     for _ in range(COUNT):
         numbered = Numbered()
         with socket.create_connection(ADDRESS) as peer:
@@ -84,7 +84,7 @@ def reset():
 
 
 def silent():
-    """Its peer never answers."""
+    """The peer never answers."""
     for _ in range(COUNT):
         with socket.create_connection(ADDRESS) as peer:
             peer.settimeout(0.05)
@@ -96,7 +96,7 @@ def silent():
 
 
 def slow():
-    """Its peer reads slowly, and then says how much that was."""
+    """The peer reads slowly, and then sends the number of bytes."""
     for _ in range(COUNT):
         with socket.create_connection(ADDRESS) as peer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -106,7 +106,7 @@ def slow():
 
 
 def half_open():
-    """Its peer ends its own side, and reads on."""
+    """The peer shuts down its own side, and continues to read."""
     for _ in range(COUNT):
         with socket.create_connection(ADDRESS) as peer:
             data = b"".join(iter(lambda: peer.recv(10_000), b""))
@@ -115,7 +115,7 @@ def half_open():
 
 
 def vanished():
-    """Its peer is there no more, or has no room for it, and nothing says so."""
+    """The peer has vanished, or its backlog is full, without any notice."""
     for _ in range(COUNT):
         numbered = Numbered()
         with socket.socket() as peer:
@@ -130,7 +130,7 @@ def vanished():
 
 
 def memory():
-    """It takes more than it may have, and goes on without."""
+    """Allocates more memory than allowed, and continues."""
     for _ in range(COUNT):
         try:
             taken = []
@@ -141,7 +141,7 @@ def memory():
 
 
 def descriptors():
-    """It takes all the descriptors that the host has, whenever its peer says so, and has them until then."""
+    """Takes all descriptors of the host whenever the peer asks for it, and holds them until the peer asks again."""
     with socket.create_connection(ADDRESS) as peer:
         for _ in range(COUNT):
             receive(peer, 1)
@@ -159,7 +159,7 @@ def descriptors():
 
 
 def lookup():
-    """It asks a name server that never answers."""
+    """Asks a name server that never answers."""
     for _ in range(COUNT):
         try:
             socket.getaddrinfo("never.test", 80)
@@ -169,7 +169,7 @@ def lookup():
 
 
 def endless():
-    """Sends until it is ended."""
+    """Sends until the guest is ended."""
     numbered = Numbered()
     with socket.create_connection(ADDRESS) as peer:
         while True:

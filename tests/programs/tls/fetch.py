@@ -1,4 +1,4 @@
-"""Fetches a page over TLS in every way that the standard library has: host port [cafile]"""
+"""Fetches a page over TLS with each module of the standard library. Usage: fetch.py HOST PORT [CAFILE]"""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""Says why a server's certificate is refused: host port"""
+"""Prints why a server's certificate is refused. Usage: refused.py HOST PORT"""
 
 import asyncio
 import http.client

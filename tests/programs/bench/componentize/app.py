@@ -1,4 +1,4 @@
-"""sockets.py as a component. Whatever it will import is imported here: there are no files later."""
+"""sockets.py as a component. Everything it imports later is imported here, because a component has no files."""
 
 import encodings.idna  # noqa: F401 - for socket.getaddrinfo
 import sys

@@ -1,4 +1,5 @@
-"""tls.py as a component, over wasi:http, where the host does TLS. Usage: https PORT. The host knows whom to trust."""
+"""tls.py as a component, over wasi:http, where the host implements TLS. Usage: https PORT. The host has the
+certificate to trust."""
 
 import sys
 
@@ -29,7 +30,7 @@ def new_request(method, path, headers=()):
 
 
 def body_of(future):
-    """The body of what will be the response, in pieces as they come."""
+    """Yields the body of a future response, in pieces as they arrive."""
     with future:
         with future.subscribe() as ready:
             ready.block()
@@ -38,7 +39,7 @@ def body_of(future):
                 pass
             case error:
                 raise OSError(f"no response: {error}")
-    # Children are dropped before their parents: a stream before its body.
+    # Resources are dropped before their parents: a stream before its body.
     with response:
         assert response.status() == 200
         with response.consume() as body, body.stream() as stream:
