@@ -19,7 +19,7 @@ REASONS = [
     (r"waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
-    (r"database is locked", "needs file locks, for lack of which SQLite has one connection to a file at a time"),
+    (r"database is locked", "needs file locks: without them SQLite allows one connection to a file at a time"),
 ]
 
 
