@@ -76,14 +76,16 @@ fn stamp(path: &Path) -> Result<()> {
     fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn native_key(build: &Build, source: &Source) -> Key {
+fn native_key(build: &Build, source: &Source) -> Result<Key> {
     let compiler = process::output(Command::new("cc").arg("--version")).unwrap_or_default();
-    KeyBuilder::new("native 1")
+    // The folder may be a link to that of another cache, whose results then are the same.
+    let folder = build.cache.folder(NATIVE)?.canonicalize()?;
+    Ok(KeyBuilder::new("native 1")
         .key("source", &source.key)
         .text("flags", &CONFIGURE_FLAGS.join(" "))
         .text("compiler", compiler.lines().next().unwrap_or_default())
-        .path("cache", build.cache.root())
-        .finish()
+        .path("cache", folder.parent().unwrap_or(&folder))
+        .finish())
 }
 
 fn native_folder(entry: &Path) -> PathBuf {
@@ -100,7 +102,7 @@ fn interpreter(folder: &Path) -> Option<PathBuf> {
 
 /// The build-python, if it was built.
 pub(crate) fn existing_build_python(build: &Build, source: &Source) -> Option<BuildPython> {
-    let key = native_key(build, source);
+    let key = native_key(build, source).ok()?;
     let folder = native_folder(&build.cache.completed(NATIVE, &key)?);
     Some(BuildPython {
         python: interpreter(&folder)?,
@@ -119,7 +121,7 @@ pub(crate) fn build_python(build: &Build, source: &Source) -> Result<BuildPython
         build.progress.up_to_date(Stage::BuildPython, &what);
         return Ok(found);
     }
-    let key = native_key(build, source);
+    let key = native_key(build, source)?;
     let cache = &build.cache;
     let step = build
         .progress
