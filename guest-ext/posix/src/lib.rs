@@ -8,6 +8,7 @@
 //! | `descriptors` | which file descriptors are sockets, and what is behind them: O_NONBLOCK, timeouts |
 //! | `socket`, `message`, `rights`, `option` | the calls on one socket |
 //! | `poll`, `epoll` | waiting for many |
+//! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | [`stdin`] | what standard input has in common with sockets |
 //! | [`netdb`] | names |
 //! | `host` | the seam: one module per host, each function one crossing |
@@ -43,6 +44,8 @@ mod host;
 mod message;
 pub mod netdb;
 mod option;
+#[cfg(any(target_os = "wasi", test))]
+mod paths;
 mod poll;
 mod rights;
 mod socket;

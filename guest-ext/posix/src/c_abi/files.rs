@@ -1,14 +1,15 @@
-//! Functions of files that sockets have too: unistd.h, fcntl.h, sys/ioctl.h, sys/stat.h, sys/uio.h.
+//! Functions that take sockets as well as files: unistd.h, fcntl.h, sys/ioctl.h, sys/stat.h, sys/uio.h.
 //!
-//! Each looks whose the descriptor is, and passes a file's on to wasi-libc.
+//! Each function handles the descriptors of this library and passes those of files on to wasi-libc.
 //!
 //! # Safety
 //!
-//! See the parent module. `fcntl` and `ioctl` are variadic in C: on wasm32 the variable arguments lie in
+//! See the parent module. `fcntl` and `ioctl` are variadic in C: on wasm32 the variable arguments are stored in
 //! memory, and the last parameter points to them (tool-conventions, BasicCABI.md).
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::identity::USER;
 use super::messages::{iovecs, recv_iovecs, send_iovecs};
 use super::{bytes, c_length, c_number, c_unit};
 use crate::descriptors::{self, is_ours};
@@ -22,11 +23,11 @@ use crate::sys::{
 use crate::{Errno, Result};
 use crate::{socket, stdin};
 
-/// S_IFSOCK, and all permissions: what Linux says of a socket.
+/// The mode of a socket on Linux: S_IFSOCK and all permissions.
 const SOCKET_MODE: libc::mode_t = libc::S_IFSOCK | 0o777;
-/// And of a pipe.
+/// The mode of a pipe on Linux.
 const PIPE_MODE: libc::mode_t = libc::S_IFIFO | 0o600;
-/// Page size of wasm's hosts; Linux says the same of a socket.
+/// The block size of a socket on Linux, and the page size of most hosts.
 const BLOCK_SIZE: libc::blksize_t = 4096;
 
 unsafe extern "C" {
@@ -46,16 +47,6 @@ unsafe extern "C" {
         stat: *mut libc::stat,
         flags: c_int,
     ) -> c_int;
-    fn __real___wasi_path_open(
-        folder: c_int,
-        lookup: u32,
-        path: *const c_char,
-        open: u32,
-        rights: u64,
-        inheriting: u64,
-        flags: u32,
-        opened: *mut c_int,
-    ) -> u32;
 }
 
 /// close(2).
@@ -79,7 +70,7 @@ extern "C" fn __wrap_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> lib
     }
 }
 
-/// What unistd.h makes of an lseek that only asks for the place.
+/// What unistd.h turns an lseek(2) into that only asks for the offset.
 #[unsafe(no_mangle)]
 extern "C" fn __wrap___wasilibc_tell(fd: c_int) -> libc::off_t {
     match is_ours(fd) {
@@ -88,7 +79,7 @@ extern "C" fn __wrap___wasilibc_tell(fd: c_int) -> libc::off_t {
     }
 }
 
-/// What is no socket has nothing to read: an interest set, or a look-up (read(2), EINVAL).
+/// read(2) and write(2) of an epoll instance or a look-up are EINVAL.
 fn no_data(error: Errno) -> Errno {
     match error {
         Errno(libc::ENOTSOCK) => Errno(libc::EINVAL),
@@ -172,7 +163,13 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
     }))
 }
 
-/// fstat(2): S_ISSOCK is true of a socket. preview1 has no name for a pipe, which standard input may be.
+/// Sets the owner of a file: the guest's own user and group, as preview1 has no owners.
+fn set_owner(stat: &mut libc::stat) {
+    stat.st_uid = USER;
+    stat.st_gid = USER;
+}
+
+/// fstat(2): S_ISSOCK is true for a socket. preview1 has no file type for a pipe, which standard input may be.
 ///
 /// # Safety
 /// `stat` is writable.
@@ -181,10 +178,11 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     if !is_ours(fd) {
         // SAFETY: passed on.
         let result = unsafe { __real_fstat(fd, stat) };
-        if result == 0 && stdin::is_stdin(fd) {
+        if result == 0 {
             // SAFETY: it was written to.
             let stat = unsafe { &mut *stat };
-            if stat.st_mode & libc::S_IFMT == 0 && stdin::is_pipe() {
+            set_owner(stat);
+            if stat.st_mode & libc::S_IFMT == 0 && stdin::is_stdin(fd) && stdin::is_pipe() {
                 stat.st_mode = PIPE_MODE;
             }
         }
@@ -193,23 +191,24 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
     if stat.is_null() {
         return c_unit(Err(Errno(libc::EFAULT)));
     }
-    // SAFETY: all of a stat's fields are numbers, for which zeros are a value.
+    // SAFETY: all fields of a stat are numbers, for which zero is a valid value.
     let mut answer: libc::stat = unsafe { core::mem::zeroed() };
     answer.st_mode = match descriptors::pipe_end(fd) {
         Ok(Some(_)) => PIPE_MODE,
         _ => SOCKET_MODE,
     };
+    set_owner(&mut answer);
     answer.st_nlink = 1;
     answer.st_blksize = BLOCK_SIZE;
-    // Of every open socket another: os.path.samestat compares it.
+    // Different for every open socket: os.path.samestat compares it.
     answer.st_ino = fd as libc::ino_t;
     // SAFETY: not null; the caller answers for the rest.
     unsafe { stat.write(answer) };
     0
 }
 
-/// wasi-libc's stat(2), lstat(2) and fstatat(2) end here. Of preview1's file types none is a socket's path:
-/// what the host has no name for is one. (Or a FIFO, which a guest can do as little with.)
+/// What wasi-libc's stat(2), lstat(2) and fstatat(2) call. preview1 has no file type for the path of a socket: a
+/// file of unknown type is reported as one. (It may also be a FIFO, which a guest cannot open either.)
 ///
 /// # Safety
 /// As wasi-libc declares it.
@@ -225,6 +224,7 @@ unsafe extern "C" fn __wrap___wasilibc_nocwd_fstatat(
     if result == 0 {
         // SAFETY: it was written to.
         let stat = unsafe { &mut *stat };
+        set_owner(stat);
         if stat.st_mode & libc::S_IFMT == 0 {
             stat.st_mode |= libc::S_IFSOCK;
         }
@@ -232,7 +232,7 @@ unsafe extern "C" fn __wrap___wasilibc_nocwd_fstatat(
     result
 }
 
-/// What F_GETFL answers: open(2).
+/// The result of F_GETFL: the flags of open(2).
 fn status_flags(fd: c_int) -> Result<c_int> {
     let mode = match descriptors::pipe_end(fd)? {
         None => O_RDWR,
@@ -247,15 +247,15 @@ fn status_flags(fd: c_int) -> Result<c_int> {
 
 /// fcntl(2): F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC.
 ///
-/// Locks on files (F_SETLK and its like) are ENOSYS, whatever the descriptor: preview1 has none, and
-/// programs try again for ever on any other error.
+/// Record locks (F_GETLK, F_SETLK, F_SETLKW) are ENOSYS for every descriptor: preview1 has none, and programs
+/// retry for ever after any other error.
 ///
 /// # Safety
 /// `arguments` points to what the command takes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int {
     // SAFETY: passed on.
-    let of_file = || unsafe { __real_fcntl(fd, command, arguments) };
+    let file_fcntl = || unsafe { __real_fcntl(fd, command, arguments) };
     let argument = || match arguments.is_null() {
         true => 0,
         // SAFETY: these commands take an int, and the caller passed one.
@@ -267,12 +267,12 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
             let nonblocking = argument() & O_NONBLOCK != 0;
             c_unit(descriptors::set_nonblocking(fd, nonblocking))
         }
-        F_GETFL if stdin::is_nonblocking(fd) => of_file() | O_NONBLOCK,
-        // As dup: preview1 has no way to.
+        F_GETFL if stdin::is_nonblocking(fd) => file_fcntl() | O_NONBLOCK,
+        // As for dup: preview1 cannot duplicate the descriptor of a file.
         F_DUPFD | F_DUPFD_CLOEXEC if !is_ours(fd) && host::is_file(fd) => {
             c_unit(Err(Errno(libc::ENOTSUP)))
         }
-        _ if !is_ours(fd) => of_file(),
+        _ if !is_ours(fd) => file_fcntl(),
         F_DUPFD => c_number(socket::dup_above(fd, argument(), false)),
         F_DUPFD_CLOEXEC => c_number(socket::dup_above(fd, argument(), true)),
         F_GETFL => c_number(status_flags(fd)),
@@ -291,42 +291,42 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
 /// `arguments` points to what the request takes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int {
-    let kept_here = is_ours(fd) || (request == FIONBIO && stdin::is_stdin(fd));
-    if !kept_here {
+    let handled_here = is_ours(fd) || (request == FIONBIO && stdin::is_stdin(fd));
+    if !handled_here {
         // SAFETY: passed on.
         return unsafe { __real_ioctl(fd, request, arguments) };
     }
-    let place = || -> Result<*mut c_int> {
-        let place = match arguments.is_null() {
+    let argument = || -> Result<*mut c_int> {
+        let argument = match arguments.is_null() {
             true => core::ptr::null_mut(),
             // SAFETY: these requests take a pointer, and the caller passed one.
             false => unsafe { arguments.read() },
         };
-        match place.is_null() {
+        match argument.is_null() {
             true => Err(Errno(libc::EFAULT)),
-            false => Ok(place),
+            false => Ok(argument),
         }
     };
     c_unit(match request {
-        FIONBIO => place().and_then(|place| {
+        FIONBIO => argument().and_then(|argument| {
             // SAFETY: not null; the caller answers for the rest.
-            let nonblocking = unsafe { place.read() } != 0;
+            let nonblocking = unsafe { argument.read() } != 0;
             descriptors::set_nonblocking(fd, nonblocking)
         }),
-        FIONREAD => place().and_then(|place| {
+        FIONREAD => argument().and_then(|argument| {
             let count = option::readable(fd)?;
             // SAFETY: not null; the caller answers for the rest.
-            unsafe { place.write(count) };
+            unsafe { argument.write(count) };
             Ok(())
         }),
         _ => Err(Errno(libc::ENOTTY)),
     })
 }
 
-/// Most bytes that one sendfile moves; it may always move fewer than it was asked for.
+/// Most bytes that one sendfile(2) moves, which may always move fewer than asked for.
 const SENDFILE_MAX: usize = 256 << 10;
 
-/// sendfile(2), from a file to whatever can be written to.
+/// sendfile(2) from a file to any descriptor that can be written to.
 ///
 /// # Safety
 /// `offset` is null or points to an offset.
@@ -339,11 +339,11 @@ unsafe extern "C" fn sendfile(
 ) -> isize {
     let mut buffer = vec![0_u8; count.min(SENDFILE_MAX)];
     // SAFETY: null or an offset.
-    let place = unsafe { offset.as_mut() };
-    let read = match &place {
+    let offset = unsafe { offset.as_mut() };
+    let read = match &offset {
         // SAFETY: the buffer's own start and length.
-        Some(place) => unsafe {
-            libc::pread(from, buffer.as_mut_ptr().cast(), buffer.len(), **place)
+        Some(offset) => unsafe {
+            libc::pread(from, buffer.as_mut_ptr().cast(), buffer.len(), **offset)
         },
         // SAFETY: as above.
         None => unsafe { __real_read(from, buffer.as_mut_ptr().cast(), buffer.len()) },
@@ -351,12 +351,12 @@ unsafe extern "C" fn sendfile(
     let Ok(read) = usize::try_from(read) else {
         return -1;
     };
-    // SAFETY: so much of the buffer was read.
+    // SAFETY: the buffer has at least `read` bytes.
     let written = unsafe { __wrap_write(to, buffer.as_ptr().cast(), read) };
     let moved = written.max(0) as libc::off_t;
-    match place {
-        Some(place) => *place = place.saturating_add(moved),
-        // What was read and not written is there to be read again. This cannot fail where reading did not.
+    match offset {
+        Some(offset) => *offset = offset.saturating_add(moved),
+        // Moves the file's offset back to the first byte that was not written. This cannot fail after a read.
         None => {
             let back = moved.saturating_sub(read as libc::off_t);
             if back < 0 {
@@ -365,34 +365,4 @@ unsafe extern "C" fn sendfile(
         }
     }
     written
-}
-
-/// wasi-libc's own call of preview1's path_open: a file must not get the number of a socket.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_open(
-    folder: c_int,
-    lookup: u32,
-    path: *const c_char,
-    open: u32,
-    rights: u64,
-    inheriting: u64,
-    flags: u32,
-    opened: *mut c_int,
-) -> u32 {
-    // SAFETY: passed on.
-    let error = unsafe {
-        __real___wasi_path_open(
-            folder, lookup, path, open, rights, inheriting, flags, opened,
-        )
-    };
-    // SAFETY: path_open wrote to it.
-    if error == 0 && is_ours(unsafe { opened.read() }) {
-        // SAFETY: as above.
-        __real_close(unsafe { opened.read() });
-        return libc::EMFILE as u32;
-    }
-    error
 }

@@ -5,9 +5,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// The number that Linux systems give to their first user. Not root's, which is `st_uid` of every file in
-/// wasi-libc's stat(2): of root, programs expect that it can call chown(2), and do so.
-const USER: u32 = 1000;
+/// The user and group of the guest, and the owner of every file that it sees: the number that Linux systems give to
+/// their first user. Programs that run as root expect that they can call chown(2), and do so.
+pub(super) const USER: u32 = 1000;
 
 static MASK: AtomicU32 = AtomicU32::new(0o022);
 

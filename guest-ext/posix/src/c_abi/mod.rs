@@ -19,6 +19,7 @@ mod inet;
 mod memory;
 mod messages;
 mod netdb;
+mod paths;
 mod sockets;
 mod waiting;
 
