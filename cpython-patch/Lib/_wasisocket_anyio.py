@@ -1,7 +1,8 @@
-"""anyio without threads: to_thread.run_sync runs the call at once, in line, while the loop waits.
+"""anyio without threads: to_thread.run_sync calls the function at once, and the event loop waits meanwhile.
 
-With it do Starlette's files and plain functions, anyio.Path and what is built on them. With
-WASISOCKET_INLINE=0 in the environment it starts a thread, as it does everywhere, and raises RuntimeError.
+This is enough for Starlette's files and its handlers that are plain functions, for anyio.Path, and for what is built
+on them. With WASISOCKET_INLINE=0 in the environment, run_sync starts a thread as it does elsewhere, which raises
+RuntimeError.
 """
 
 import contextvars
@@ -14,7 +15,7 @@ def install(backend):
         return
 
     async def run_sync_in_worker_thread(cls, func, args, *, limiter=None, **cancellation):
-        # What is begun is not cancelled: nothing else runs meanwhile.
+        # Once the call has begun it is not cancelled: nothing else runs until it returns.
         await cls.checkpoint()
         async with limiter or cls.current_default_thread_limiter():
             return contextvars.copy_context().run(func, *args)

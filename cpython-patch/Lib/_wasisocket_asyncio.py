@@ -1,19 +1,19 @@
-"""asyncio without threads: look-ups that do not block the loop, and a default executor.
+"""asyncio without threads: look-ups that do not block the event loop, and a default executor.
 
-Stock asyncio gives getaddrinfo, getnameinfo and whatever else blocks to an executor of threads, and
-there are none here. install() replaces four methods of BaseEventLoop:
+Stock asyncio runs getaddrinfo, getnameinfo and other calls that block in an executor of threads, and there are no
+threads here. install() replaces four methods of BaseEventLoop:
 
-- getaddrinfo and getnameinfo start a look-up of the host and wait for its file descriptor, so that the
-  loop goes on turning.
-- run_in_executor(None, ...), and with it asyncio.to_thread, runs the call at once, in line, while the
-  loop waits. With WASISOCKET_INLINE=0 in the environment it raises RuntimeError instead, as a
-  thread that cannot be started does.
-- shutdown_default_executor has nothing to wait for then.
+- getaddrinfo and getnameinfo start a look-up on the host and wait for its file descriptor, so that the event loop
+  goes on running.
+- run_in_executor(None, ...), and with it asyncio.to_thread, calls the function at once, and the event loop waits
+  meanwhile. With WASISOCKET_INLINE=0 in the environment it raises RuntimeError, as it does where no thread can be
+  started.
+- shutdown_default_executor then has nothing to wait for.
 
-signal.valid_signals and signal.siginterrupt, which WASI lacks and loop.add_signal_handler needs, get
-stand-ins: a guest has the signals that it raises itself.
+loop.add_signal_handler needs signal.valid_signals and signal.siginterrupt, which WASI lacks. They get replacements:
+the only signals of a guest are those that it raises itself.
 
-An executor that a program sets itself stays its own. threading.Thread.start raises as ever.
+An executor that a program sets stays in use. threading.Thread.start raises as before.
 """
 
 import _socket
@@ -27,7 +27,7 @@ from wasisocket import _EAI, _failure
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Runs each call when it is submitted, and returns a future that is done."""
+    """Runs each call when it is submitted, and returns a completed future."""
 
     def submit(self, fn, /, *args, **kwargs):
         if self._shutdown:
@@ -64,7 +64,7 @@ def _is_localhost(host):
 
 
 async def _look_up(loop, host, family, flags):
-    """The addresses of a host name as text, and its canonical name if flags ask for it."""
+    """Return the addresses of a host name as text, and its canonical name if flags ask for it."""
     fd = _wasisocket.lookup_name(host, family)
     try:
         await _readable(loop, fd)
@@ -82,9 +82,9 @@ async def _look_up(loop, host, family, flags):
 
 
 def install(base_events):
-    """Replace the methods of base_events.BaseEventLoop that stock asyncio needs threads for."""
+    """Replace the methods of base_events.BaseEventLoop for which stock asyncio needs threads."""
     loop_class = base_events.BaseEventLoop
-    # Programs put functions of their own in the place of these, and mean asyncio to call them.
+    # A program that replaces these functions expects asyncio to call its own.
     stock_getaddrinfo = base_events.socket.getaddrinfo
     stock_getnameinfo = base_events.socket.getnameinfo
 
@@ -100,7 +100,7 @@ def install(base_events):
         if not host or flags & _socket.AI_NUMERICHOST or _is_localhost(host):
             return numeric(host, flags)
         try:
-            # Nobody is asked for an address; and what is wrong with the rest is said before a look-up.
+            # An address needs no look-up, and errors in the other arguments are raised before one.
             return numeric(host, flags | _socket.AI_NUMERICHOST)
         except _socket.gaierror as exc:
             if exc.errno != _socket.EAI_NONAME:
@@ -110,12 +110,12 @@ def install(base_events):
         try:
             texts, canonical = await _look_up(self, host, family, flags)
         except ValueError:
-            # What cannot be a name: the socket module says so in its own way.
+            # This cannot be a host name: the socket module raises its own error.
             return numeric(host, flags)
         except OSError as exc:
             if exc.errno != errno.ENOTSUP:
                 raise
-            # A host whose every call blocks.
+            # On this host every call blocks (the core profile).
             return numeric(host, flags)
         flags &= ~(_socket.AI_CANONNAME | _socket.AI_ADDRCONFIG)
         found = [info for text in texts for info in numeric(text, flags | _socket.AI_NUMERICHOST)]

@@ -1,46 +1,52 @@
-"""Has modules that want threads changed when they are imported, and costs nothing before.
+"""Adapts modules of the standard library and of packages when they are imported.
 
-wasisocket.pth loads it at start. There are no threads: see _wasisocket_asyncio, _wasisocket_socketserver and
-_wasisocket_anyio.
+site-packages/wasisocket.pth imports this module when Python starts. Nothing else is loaded before one of the
+modules below is imported.
+
+The import system's search for a module is wrapped as a whole. A finder of our own in sys.meta_path would not do:
+pytest, typeguard, beartype and others put theirs in front of it.
 """
 
+# importlib._bootstrap, which is there without importlib.
+import _frozen_importlib as _bootstrap
 import sys
 
-_CHANGES = {
+# The module that adapts each. There are no threads, and --ca-bundle is also for those who ask certifi.
+_ADAPTERS = {
     "anyio._backends._asyncio": "_wasisocket_anyio",
     "asyncio.base_events": "_wasisocket_asyncio",
+    "certifi.core": "_wasisocket_certifi",
+    "pip._vendor.certifi.core": "_wasisocket_certifi",
     "socketserver": "_wasisocket_socketserver",
 }
 
 
-class _Finder:
-    """Finds these modules where everybody does, and has them changed once they are executed."""
+class _Loader:
+    """Stands in for a module's loader until it has executed the module, and then adapts the module.
 
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name not in _CHANGES:
-            return None
-        change = _CHANGES.pop(name)
-        spec = _find(name, path, target)
-        if spec is None:
-            return None
-        execute = spec.loader.exec_module
+    The loader itself is left as it is: a finder may use one loader for many modules.
+    """
 
-        def exec_module(module):
-            execute(module)
-            __import__(change)
-            sys.modules[change].install(module)
+    def __init__(self, loader):
+        self._loader = loader
 
-        spec.loader.exec_module = exec_module
-        return spec
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        adapter = _ADAPTERS[module.__spec__.name]
+        __import__(adapter)
+        sys.modules[adapter].install(module)
 
 
-def _find(name, path, target):
-    for finder in sys.meta_path:
-        if finder is not _Finder:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                return spec
+def _find_spec(name, path, target=None):
+    spec = _stock_find_spec(name, path, target)
+    if name in _ADAPTERS and spec is not None:
+        spec.loader = _Loader(spec.loader)
+    return spec
 
 
-sys.meta_path.insert(0, _Finder)
+_stock_find_spec = _bootstrap._find_spec
+_bootstrap._find_spec = _find_spec

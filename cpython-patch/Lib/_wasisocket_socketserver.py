@@ -1,7 +1,7 @@
 """socketserver without threads: a threading server serves one client after the other.
 
-With it do http.server, wsgiref and what is built on them. With WASISOCKET_INLINE=0 in the environment
-ThreadingMixIn is as it was, and fails at the first client.
+This is enough for http.server, wsgiref and what is built on them. With WASISOCKET_INLINE=0 in the environment,
+ThreadingMixIn starts threads as it does elsewhere, and fails at the first client.
 """
 
 import os
@@ -13,14 +13,14 @@ def install(socketserver):
         return
 
     def process_request(self, request, client_address):
-        """Serve the client at once, in line: there are no threads."""
+        """Serve the client at once: there are no threads."""
         if self.block_on_close:
-            # As stock: an empty list, for those who look.
+            # Programs that look at the list of threads find an empty one, as they do before the first client.
             vars(self).setdefault("_threads", socketserver._Threads())
         try:
             self.process_request_thread(request, client_address)
         except SystemExit:
-            # It would have ended the thread.
+            # In a thread it ends the thread only.
             pass
 
     process_request.__qualname__ = "ThreadingMixIn.process_request"

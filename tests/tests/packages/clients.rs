@@ -200,6 +200,12 @@ fn starlette_and_anyio_run_what_they_give_to_threads() {
 }
 
 #[test]
+fn anyio_does_without_threads_whichever_finder_finds_it() {
+    let printed = Trust::new().same_in_both("anyio_finder.py", &[], &[]);
+    assert_eq!(printed, "3\nTrue\nTrue\n");
+}
+
+#[test]
 fn dnspython_asks_over_udp_and_tcp() {
     let port = name_server().port();
     let printed = Trust::new().same_in_both("dns_queries.py", &[port], &[&port.to_string()]);
