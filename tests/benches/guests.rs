@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use wasisocket_host::Grants;
-use wasisocket_service::{End, Python, Run};
+use wasisocket_python::{Cache, Distribution, End, Folder, Program, Python};
+use wasisocket_service::{Ended, Guests};
 use wasisocket_tests::guest::built;
-use wasmtime::{Cache, CacheConfig};
 
 const GUESTS: u32 = 1000;
 const MEMORY: usize = 256 << 20;
@@ -72,28 +72,23 @@ fn resident() -> u64 {
     kilobytes.expect("the kernel tells it") << 10
 }
 
-fn run(what: &str, address: SocketAddr) -> Run {
+/// Runs a guest that does this with its peer.
+async fn run(guests: &Guests, what: &str, address: SocketAddr) -> Ended {
     let mut grants = Grants::default();
     grants.add("allow-net", "127.0.0.1").expect("a rule");
     grants.limits.timeout = Some(PATIENCE);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/bench");
-    Run {
-        arguments: vec![
-            "/bench/guest.py".into(),
-            what.into(),
-            address.port().to_string(),
-        ],
-        folders: vec![(folder.into(), "/bench".into())],
-        grants,
-        output: 1 << 16,
-        ..Run::default()
-    }
+    let program = Program::new(["/bench/guest.py", what])
+        .args([address.port().to_string()])
+        .folder(Folder::read_only(folder, "/bench"))
+        .grants(grants);
+    let ended = guests.run(program, 1 << 16, None).await;
+    ended.expect("there is a place")
 }
 
 /// The times that a guest measured: the median and the 99th percentile, in seconds.
-async fn round_trips(python: &Python, address: SocketAddr) -> [f64; 2] {
-    let ended = python.run(run("ping", address)).await;
-    let ended = ended.expect("there is a place");
+async fn round_trips(guests: &Guests, address: SocketAddr) -> [f64; 2] {
+    let ended = run(guests, "ping", address).await;
     assert_eq!(
         ended.end,
         End::Exit(0),
@@ -114,40 +109,43 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let guests = std::env::args()
+    let count = std::env::args()
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(GUESTS);
-    let mut cache = CacheConfig::new();
-    cache.with_directory(std::env::temp_dir().join("wasisocket-bench-modules"));
-    let cache = Cache::new(cache).expect("a cache");
-    let python = Python::load(&built("WASISOCKET_PYTHON"), guests + 8, MEMORY, Some(cache));
-    let python = Arc::new(python.expect("it was built"));
+    let cache = Cache::new(std::env::temp_dir().join("wasisocket-bench")).expect("a cache");
+    let distribution = Distribution::open(&built("WASISOCKET_PYTHON"));
+    let python = Python::builder()
+        .distribution(distribution.expect("it was built"))
+        .cache(cache)
+        .pool(count + 8, MEMORY)
+        .load();
+    let guests = Arc::new(Guests::new(python.expect("it compiles")));
     let (address, idle) = serve();
 
     // The first has what all share in memory.
-    let warm = round_trips(&python, address).await;
+    let warm = round_trips(&guests, address).await;
     println!("one guest alone: round trip {:.1} us", warm[0] * 1e6);
 
     let (before, begun) = (resident(), Instant::now());
     let mut running = JoinSet::new();
-    for _ in 0..guests {
-        let python = Arc::clone(&python);
-        running.spawn(async move { python.run(run("idle", address)).await });
+    for _ in 0..count {
+        let guests = Arc::clone(&guests);
+        running.spawn(async move { run(&guests, "idle", address).await });
     }
     let wait = tokio::task::spawn_blocking(move || {
-        let held = (0..guests).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
+        let held = (0..count).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
         (held.collect::<Vec<_>>(), idle)
     });
     // Those that are idle are so for as long as these are there.
     let (held, _idle) = wait.await.expect("no panic");
     let took = begun.elapsed();
-    let each = (resident() - before) as f64 / f64::from(guests);
+    let each = (resident() - before) as f64 / f64::from(count);
     println!("{} guests, each with a connection", held.len());
     println!("memory for each: {:.1} MiB", each / f64::from(1 << 20));
     println!(
         "start to connection for each: {:.1} ms on two threads",
-        took.as_secs_f64() * 1e3 / f64::from(guests)
+        took.as_secs_f64() * 1e3 / f64::from(count)
     );
 
     let mut times = CASES.map(|_| [Vec::new(), Vec::new()]);
@@ -155,12 +153,12 @@ async fn main() {
         for ((_, beside), times) in CASES.into_iter().zip(&mut times) {
             let mut neighbours = JoinSet::new();
             for what in beside {
-                let python = Arc::clone(&python);
-                neighbours.spawn(async move { python.run(run(what, address)).await });
+                let guests = Arc::clone(&guests);
+                neighbours.spawn(async move { run(&guests, what, address).await });
                 // Until it does what it does.
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
-            let measured = round_trips(&python, address).await;
+            let measured = round_trips(&guests, address).await;
             for (times, time) in times.iter_mut().zip(measured) {
                 times.push(time);
             }
@@ -181,7 +179,7 @@ async fn main() {
 
     drop(held);
     while let Some(ended) = running.join_next().await {
-        let ended = ended.expect("no panic").expect("there is a place");
+        let ended = ended.expect("no panic");
         assert_eq!(
             ended.end,
             End::Exit(0),

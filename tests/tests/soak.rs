@@ -14,7 +14,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wasisocket_host::Grants;
-use wasisocket_service::{End, Ended, Python, Run};
+use wasisocket_python::{Distribution, End, Folder, Program, Python};
+use wasisocket_service::{Ended, Guests};
 use wasisocket_tests::guest::{self, built, program};
 
 /// Guests of each kind.
@@ -216,35 +217,33 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
 }
 
 struct Soak {
-    python: Arc<Python>,
+    guests: Arc<Guests>,
     runtime: Handle,
     times: usize,
     running: JoinSet<(&'static str, Ended)>,
 }
 
 impl Soak {
-    fn start(&mut self, what: &'static str, port: u16, count: usize, set: impl FnOnce(&mut Run)) {
+    fn start(
+        &mut self,
+        what: &'static str,
+        port: u16,
+        count: usize,
+        set: impl FnOnce(&mut Grants),
+    ) {
         let mut grants = Grants::default();
         for rule in ["127.0.0.1", "never.test"] {
             grants.add("allow-net", rule).unwrap();
         }
         grants.limits.max_memory = Some(MAX_MEMORY);
         grants.limits.timeout = Some(GUEST_MAX * self.times as u32);
-        let mut run = Run {
-            arguments: vec![
-                "/soak/soak.py".into(),
-                what.into(),
-                port.to_string(),
-                count.to_string(),
-            ],
-            folders: vec![(program("soak"), "/soak".into())],
-            grants,
-            output: 1 << 20,
-            ..Run::default()
-        };
-        set(&mut run);
-        let python = Arc::clone(&self.python);
-        let ends = async move { (what, python.run(run).await.unwrap()) };
+        set(&mut grants);
+        let program = Program::new(["/soak/soak.py", what])
+            .args([port.to_string(), count.to_string()])
+            .folder(Folder::read_only(program("soak"), "/soak"))
+            .grants(grants);
+        let guests = Arc::clone(&self.guests);
+        let ends = async move { (what, guests.run(program, 1 << 20, None).await.unwrap()) };
         self.running.spawn_on(ends, &self.runtime);
     }
 
@@ -279,10 +278,14 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
         .enable_all()
         .build()
         .unwrap();
-    let python = Python::load(&built("WASISOCKET_PYTHON"), EACH * 13, MEMORY, None).unwrap();
-    let python = Arc::new(python);
+    let python = Python::builder()
+        .distribution(Distribution::open(&built("WASISOCKET_PYTHON")).unwrap())
+        .pool(EACH * 13, MEMORY)
+        .load()
+        .unwrap();
+    let guests = Arc::new(Guests::new(python));
     let soak = || Soak {
-        python: Arc::clone(&python),
+        guests: Arc::clone(&guests),
         runtime: runtime.handle().clone(),
         times,
         running: JoinSet::new(),
@@ -304,9 +307,9 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     for guest in 0..EACH as usize {
         many.start("transfer", echo, 50 * times + guest, |_| ());
         // The rate limits split their calls at any byte.
-        many.start("transfer", echo, 30 * times + guest, |run| {
-            run.grants.limits.rate_in = Some(3_000_017);
-            run.grants.limits.rate_out = Some(3_000_017);
+        many.start("transfer", echo, 30 * times + guest, |grants| {
+            grants.limits.rate_in = Some(3_000_017);
+            grants.limits.rate_out = Some(3_000_017);
         });
         many.start("datagrams", datagrams, 100 * times, |_| ());
         many.start("reset", reset, 50 * times, |_| ());
@@ -316,8 +319,8 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
         many.start("vanished", vanishing, 5 * times, |_| ());
         many.start("vanished", full, 5 * times, |_| ());
         many.start("memory", 0, 5 * times, |_| ());
-        many.start("lookup", 0, times, |run| {
-            run.grants.add("dns", &name_server_at).unwrap()
+        many.start("lookup", 0, times, |grants| {
+            grants.add("dns", &name_server_at).unwrap()
         });
     }
     // The command uses a synchronous store.
@@ -345,8 +348,8 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
     wait_until("connected", || ECHOED.load(SeqCst) > echoed);
     let controls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = controls.local_addr().unwrap().port();
-    many.start("descriptors", port, 20 * times, |run| {
-        run.grants.limits.max_sockets = 100_000
+    many.start("descriptors", port, 20 * times, |grants| {
+        grants.limits.max_sockets = 100_000
     });
     let (mut control, _) = controls.accept().unwrap();
     drop(controls);

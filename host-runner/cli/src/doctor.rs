@@ -3,28 +3,13 @@
 use std::path::Path;
 
 use wasisocket_abi::{CORE_IMPORTS, CORE_MODULE, v1};
-use wasisocket_host::{Policy, SocketsCtx};
-use wasmtime::{ExternType, FuncType, Linker, Module, Result, Store};
-use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasisocket_python::{Cache, Capture, Import, ImportState, Program, Python};
+use wasmtime::Result;
 
-use crate::engine;
-use crate::guest::{self, Guest};
-use crate::kept;
-use crate::python::Python;
+use crate::run;
 
-/// What the guest is asked to tell of itself, one line a fact.
-const QUESTIONS: &str = "\
-import sys
-print('Python', sys.version.split()[0], 'on', sys.platform)
-print('_wasisocket' in sys.builtin_module_names)
-try:
-    import wasisocket
-except ImportError as error:
-    print(error)
-else:
-    print('importable')
-";
+/// Runs in the guest and prints what it finds, one line for each fact.
+const QUESTIONS: &str = include_str!("doctor.py");
 
 /// Prints the findings. The status is 0 if all is well, 1 if something has to be done.
 pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
@@ -34,18 +19,16 @@ pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
         env!("CARGO_PKG_VERSION"),
         wasmtime_version()
     );
-    println!("cache: {}", kept::cache_folder()?.display());
+    println!("cache: {}", Cache::from_env()?.path().display());
 
-    let python = Python::find(path)?;
-    println!("module: {}", python.wasm().display());
-    let module = engine::load(python.wasm())?;
-    let linker = guest::linker(module.engine())?;
+    let python = run::load(path)?;
+    println!("module: {}", python.distribution().wasm().display());
 
     println!("\nimports:");
-    check_imports(&module, &linker, &mut findings)?;
+    check_imports(&python.imports()?, &mut findings);
     println!("\nguest:");
     if findings.0.is_empty() {
-        ask_guest(module, &python, &mut findings)?;
+        ask_guest(&python, &mut findings)?;
     } else {
         println!("  not started: an import is missing");
     }
@@ -61,7 +44,7 @@ pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
     Ok(1)
 }
 
-/// What has to be done, each once.
+/// What the user has to do, without duplicates.
 #[derive(Default)]
 struct Findings(Vec<String>);
 
@@ -73,7 +56,7 @@ impl Findings {
     }
 }
 
-/// The version that this program was built with. wasmtime has no constant for it; the lock file has.
+/// The version of wasmtime that this program was built with, from the lock file: wasmtime has no constant for it.
 fn wasmtime_version() -> &'static str {
     include_str!("../../../Cargo.lock")
         .split_once("name = \"wasmtime\"\nversion = \"")
@@ -81,51 +64,37 @@ fn wasmtime_version() -> &'static str {
         .map_or("of unknown version", |(version, _)| version)
 }
 
-/// One line an import: does this host have it, with the type that the module wants?
-fn check_imports(module: &Module, linker: &Linker<Guest>, findings: &mut Findings) -> Result<()> {
-    let mut store = Store::new(
-        module.engine(),
-        Guest::new(WasiCtxBuilder::new().build_p1(), no_sockets()),
-    );
-    for import in module.imports() {
-        let name = format!("{} {}", import.module(), import.name());
-        let found = linker
-            .try_get_by_import(&mut store, &import)?
-            .map(|found| found.ty(&store));
-        match (import.ty(), found) {
-            (wanted, Some(found)) if same_type(&wanted, &found) => println!("  ok       {name}"),
-            (wanted, Some(found)) => {
-                println!(
-                    "  differs  {name}: wants {}, here {}",
-                    describe(&wanted),
-                    describe(&found)
-                );
-                findings.add(differs(import.module(), import.name()));
+/// Prints a line for each import.
+fn check_imports(imports: &[Import], findings: &mut Findings) {
+    for import in imports {
+        let name = format!("{} {}", import.module, import.name);
+        match &import.state {
+            ImportState::Provided => println!("  ok       {name}"),
+            ImportState::Differs { wanted, provided } => {
+                println!("  differs  {name}: wants {wanted}, here {provided}");
+                findings.add(differs(&import.module, &import.name));
             }
-            (_, None) => {
+            ImportState::Missing => {
                 println!("  missing  {name}");
-                findings.add(match import.module() {
+                findings.add(match import.module.as_str() {
                     v1::MODULE => format!(
                         "update wasisocket: python.wasm was built for a newer one, which has `{name}`"
                     ),
                     _ => format!(
-                        "build python.wasm without what needs `{name}`: no import of this host has that name"
+                        "build python.wasm without what needs `{name}`: this host has no import of that name"
                     ),
                 });
             }
         }
     }
-    if !module
-        .imports()
-        .any(|import| import.module() == CORE_MODULE && import.name() == "sock_open")
-    {
+    let has_sockets = |import: &Import| import.module == CORE_MODULE && import.name == "sock_open";
+    if !imports.iter().any(has_sockets) {
         println!("  none of the socket imports: this Python was built without _wasisocket");
         findings.add(
             "link libwasisocket.a into CPython with a line in Setup.local: cpython-patch/README.md"
                 .into(),
         );
     }
-    Ok(())
 }
 
 fn differs(module: &str, import: &str) -> String {
@@ -140,35 +109,17 @@ fn differs(module: &str, import: &str) -> String {
         )
     } else {
         format!(
-            "build python.wasm for wasm32-wasip1 as it is in preview1's witx: {import} has another type"
+            "build python.wasm for wasm32-wasip1: preview1's witx has another type for {import}"
         )
     }
 }
 
-fn same_type(wanted: &ExternType, found: &ExternType) -> bool {
-    match (wanted, found) {
-        (ExternType::Func(wanted), ExternType::Func(found)) => FuncType::eq(wanted, found),
-        _ => false,
-    }
-}
-
-fn describe(ty: &ExternType) -> String {
-    match ty {
-        ExternType::Func(ty) => ty.to_string(),
-        _ => "something that is no function".into(),
-    }
-}
-
-/// Starts the guest and has it tell of itself.
-fn ask_guest(module: Module, python: &Python, findings: &mut Findings) -> Result<()> {
-    let output = MemoryOutputPipe::new(64 << 10);
-    let mut wasi = WasiCtxBuilder::new();
-    python.mount(&mut wasi)?;
-    wasi.args(&["python", "-c", QUESTIONS])
-        .stdout(output.clone())
-        .inherit_stderr();
-    let status = guest::run(module, Guest::new(wasi.build_p1(), no_sockets()))?;
-    let answers = String::from_utf8_lossy(&output.contents()).into_owned();
+/// Starts the guest, which prints what it finds of itself.
+fn ask_guest(python: &Python, findings: &mut Findings) -> Result<()> {
+    let output = Capture::new(64 << 10);
+    let program = Program::code(QUESTIONS).stdout(&output).inherit_stderr();
+    let status = python.run(program)?.status();
+    let answers = String::from_utf8_lossy(&output.bytes()).into_owned();
     let mut answers = answers.lines();
 
     match answers.next() {
@@ -195,8 +146,4 @@ fn ask_guest(module: Module, python: &Python, findings: &mut Findings) -> Result
         findings.add("copy cpython-patch/Lib/wasisocket.py into the standard library".into());
     }
     Ok(())
-}
-
-fn no_sockets() -> SocketsCtx {
-    SocketsCtx::builder(Policy::new()).build()
 }

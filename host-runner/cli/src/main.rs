@@ -5,19 +5,12 @@
 
 mod denials;
 mod doctor;
-mod engine;
-mod etc;
-mod files;
 mod folders;
 mod grants;
-mod guest;
-mod kept;
 mod limits;
 mod pip;
-mod python;
 mod run;
 mod signals;
-mod stdin;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -35,25 +28,25 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a script, a module or a line of Python; the exit status is the guest's
-    #[command(after_help = run::AFTER_HELP)]
+    /// Run a script, a module or Python code; the exit status is the guest's
+    #[command(after_help = run::SHORT_HELP, after_long_help = run::LONG_HELP)]
     Run(Box<run::RunArgs>),
     /// Run pip in the guest, to install packages into a folder; the exit status is pip's
     #[command(after_help = pip::AFTER_HELP)]
     Pip(Box<pip::PipArgs>),
-    /// Tell whether a python.wasm will run here, and what to do if not
+    /// Check whether a python.wasm runs here, and say what to do if not
     Doctor(DoctorArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct DoctorArgs {
-    /// A python.wasm or its folder [default: WASISOCKET_PYTHON]
-    #[arg(value_name = "PYTHON_WASM", env = python::PYTHON_VARIABLE)]
+    /// A python.wasm or its folder [env: WASISOCKET_PYTHON]
+    #[arg(value_name = "PYTHON_WASM")]
     python: Option<PathBuf>,
 }
 
-/// One line on standard error. One that cannot be written is lost: eprintln would panic, and a guest
-/// could bring that about.
+/// Prints a line on standard error. A line that cannot be written is dropped: eprintln would panic, and a guest could
+/// cause that.
 fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "wasisocket: {line}");
 }

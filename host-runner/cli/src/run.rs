@@ -2,52 +2,64 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tracing::debug;
 use wasisocket_host::Grants;
+use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
-use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::denials::DenialLines;
-use crate::etc::{self, Etc, Place};
-use crate::folders::{self, Folder};
+use crate::folders::parse_folder;
 use crate::grants::{GrantArgs, add};
-use crate::guest::{self, Guest};
-use crate::python::{PYTHON_VARIABLE, Python};
-use crate::stdin::Stdin;
-use crate::{engine, limits, say, signals};
+use crate::{limits, say, signals};
 
-pub(crate) const AFTER_HELP: &str = "\
-A rule is HOST[:PORT[-PORT]][/PROTOCOL], where HOST is a name, *.name, an address, a network such as
-10.0.0.0/8, or * for all, IPv6 goes into brackets ([::1]:8000), and PROTOCOL is tcp or udp. Without a port
-it is for every port, without a protocol for both. A name covers the public addresses that the guest's own
-look-up of it returned, for as long as the answer holds, five minutes at least; loopback and private
-addresses need a rule that names them. Deny beats allow, also for who connects or sends to the guest.
+pub(crate) const SHORT_HELP: &str = "\
+Examples:
+  wasisocket run --allow-net=example.com:443 fetch.py
+  wasisocket run --dir data --env TOKEN -m my_module
 
-A listen rule has an address for HOST, a network, localhost, or * for all, and port 0 is one that the
-system picks. The addresses 0.0.0.0 and [::] stand for all of this machine's. A server over UDP may answer
-whom it has heard.
+--help lists all options and explains rules.";
 
-A name that no rule covers is asked of nobody. Names of --resolve have the addresses that it says, and
-only rules for those let the guest reach them where they are not public. What is not in there is asked of
-the servers of --dns, or of nobody; --dns=system asks the system's resolver.
+pub(crate) const LONG_HELP: &str = "\
+Rules (--allow-net, --deny-net):
+  A rule is HOST[:PORT[-PORT]][/PROTOCOL]. HOST is a name, *.name, an address, a network such as
+  10.0.0.0/8, or * for every host. IPv6 addresses are written in brackets ([::1]:8000). PROTOCOL is
+  tcp or udp. A rule without a port covers all ports; one without a protocol covers both.
+  A name covers the public addresses that the guest's own look-up of it returned, as long as the
+  answer is valid, and at least five minutes. Loopback and private addresses need a rule that names
+  them. Deny rules take precedence over allow rules, also for peers that connect or send to the guest.
 
-A file of --policy has the names of these flags as keys: allow-net = [\"example.com:443\", ...],
-timeout = \"10s\", max-sockets = 16. Its lists are joined with the flags, and a limit's flag comes before it.
+Rules for listening (--allow-listen, --deny-listen):
+  HOST is an address, a network, localhost, or *. Port 0 is a port that the system picks. 0.0.0.0 and
+  [::] stand for all addresses of this machine. A UDP server may answer whoever sent to it.
 
-In a folder of --dir the guest may also have Unix sockets, and reach those of others, unless it is :ro.
+Names (--allow-lookup, --deny-lookup, --resolve, --dns):
+  Names that no rule covers are never sent to a resolver. --resolve gives a name its addresses; the
+  guest reaches those that are not public only by rules for the addresses. With --resolve, other names
+  are looked up by the servers of --dns, and are unknown without it. --dns=system is the system's
+  resolver.
 
-For TLS the guest trusts the certificates that this system trusts, or the host's SSL_CERT_FILE and
-SSL_CERT_DIR name. It sees them in /etc/ssl, to read only; its own such variables (--env) and a folder
-that is granted as /etc/ssl come before them. With --allow-net, /etc/resolv.conf names the name servers
-that are asked for it.
+Policy file (--policy):
+  The keys of the file are the names of these options: allow-net = [\"example.com:443\"],
+  timeout = \"10s\", max-sockets = 16. Lists from the file and the options are combined; for limits,
+  the option overrides the file.
 
-The guest sees the folder of its script as /, to read only; for CODE or MODULE that is an empty one. What
-comes after SCRIPT, CODE or MODULE is the guest's sys.argv.
+Folders and environment (--dir, --env):
+  The guest sees the folder of its script as /, for reading. With -c and -m it sees an empty folder.
+  In a folder of --dir it may also create Unix sockets and connect to others', unless the folder is
+  :ro. If a variable is set twice, the last value counts.
+
+TLS (--ca-bundle):
+  The guest trusts the certificates that this system trusts, or those that SSL_CERT_FILE and
+  SSL_CERT_DIR name on the host. It finds them in /etc/ssl, for reading. The same variables of the
+  guest (--env) and a folder granted as /etc/ssl take precedence. With --allow-net, /etc/resolv.conf
+  lists the name servers that are asked for the guest.
+
+Exit status:
+  The guest's own; 124 after --timeout or --max-cpu; 134 after a trap; 2 if the guest was not started.
 
 Examples:
   wasisocket run --allow-net=example.com:443 fetch.py
@@ -64,19 +76,19 @@ Examples:
 pub(crate) struct GuestArgs {
     #[command(flatten)]
     pub(crate) grants: GrantArgs,
-    /// Trust the certificates in this file (PEM), and not the system's
-    #[arg(long, value_name = "FILE")]
+    /// Trust the certificates in this file (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_bundle: Option<PathBuf>,
-    /// The python.wasm to run, or its folder
-    #[arg(long, value_name = "PATH", env = PYTHON_VARIABLE)]
+    /// The python.wasm to run, or its folder [env: WASISOCKET_PYTHON]
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
     pub(crate) python: Option<PathBuf>,
-    /// Say what happens on the host's side
+    /// Log what the host does
     #[arg(short, long)]
     verbose: bool,
 }
 
 impl GuestArgs {
-    /// Begins to say what happens, if that is wanted.
+    /// Starts the log if it was asked for.
     pub(crate) fn log(&self) {
         if self.verbose {
             tracing_subscriber::fmt()
@@ -88,6 +100,8 @@ impl GuestArgs {
     }
 }
 
+const FILES: &str = "Folders and environment";
+
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -98,54 +112,38 @@ pub(crate) struct RunArgs {
     /// Keep the guest from listening at these, whatever else is allowed; without rules, at all
     #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
     deny_listen: Vec<String>,
-    /// Let the guest read and write a folder, or only read it (:ro)
-    #[arg(long, value_name = "HOST[::GUEST][:ro]")]
+    /// Grant a folder for reading and writing, or for reading (:ro)
+    #[arg(long, help_heading = FILES, value_name = "HOST[::GUEST][:ro]", value_parser = parse_folder)]
     dir: Vec<Folder>,
-    /// Set an environment variable of the guest, or pass on the host's
-    #[arg(long, value_name = "K[=V]")]
+    /// Set an environment variable, or pass on the host's
+    #[arg(long, help_heading = FILES, value_name = "K[=V]")]
     env: Vec<String>,
-    /// A line of Python to run, and its arguments
+    /// Run Python code
     #[arg(short, value_names = ["CODE", "ARGS"], num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["module", "script"])]
     code: Option<Vec<OsString>>,
-    /// A module to run, and its arguments
+    /// Run a module
     #[arg(short, value_names = ["MODULE", "ARGS"], num_args = 1.., allow_hyphen_values = true, conflicts_with = "script")]
     module: Option<Vec<OsString>>,
-    /// The script to run, and its arguments
+    /// The script to run, and its arguments (sys.argv)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGS"], required_unless_present_any = ["code", "module"])]
     script: Vec<OsString>,
 }
 
-impl RunArgs {
-    /// A module and its arguments, with folders and variables.
-    pub(crate) fn of_module(
-        guest: GuestArgs,
-        module: Vec<OsString>,
-        dir: Vec<Folder>,
-        env: Vec<String>,
-    ) -> Self {
-        Self {
-            guest,
-            allow_listen: Vec::new(),
-            deny_listen: Vec::new(),
-            dir,
-            env,
-            code: None,
-            module: Some(module),
-            script: Vec::new(),
-        }
-    }
-}
-
 pub(crate) fn run(args: RunArgs) -> Result<u8> {
     args.guest.log();
-    start(&args, grants(&args)?, None)
+    let grants = grants(&args)?;
+    start(&args.guest, program(&args)?, grants, None)
 }
 
-/// Runs it to its end with these grants, and returns the guest's exit status.
+/// Runs a program with these grants to its end, with the standard streams of this process, and returns its exit status.
 ///
-/// `scratch` is a folder that does not outlast the run if a signal or the time limit ends the process.
-/// Otherwise it is the caller's to remove.
-pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) -> Result<u8> {
+/// If a signal or the time limit ends this process, `scratch` is removed. Otherwise the caller has to remove it.
+pub(crate) fn start(
+    args: &GuestArgs,
+    program: Program,
+    mut grants: Grants,
+    scratch: Option<&Path>,
+) -> Result<u8> {
     let scratch = scratch.map(Path::to_owned);
     let clean = move || {
         if let Some(scratch) = &scratch {
@@ -158,106 +156,93 @@ pub(crate) fn start(args: &RunArgs, mut grants: Grants, scratch: Option<&Path>) 
         std::process::exit(status)
     };
 
-    let python = Python::find(args.guest.python.as_deref())?;
-    debug!(?grants, ?python, "starting");
-
+    debug!(?grants, ?program, "starting");
     let limits = grants.limits.clone();
     limits::allow_sockets(limits.max_sockets)?;
-    // The process ends with these, wherever the guest is.
+    // This process ends at these, wherever the guest is.
     grants.limits.timeout = None;
     grants.limits.max_cpu = None;
-    let name_servers = name_servers(&grants);
+    let mut program = program
+        .grants(grants)
+        .inherit_stdin()
+        .inherit_stdout()
+        .inherit_stderr();
+    if let Some(file) = &args.ca_bundle {
+        program = program.certificates(Certificates::from_file(file).context("--ca-bundle")?);
+    }
     let denials = DenialLines::default();
-    let mut sockets = grants
-        .builder()
-        .on_limit(|limit| say(format_args!("the guest reached its --{limit}")));
-    // Or the library logs each.
-    if !args.guest.verbose {
-        sockets = sockets.on_denial(move |denial| denials.print(denial));
-    }
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.inherit_stdio().allow_blocking_current_thread(true);
-    // It fails if there is none: then the guest has none either.
-    if let Ok((stdin, fd)) = Stdin::open() {
-        wasi.stdin(stdin);
-        sockets = sockets.stdin(fd);
-    }
-    let root = args.dir.iter().find(|folder| folder.is_root());
-    let (script_folder, arguments) = guest_arguments(args, root)?;
-    let etc = etc(
-        args,
-        &name_servers,
-        root.map(Folder::host).or(script_folder.as_deref()),
-    )?;
-    let seen = match (root, script_folder) {
-        (Some(_), _) => None,
-        (None, Some(folder)) => Some(folder),
-        (None, None) => folders::empty()
-            // A read-only home is no reason not to run.
-            .inspect_err(|error| debug!("the guest has no /: {error:#}"))
-            .ok(),
-    };
-    if let Some(folder) = seen {
-        sockets = Folder::new(folder, "/".into(), true).open(&mut wasi, sockets)?;
-    }
-    let module = engine::load(python.wasm())?;
-    if let Some(etc) = &etc {
-        etc.mount(&mut wasi)?;
-    }
-    for folder in &args.dir {
-        // After those were made: a folder that is not there is nowhere inside another.
-        folder.keep_out_of(&python)?;
-        sockets = folder.open(&mut wasi, sockets).context("--dir")?;
-    }
-    for variable in &args.env {
-        let (name, value) = environment(variable)?;
-        wasi.env(name, value);
-    }
-    python.mount(&mut wasi)?;
-    wasi.arg("python").args(&arguments);
-
+    let verbose = args.verbose;
+    program = program.sockets(move |sockets| {
+        let sockets =
+            sockets.on_limit(|limit| say(format_args!("the guest reached its --{limit}")));
+        match verbose {
+            // The library logs each.
+            true => sockets,
+            false => sockets.on_denial(move |denial| denials.print(denial)),
+        }
+    });
+    let python = load(args.python.as_deref())?;
     if let Some(limit) = limits.timeout {
         limits::end_process_after(limit, leave.clone());
     }
     if let Some(limit) = limits.max_cpu {
         limits::end_process_after_cpu(limit, leave);
     }
-    guest::run(module, Guest::new(wasi.build_p1(), sockets.build()))
+    let end = python.run(program)?;
+    if let End::Trap(text) = &end {
+        say(format_args!("the guest trapped: {text}"));
+    }
+    Ok(end.status())
 }
 
-/// The guest's settings, beside what its folders have of them; `root` is what it sees as `/`.
-fn etc(args: &RunArgs, name_servers: &[IpAddr], root: Option<&Path>) -> Result<Option<Etc>> {
-    let granted = |guest| args.dir.iter().any(|folder| folder.is_at(guest));
-    let has_tls = granted(etc::TLS_FOLDER);
-    if has_tls && args.guest.ca_bundle.is_some() {
-        bail!(
-            "--ca-bundle and a --dir at {} are two answers to one question: leave one out",
-            etc::TLS_FOLDER
-        );
+/// CPython for one guest of this process, which ends the guest's time itself.
+pub(crate) fn load(python: Option<&Path>) -> Result<Python> {
+    let builder = Python::builder()
+        .distribution(Distribution::find(python)?)
+        .time_limits(false);
+    let python = builder.load()?;
+    if let Some(error) = python.cache_error() {
+        say(format_args!("compiled modules are not cached: {error:#}"));
     }
-    let place = match granted(etc::FOLDER) || root.is_some_and(|root| root.join("etc").exists()) {
-        false => Place::All,
-        true if has_tls => return Ok(None),
-        true => Place::Tls,
+    Ok(python)
+}
+
+/// What the command line says, without grants.
+fn program(args: &RunArgs) -> Result<Program> {
+    let (program, arguments) = match (&args.code, &args.module) {
+        (Some(code), _) => (Program::new(["-c"]), code.as_slice()),
+        (None, Some(module)) => (Program::new(["-m"]), module.as_slice()),
+        (None, None) => {
+            let (script, arguments) = args.script.split_first().context("no script")?;
+            let name = script.to_string_lossy();
+            if name.starts_with('-') && !Path::new(script).is_file() {
+                bail!(
+                    "{name} is neither an option nor a script; `wasisocket run --help` lists the options"
+                );
+            }
+            (Program::script(script), arguments)
+        }
     };
-    Etc::find(place, args.guest.ca_bundle.as_deref(), name_servers).map(Some)
+    let mut program = program.args(utf8(arguments)?);
+    for folder in &args.dir {
+        program = program.folder(folder.clone());
+    }
+    for variable in &args.env {
+        let (name, value) = environment(variable)?;
+        program = program.env(name, value);
+    }
+    Ok(program)
 }
 
-/// The name servers that the guest is told, for who has a use for them: those that the host asks for it.
-fn name_servers(grants: &Grants) -> Vec<IpAddr> {
-    let reaches = grants.policy.rules().any(|(list, _)| list == "allow-net");
-    match reaches {
-        false => Vec::new(),
-        true if grants.resolver.asks_system() => etc::name_servers(),
-        // resolv.conf(5) has no place for another port.
-        true => grants
-            .resolver
-            .servers()
-            .iter()
-            .filter(|server| server.port() == etc::DNS_PORT)
-            .map(SocketAddr::ip)
-            .collect(),
-    }
+/// Arguments as WASI wants them.
+fn utf8(arguments: &[OsString]) -> Result<Vec<&str>> {
+    arguments
+        .iter()
+        .map(|argument| {
+            let text = argument.to_str();
+            text.with_context(|| format!("argument {argument:?} is not UTF-8, as WASI wants it"))
+        })
+        .collect()
 }
 
 fn grants(args: &RunArgs) -> Result<Grants> {
@@ -265,60 +250,6 @@ fn grants(args: &RunArgs) -> Result<Grants> {
     add(&mut grants, "allow-listen", &args.allow_listen)?;
     add(&mut grants, "deny-listen", &args.deny_listen)?;
     Ok(grants)
-}
-
-/// The script's folder, and what Python gets after its own name.
-///
-/// The script is in the folder that the guest sees as `/`: its own, or one that was granted as that.
-fn guest_arguments(
-    args: &RunArgs,
-    root: Option<&Folder>,
-) -> Result<(Option<PathBuf>, Vec<String>)> {
-    let (folder, head, rest) = match (&args.code, &args.module) {
-        (Some(code), _) => (None, vec!["-c".to_owned()], code.as_slice()),
-        (None, Some(module)) => (None, vec!["-m".to_owned()], module.as_slice()),
-        (None, None) => {
-            let (script, rest) = args.script.split_first().context("no script")?;
-            let (folder, name) = script_folder(Path::new(script))?;
-            let place = root.map_or(Ok(PathBuf::new()), |root| root.place_of(&folder))?;
-            let path = Path::new("/").join(place).join(name);
-            let Some(path) = path.to_str() else {
-                bail!("the folder of {name} is not UTF-8, as WASI wants it");
-            };
-            (Some(folder), vec![path.to_owned()], rest)
-        }
-    };
-    let mut arguments = head;
-    for argument in rest {
-        let Some(text) = argument.to_str() else {
-            bail!("argument {argument:?} is not UTF-8, as WASI wants it");
-        };
-        arguments.push(text.to_owned());
-    }
-    Ok((folder, arguments))
-}
-
-fn script_folder(script: &Path) -> Result<(PathBuf, &str)> {
-    if !script.is_file() {
-        let name = script.display().to_string();
-        if name.starts_with('-') {
-            bail!(
-                "{name} is neither an option nor a script; `wasisocket run --help` lists the options"
-            );
-        }
-        bail!("no such script: {name}");
-    }
-    let name = script.file_name().and_then(|name| name.to_str());
-    let Some(name) = name else {
-        bail!(
-            "the name of {} is not UTF-8, as WASI wants it",
-            script.display()
-        );
-    };
-    let folder = script
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    Ok((folder.unwrap_or(Path::new(".")).to_owned(), name))
 }
 
 /// `K=V`, or `K` for the host's own value.
@@ -333,7 +264,7 @@ fn environment(variable: &str) -> Result<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunArgs, grants, name_servers};
+    use super::{RunArgs, grants};
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -376,22 +307,6 @@ mod tests {
         ] {
             let error = format!("{:#}", grants(&parse(&[option])).unwrap_err());
             assert!(error.starts_with(text), "{error}");
-        }
-    }
-
-    #[test]
-    fn guest_is_told_the_name_servers_that_are_asked_for_it() {
-        let told = |options: &[&str]| name_servers(&grants(&parse(options)).unwrap());
-        let server: std::net::IpAddr = [192, 0, 2, 53].into();
-        assert_eq!(
-            told(&["--allow-net=a.test", "--dns=192.0.2.53,192.0.2.54:5353"]),
-            [server]
-        );
-        for options in [
-            &["--dns=192.0.2.53"][..],
-            &["--allow-net=a.test", "--resolve=a.test:192.0.2.1"],
-        ] {
-            assert!(told(options).is_empty(), "{options:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An answer, which takes a place until it is with the client.
+//! The body of a response, which occupies a place until the client has it.
 
 use std::any::Any;
 use std::io;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use axum::body::{Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-/// How much of it is given to the connection at a time.
+/// How many bytes are given to the connection at a time.
 pub(crate) const PIECE: usize = 64 << 10;
 
-/// How long a client may take for all of it.
+/// How long a client may take to receive all of it.
 const ANSWER_TIME: Duration = Duration::from_secs(120);
 
-/// Its body, and the place that it takes.
+/// The body, and the place that it occupies.
 pub(crate) struct Answer {
     rest: Bytes,
     end: Instant,

@@ -1,26 +1,27 @@
 //! The gateway between HTTP and a handler: CGI/1.1 (RFC 3875), which `wsgiref` speaks in the guest, so that
 //! a handler is a WSGI application (PEP 3333).
 
+use std::path::Path;
+
 use axum::body::Bytes;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
+use wasisocket_python::{Folder, Program};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, ensure};
 
-/// What the guest runs: `app` of the module `handler`.
-pub const BOOTSTRAP: &str = "\
-import sys
-from wsgiref.handlers import CGIHandler
-sys.path.insert(0, '/app')
-from handler import app
-CGIHandler().run(app)";
+/// A program that answers one request by `app` of handler.py in `folder`. Variables and the request's body are its to
+/// be given.
+pub fn handler(folder: &Path) -> Program {
+    Program::code(include_str!("handler.py")).folder(Folder::read_only(folder, "/app"))
+}
 
 /// The guest's variables for a request (RFC 3875, 4.1). `script` is the part of the path that chose the
 /// handler.
 ///
 /// # Errors
-/// The path is no text that a variable can hold.
+/// The path is not UTF-8, or has a zero byte: no variable can hold it.
 pub fn variables(request: &Parts, script: &str, body: usize) -> Result<Vec<(String, String)>> {
     let path = request.uri.path();
     let path = percent_decode_str(path.strip_prefix(script).unwrap_or(path)).decode_utf8()?;
@@ -45,9 +46,9 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Result<Vec<(Stri
         let name = name.as_str();
         match name {
             "content-type" => variables.push(("CONTENT_TYPE".into(), values.join(", "))),
-            // HTTP_PROXY would be taken for a setting of the guest's.
+            // The guest would take HTTP_PROXY for a setting.
             "content-length" | "proxy" => {}
-            // It would be the same variable as that of a name with a dash, which a proxy in front may set.
+            // A name with a dash, which a proxy in front may set, would be the same variable.
             _ if name.contains('_') => {}
             // RFC 9113, 8.2.3.
             "cookie" => variables.push(("HTTP_COOKIE".into(), values.join("; "))),
@@ -61,9 +62,9 @@ pub fn variables(request: &Parts, script: &str, body: usize) -> Result<Vec<(Stri
     Ok(variables)
 }
 
-/// Where one response ends and the next begins is not a handler's to say, nor what else is between the server and
-/// its client (RFC 9110, 7.6.1).
-const NOT_THE_HANDLERS: [&str; 7] = [
+/// Headers that a handler cannot set: they say where a response ends, or are otherwise between the server and its
+/// client (RFC 9110, 7.6.1).
+const CONNECTION_HEADERS: [&str; 7] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -73,17 +74,17 @@ const NOT_THE_HANDLERS: [&str; 7] = [
     "upgrade",
 ];
 
-/// The response that a handler wrote (RFC 3875, 6).
+/// Parses the response that a handler wrote (RFC 3875, 6).
 ///
 /// # Errors
-/// It is none.
+/// It is malformed, or its status is not a final one.
 pub fn response(output: &[u8]) -> Result<Response<Bytes>> {
     let mut rest = output;
     let mut status = StatusCode::OK;
     let mut response = Response::builder();
     loop {
         let end = rest.iter().position(|byte| *byte == b'\n');
-        let (line, after) = rest.split_at(end.context("its header has no end")? + 1);
+        let (line, after) = rest.split_at(end.context("its header does not end")? + 1);
         rest = after;
         let line = line.trim_ascii_end();
         if line.is_empty() {
@@ -93,13 +94,13 @@ pub fn response(output: &[u8]) -> Result<Response<Bytes>> {
         let (name, value) = line.split_at(colon.context("a line of its header has no colon")?);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.eq_ignore_ascii_case(b"Status") {
-            let code = value.get(..3).context("its status is no number")?;
+            let code = value.get(..3).context("its status is not a number")?;
             status = StatusCode::from_bytes(code)?;
             ensure!(!status.is_informational(), "its status is not a final one");
             continue;
         }
         let name = HeaderName::from_bytes(name)?;
-        if !NOT_THE_HANDLERS.contains(&name.as_str()) {
+        if !CONNECTION_HEADERS.contains(&name.as_str()) {
             response = response.header(name, HeaderValue::from_bytes(value)?);
         }
     }
@@ -112,7 +113,7 @@ mod tests {
     use axum::http::Request;
 
     #[test]
-    fn header_and_body_are_told_apart() {
+    fn response_is_split_into_header_and_body() {
         let output = b"Status: 404 Not Found\r\nX-One: 1\r\n\r\nno\n\nsuch";
         let response = response(output).unwrap();
         assert_eq!(response.status(), 404);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_response_ends_is_not_the_handlers_to_say() {
+    fn handler_cannot_set_where_a_response_ends() {
         let output =
             b"Content-Length: 2\nTransfer-Encoding: chunked\nX-One: 1\n\nOKHTTP/1.1 200 OK";
         let response = response(output).unwrap();
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_response_is_an_error() {
+    fn malformed_response_is_an_error() {
         for output in [
             &b""[..],
             b"x",

@@ -1,4 +1,4 @@
-//! Clients: how many there are, and how long each may take.
+//! Clients: how many are served at a time, and how long each may take.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,31 +20,31 @@ use crate::answer::PIECE;
 /// The most clients at a time. Further ones wait.
 pub(crate) const CLIENTS_MAX: usize = 1024;
 
-/// How long a client may take for the head of a request, and before it.
+/// How long a client may take until it has sent the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// How long those that are there at the end have.
+/// How long clients have to finish when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what waits for it.
+/// How long a client may leave data unread.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 
-/// Serves clients until it is to stop, and those that are there then for a while.
+/// Serves clients until `stop` completes, and then those that are connected for a while.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
     let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
-    // Also of the next request.
+    // This is for each request of a connection.
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     let graceful = GracefulShutdown::new();
     let mut listener = listener;
     let accept = async {
         loop {
-            // It is never closed.
+            // The semaphore is never closed.
             let place = Arc::clone(&places).acquire_owned().await;
-            // It waits and tries again if it cannot.
+            // It pauses and tries again after an error.
             let (stream, _) = Listener::accept(&mut listener).await;
-            // So that a client which is slow is seen to take some; it works without.
+            // A slow client then makes visible progress. The service works without.
             let _ = set_socket_send_buffer_size(&stream, PIECE);
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(WRITE_TIME));
@@ -52,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             let client = graceful.watch(http.serve_connection(stream, service.clone()));
             tokio::spawn(async move {
                 let _place = place;
-                // A client that goes is no fault.
+                // It is not an error that a client disconnects.
                 let _ = client.await;
             });
         }

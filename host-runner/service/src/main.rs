@@ -21,52 +21,58 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use clap::Parser;
 use tokio::time::timeout;
 use wasisocket_host::{Grants, Limits};
-use wasisocket_service::{End, Python, Run, cgi};
+use wasisocket_python::{Cache, Certificates, Distribution, End, Python};
+use wasisocket_service::{Guests, cgi};
 use wasmtime::error::Context as _;
-use wasmtime::{Cache, CacheConfig, Result, bail};
+use wasmtime::{Result, bail};
 
 use answer::Answer;
 use places::{Places, Share};
 
-/// Most bytes of a request's body, and of what a handler writes.
+/// The most bytes of a request's body, and of what a handler writes.
 const BODY_MAX: usize = 16 << 20;
 
-/// How long a client may take to send it.
+/// How long a client may take to send the body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// What a tenant has whose policy does not say.
+/// The limits of a tenant whose policy does not set them.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_CPU: Duration = Duration::from_secs(10);
 
 /// Runs a Python handler for each request, each in a guest of its own.
 ///
-/// A tenant NAME is a folder NAME, in which `app` of handler.py is a WSGI application, and beside it NAME.toml, which
-/// says what each guest of the tenant may reach and use, as `wasisocket run --policy` has it. Without it a guest reaches
-/// nothing. What it does not say of `timeout` is 60 seconds, of `max-cpu` 10 and of `max-memory` 512 MiB.
+/// A tenant NAME is a folder NAME, in which `app` of handler.py is a WSGI application. Beside it NAME.toml says what
+/// each guest of the tenant may reach and use, in the format of `wasisocket run --policy`. Without that file a guest
+/// reaches nothing. The default of `timeout` is 60 seconds, of `max-cpu` 10 seconds and of `max-memory` 512 MiB.
 ///
-/// To a browser all tenants are one origin, which share cookies: give them names of their own in front.
+/// Guests trust the certificates that this system trusts, or those of --ca-bundle, SSL_CERT_FILE or SSL_CERT_DIR.
+///
+/// For a browser all tenants are one origin, which share cookies: give each tenant a host name in a proxy in front.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// The folder of python.wasm
-    #[arg(long, env = "WASISOCKET_PYTHON")]
-    python: PathBuf,
+    /// The python.wasm to run, or its folder [env: WASISOCKET_PYTHON]
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The most guests at a time, if there are open files enough for them (ulimit -n)
+    /// The most guests at a time, as far as the limit of open files allows (ulimit -n)
     #[arg(long, default_value_t = 1000)]
     guests: u32,
-    /// The most of them of one tenant; by default a quarter. Further requests are answered with 503
+    /// The most guests of one tenant at a time; by default a quarter. Further requests are answered with 503
     #[arg(long)]
     tenant_guests: Option<u32>,
-    /// A folder for the compiled module, which takes seconds to make
+    /// A folder for compiled modules, which take seconds to make [env: WASISOCKET_CACHE]
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// The folder with a folder and a policy for each tenant
+    /// Trust the certificates in this file (PEM), and not the system's
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
+    /// The folder that has a folder and a policy for each tenant
     tenants: PathBuf,
 }
 
-/// A tenant's handler, what it is granted, and the places that it has.
+/// A tenant's handler, its grants, and its share of places.
 struct Tenant {
     folder: PathBuf,
     grants: Grants,
@@ -74,12 +80,13 @@ struct Tenant {
 }
 
 struct Service {
-    python: Python,
+    guests: Guests,
+    certificates: Option<Certificates>,
     places: Places,
     tenants: HashMap<String, Tenant>,
 }
 
-/// The most memory that a tenant may grant itself, and what it has if it does not.
+/// The most memory that a policy can grant, and the default.
 const MEMORY_MAX: usize = 512 << 20;
 
 #[tokio::main]
@@ -89,19 +96,27 @@ async fn main() -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let cache = match &cli.cache {
+    let certificates = match &cli.ca_bundle {
+        Some(file) => Some(Certificates::from_file(file).context("--ca-bundle")?),
         None => None,
-        Some(folder) => {
-            let mut config = CacheConfig::new();
-            config.with_directory(std::path::absolute(folder)?);
-            Some(Cache::new(config)?)
-        }
     };
+    let mut python = Python::builder()
+        .distribution(Distribution::find(cli.python.as_deref())?)
+        .pool(cli.guests, MEMORY_MAX);
+    if let Some(folder) = &cli.cache {
+        python = python.cache(Cache::new(folder)?);
+    }
     let each = cli.tenant_guests.unwrap_or(cli.guests.div_ceil(4));
     let places = Places::new(cli.guests)?;
+    let tenants = tenants(&cli.tenants, |limits| places.share(each, limits))?;
+    let python = python.load()?;
+    if let Some(error) = python.cache_error() {
+        tracing::warn!("compiled modules are not cached: {error:#}");
+    }
     let service = Service {
-        tenants: tenants(&cli.tenants, |limits| places.share(each, limits))?,
-        python: Python::load(&cli.python, cli.guests, MEMORY_MAX, cache)?,
+        tenants,
+        guests: Guests::new(python),
+        certificates,
         places,
     };
     let listener = tokio::net::TcpListener::bind(cli.listen)
@@ -153,7 +168,7 @@ fn tenants(
     Ok(tenants)
 }
 
-/// Opening a FIFO would hold up the thread that many guests share.
+/// Refuses what is neither a file nor a folder: opening a FIFO would block the thread that many guests share.
 fn check(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -181,7 +196,7 @@ fn grants(policy: &Path) -> Result<Grants> {
     Ok(grants)
 }
 
-/// The handler's answer, or why there is none.
+/// The response of the handler, or an error.
 async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response<Body> {
     match handle(&service, request).await {
         Ok(response) => response,
@@ -198,7 +213,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
     let Some(tenant) = service.tenants.get(name) else {
         return Ok(plain(StatusCode::NOT_FOUND, "no such tenant\n"));
     };
-    // Whatever a request takes, it takes with a place.
+    // Everything that a request uses is bounded by its place.
     let Some(place) = service.places.take(&tenant.share) else {
         let mut response = plain(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -225,21 +240,22 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
         }
     };
     let Ok(env) = cgi::variables(&parts, &format!("/{name}"), body.len()) else {
-        return Ok(plain(StatusCode::BAD_REQUEST, "the path is no text\n"));
+        return Ok(plain(StatusCode::BAD_REQUEST, "the path is not UTF-8\n"));
     };
+    let mut program = cgi::handler(&tenant.folder)
+        .stdin(body)
+        .grants(tenant.grants.clone());
+    if let Some(certificates) = &service.certificates {
+        program = program.certificates(certificates.clone());
+    }
+    for (variable, value) in env {
+        program = program.env(variable, value);
+    }
     let ended = service
-        .python
-        .run(Run {
-            arguments: vec!["-c".into(), cgi::BOOTSTRAP.into()],
-            env,
-            folders: vec![(tenant.folder.clone(), "/app".into())],
-            input: body.into(),
-            grants: tenant.grants.clone(),
-            output: BODY_MAX,
-            place: Some(Arc::clone(&place)),
-        })
-        .await?;
-    // The guest's words, not the log's.
+        .guests
+        .run(program, BODY_MAX, Some(Arc::clone(&place)));
+    let ended = ended.await?;
+    // The guest wrote it: it must not look like lines of the log.
     for line in String::from_utf8_lossy(&ended.stderr).lines() {
         tracing::info!(tenant = name, "{}", line.escape_debug());
     }
@@ -259,7 +275,7 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
             StatusCode::GATEWAY_TIMEOUT,
             &format!("the handler reached its limit {limit}\n"),
         ),
-        End::Trap(_) => plain(StatusCode::BAD_GATEWAY, "the handler trapped\n"),
+        _ => plain(StatusCode::BAD_GATEWAY, "the handler trapped\n"),
     })
 }
 

@@ -19,7 +19,7 @@ impl Drop for Service {
     }
 }
 
-/// Starts it with tenants: of each the name, its handler and its policy.
+/// Starts the service with tenants: the name, the handler and the policy of each.
 fn start(folder: &Path, tenants: &[(&str, &str, &str)]) -> Service {
     for (name, handler, policy) in tenants {
         let tenant = folder.join(name);
@@ -51,7 +51,7 @@ fn start(folder: &Path, tenants: &[(&str, &str, &str)]) -> Service {
 }
 
 impl Service {
-    /// Status and body of the answer to a request.
+    /// The status and the body of the response to a request.
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
@@ -98,7 +98,7 @@ def app(environ, start_response):
     time.sleep(1000)
 ";
 
-/// What SQLite's nanosleep(2) is to WASI is another call than what time.sleep is.
+/// SQLite's nanosleep(2) is another call of WASI than time.sleep.
 const SLEEPS: &str = "\
 import sqlite3
 def app(environ, start_response):

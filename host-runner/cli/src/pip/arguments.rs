@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use lexopt::{Arg, Parser};
+use wasisocket_python::TLS_FOLDER;
 use wasmtime::{Result, format_err};
 
 use super::given::Given;
-use crate::etc;
 
 /// What an option's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ fn place(kind: Kind, value: &str, given: &mut Given) -> Result<String> {
         Kind::Links => given.reach.links.push(value.to_owned()),
         Kind::Bundle => {
             given.bundle = Some(path.to_owned());
-            return Ok(format!("{}/cert.pem", etc::TLS_FOLDER));
+            return Ok(format!("{}/cert.pem", TLS_FOLDER));
         }
         Kind::File => return given.file(path),
         // pip fetches it, where that is granted.

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
+use wasisocket_python::Folder;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
 use super::reach::Reach;
-use crate::folders::Folder;
 
 /// The guest's `/tmp` in the temporary folder.
 pub(super) const TEMPORARY: &str = "tmp";
@@ -88,7 +88,7 @@ impl Given {
             .canonicalize()
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
         let guest = in_guest(&host)?;
-        self.folders.push(Folder::new(host, guest.clone(), true));
+        self.folders.push(Folder::read_only(host, guest.clone()));
         Ok(guest)
     }
 
@@ -106,12 +106,12 @@ impl Given {
     pub(super) fn into_folders(self) -> Result<(TempDir, Vec<Folder>)> {
         let path = self.scratch.path();
         let mut folders = self.folders;
-        folders.push(Folder::new(path.join(ROOT), "/".into(), true));
-        folders.push(Folder::new(path.join(TEMPORARY), "/tmp".into(), false));
+        folders.push(Folder::read_only(path.join(ROOT), "/"));
+        folders.push(Folder::read_write(path.join(TEMPORARY), "/tmp"));
         if let Some(target) = self.target {
             fs::create_dir_all(&target)
                 .with_context(|| format!("cannot make the folder {}", target.display()))?;
-            folders.push(Folder::new(target, TARGET.into(), false));
+            folders.push(Folder::read_write(target, TARGET));
         }
         Ok((self.scratch, folders))
     }

@@ -11,13 +11,12 @@ use std::fs;
 
 use clap::Args;
 use tracing::debug;
+use wasisocket_python::{Distribution, Program, TLS_FOLDER};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-use crate::etc;
 use crate::grants::add;
-use crate::python::Python;
-use crate::run::{self, GuestArgs, RunArgs};
+use crate::run::{self, GuestArgs};
 use arguments::Word;
 use given::Given;
 use reach::DefaultIndex;
@@ -80,28 +79,28 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
         _ => None,
     });
     let mut given = Given::new()?;
-    given.reach.default_index = Python::find(guest.python.as_deref())?
+    given.reach.default_index = Distribution::find(guest.python.as_deref())?
         .library_file(INDEXES)
         .and_then(|file| DefaultIndex::from_source(&fs::read_to_string(file).ok()?));
 
     let mut env: Vec<_> = SETTINGS
         .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .chain([format!("PIP_LOG=/tmp/{LOG}")])
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .chain([("PIP_LOG".to_owned(), format!("/tmp/{LOG}"))])
         .collect();
     // Before the command line, which has the last word.
     for (name, value) in configuration::load(command)? {
         match arguments::configured(&name, &value, &mut given)? {
-            Some(value) => env.push(format!(
-                "PIP_{}={value}",
-                name.to_uppercase().replace('-', "_")
+            Some(value) => env.push((
+                format!("PIP_{}", name.to_uppercase().replace('-', "_")),
+                value,
             )),
             None => debug!("pip's {name} is not passed on"),
         }
     }
-    let mut module = vec![OsString::from("pip")];
+    let mut program = Program::module("pip");
     for word in &words {
-        module.push(arguments::translate(word, &mut given)?.into());
+        program = program.args([arguments::translate(word, &mut given)?]);
     }
     let installs = command == Some("install")
         && !words.iter().any(|word| {
@@ -114,14 +113,12 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     let values = proxies.iter().map(|(_, value)| value.clone());
     given.reach.proxies.extend(values);
     let no_proxy = configuration::in_both_cases(configuration::NO_PROXY);
-    for (name, value) in proxies.into_iter().chain(no_proxy) {
-        env.push(format!("{name}={value}"));
-    }
+    env.extend(proxies.into_iter().chain(no_proxy));
     if guest.ca_bundle.is_none() {
         guest.ca_bundle = given.bundle.take().or_else(configuration::bundle);
     }
     if guest.ca_bundle.is_some() {
-        env.push(format!("PIP_CERT={}/cert.pem", etc::TLS_FOLDER));
+        env.push(("PIP_CERT".into(), format!("{TLS_FOLDER}/cert.pem")));
     }
     let mut grants = guest.grants.read()?;
     let rules = given.reach.rules(&grants.resolver);
@@ -129,11 +126,13 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     add(&mut grants, "allow-net", &rules)?;
 
     let (scratch, folders) = given.into_folders()?;
-    let status = run::start(
-        &RunArgs::of_module(guest, module, folders, env),
-        grants,
-        Some(scratch.path()),
-    )?;
+    for folder in folders {
+        program = program.folder(folder);
+    }
+    for (name, value) in env {
+        program = program.env(name, value);
+    }
+    let status = run::start(&guest, program, grants, Some(scratch.path()))?;
     if status != 0 {
         refusals::explain(&scratch.path().join(given::TEMPORARY).join(LOG));
     }

@@ -1,9 +1,9 @@
 //! The guest's files, to be sent through Unix sockets and received from them.
 //!
-//! wasmtime-wasi keeps it to itself which of its files a preview1 number stands for, and has no call for a
-//! file that nobody opened. It does give out its files (the resource table), and preview1 as a host calls it.
-//! So a number's file is the one without which the number's rights are others, and a file is put under a
-//! number in the place of one that is opened for that.
+//! wasmtime-wasi does not say which of its files a preview1 descriptor stands for, and has no call that opens a
+//! descriptor for a file of the host. It does make its files public (the resource table), and preview1's calls. So the
+//! file of a descriptor is found by taking the rights of files away: it is the one without which the descriptor has
+//! none. And a received file replaces a placeholder that is opened for it.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,29 +22,32 @@ use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wasmtime_wasi::{FsPerms, OpenMode, WasiView as _, runtime};
 use wiggle::{GuestMemory, GuestPtr};
 
-/// A folder and a file in it that are there on every Linux: what is opened to be replaced.
+/// A folder and a file in it that exist on every Linux: what is opened to be replaced.
 const PLACEHOLDER: (&str, &str) = ("/dev", "null");
 
-/// Where granted folders are: the first three are standard input, output and error. A guest that has moved
+/// The descriptors of granted folders: the first three are standard input, output and error. A guest that has moved
 /// them elsewhere receives no files.
 const FOLDERS: Range<u32> = 3..64;
 
-/// The file system of a guest whose [`WasiCtxBuilder`](wasmtime_wasi::WasiCtxBuilder) was told
-/// `allow_blocking_current_thread`: then nothing in here has to wait.
+/// The file system of a guest. For its files to be sent, its [`WasiCtxBuilder`](wasmtime_wasi::WasiCtxBuilder) needs
+/// `allow_blocking_current_thread`: then none of these calls has to wait.
 pub(crate) struct GuestFiles {
     pub(crate) wasi: WasiP1Ctx,
 }
 
 impl Files for GuestFiles {
-    fn file(&mut self, number: u32) -> Option<OwnedFd> {
-        let status = self.status(number)?;
+    fn file(&mut self, descriptor: u32) -> Option<OwnedFd> {
+        let status = self.status(descriptor)?;
         if status.fs_filetype != types::Filetype::RegularFile {
             return None;
         }
-        let place = self.place_of(number)?;
-        let offset = self.wasi.fd_tell(&mut no_memory(), number.into()).ok()?;
-        let mut file = self.files().nth(place)?.file.try_clone().ok()?;
-        // wasmtime-wasi has offsets and O_APPEND of its own, and never looks at the system's.
+        let position = self.position(descriptor)?;
+        let offset = self
+            .wasi
+            .fd_tell(&mut no_memory(), descriptor.into())
+            .ok()?;
+        let mut file = self.files().nth(position)?.file.try_clone().ok()?;
+        // wasmtime-wasi keeps offsets and O_APPEND itself, and never looks at the system's.
         file.seek(SeekFrom::Start(offset)).ok()?;
         if status.fs_flags.contains(types::Fdflags::APPEND) {
             let flags = fcntl_getfl(&file).ok()?;
@@ -63,16 +66,16 @@ impl Files for GuestFiles {
             true => types::Fdflags::APPEND,
             false => types::Fdflags::empty(),
         };
-        let number = self.put(file, append)?;
-        if self.seek(number, offset).is_none() {
-            self.close(number);
+        let descriptor = self.put(file, append)?;
+        if self.seek(descriptor, offset).is_none() {
+            self.close(descriptor);
             return None;
         }
-        Some(number)
+        Some(descriptor)
     }
 }
 
-/// What the guest may do with a file is what its sender could.
+/// The guest may do with a file what its sender could.
 fn access(flags: OFlags) -> Option<(FsPerms, OpenMode)> {
     let both = OpenMode::READ | OpenMode::WRITE;
     match flags & OFlags::RWMODE {
@@ -87,14 +90,14 @@ fn no_memory() -> GuestMemory<'static> {
     GuestMemory::Unshared(&mut [])
 }
 
-/// What a call of preview1 answers; `None` for an error.
+/// The result of a call of preview1; `None` for an error.
 fn ready<T>(call: impl Future<Output = Result<T, types::Error>>) -> Option<T> {
     runtime::poll_noop(pin!(call))?.ok()
 }
 
 impl GuestFiles {
-    fn status(&mut self, number: u32) -> Option<types::Fdstat> {
-        ready(self.wasi.fd_fdstat_get(&mut no_memory(), number.into()))
+    fn status(&mut self, descriptor: u32) -> Option<types::Fdstat> {
+        ready(self.wasi.fd_fdstat_get(&mut no_memory(), descriptor.into()))
     }
 
     fn descriptors(&mut self) -> impl Iterator<Item = &mut Descriptor> {
@@ -102,7 +105,7 @@ impl GuestFiles {
         table.iter_mut().filter_map(|entry| entry.downcast_mut())
     }
 
-    /// The open files, in an order that stays as long as none is opened or closed.
+    /// The open files, in an order that does not change while none is opened or closed.
     fn files(&mut self) -> impl Iterator<Item = &mut filesystem::File> {
         self.descriptors()
             .filter_map(|descriptor| match descriptor {
@@ -119,53 +122,53 @@ impl GuestFiles {
             })
     }
 
-    /// Where among the open files the one of this number is.
-    fn place_of(&mut self, number: u32) -> Option<usize> {
-        let mut places = 0..self.files().count();
-        while places.len() > 1 {
-            let middle = places.start + places.len() / 2;
-            places = match self.is_among(places.start..middle, number) {
-                true => places.start..middle,
-                false => middle..places.end,
+    /// The position of a descriptor's file among the open files, by bisection.
+    fn position(&mut self, descriptor: u32) -> Option<usize> {
+        let mut range = 0..self.files().count();
+        while range.len() > 1 {
+            let middle = range.start + range.len() / 2;
+            range = match self.is_among(range.start..middle, descriptor) {
+                true => range.start..middle,
+                false => middle..range.end,
             };
         }
-        self.is_among(places.clone(), number)
-            .then_some(places.start)
+        self.is_among(range.clone(), descriptor)
+            .then_some(range.start)
     }
 
-    /// Does the number lose its rights to read and write when these files do?
-    fn is_among(&mut self, places: Range<usize>, number: u32) -> bool {
-        let own: Vec<_> = self
-            .modes(places.clone())
+    /// Does the descriptor lose its rights to read and write when these files do?
+    fn is_among(&mut self, range: Range<usize>, descriptor: u32) -> bool {
+        let saved: Vec<_> = self
+            .modes(range.clone())
             .map(|mode| mem::replace(mode, OpenMode::empty()))
             .collect();
-        let status = self.status(number);
-        for (mode, own) in self.modes(places).zip(own) {
-            *mode = own;
+        let status = self.status(descriptor);
+        for (mode, saved) in self.modes(range).zip(saved) {
+            *mode = saved;
         }
         let rights = types::Rights::FD_READ | types::Rights::FD_WRITE;
         status.is_some_and(|status| !status.fs_rights_base.intersects(rights))
     }
 
-    fn modes(&mut self, places: Range<usize>) -> impl Iterator<Item = &mut OpenMode> {
-        let files = self.files().skip(places.start).take(places.len());
+    fn modes(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut OpenMode> {
+        let files = self.files().skip(range.start).take(range.len());
         files.map(|file| &mut file.open_mode)
     }
 
-    /// Puts a file under a new number.
+    /// Opens a new descriptor for a file.
     fn put(&mut self, file: filesystem::File, flags: types::Fdflags) -> Option<u32> {
-        let folder = FOLDERS.map(types::Fd::from).find(|number| {
-            let prestat = self.wasi.fd_prestat_get(&mut no_memory(), *number);
+        let folder = FOLDERS.map(types::Fd::from).find(|descriptor| {
+            let prestat = self.wasi.fd_prestat_get(&mut no_memory(), *descriptor);
             prestat.is_ok()
         })?;
         let before: HashSet<_> = self.files().map(|file| Arc::as_ptr(&file.file)).collect();
 
-        // For one call, all of the guest's folders are another.
-        let (place, name) = PLACEHOLDER;
-        let place = Arc::new(File::open(place).ok()?);
-        let folders: Vec<_> = self
+        // For one call, all of the guest's folders are the placeholder's.
+        let (parent, name) = PLACEHOLDER;
+        let parent = Arc::new(File::open(parent).ok()?);
+        let saved: Vec<_> = self
             .folders()
-            .map(|folder| mem::replace(&mut folder.dir, Arc::clone(&place)))
+            .map(|folder| mem::replace(&mut folder.dir, Arc::clone(&parent)))
             .collect();
         let mut path = name.as_bytes().to_vec();
         let length = path.len() as u32;
@@ -180,32 +183,32 @@ impl GuestFiles {
             types::Rights::empty(),
             flags,
         ));
-        for (folder, own) in self.folders().zip(folders) {
-            folder.dir = own;
+        for (folder, saved) in self.folders().zip(saved) {
+            folder.dir = saved;
         }
 
-        let number = opened?.into();
+        let descriptor = opened?.into();
         let mut files = self.files();
         let Some(placeholder) = files.find(|file| !before.contains(&Arc::as_ptr(&file.file)))
         else {
             drop(files);
-            self.close(number);
+            self.close(descriptor);
             return None;
         };
         *placeholder = file;
-        Some(number)
+        Some(descriptor)
     }
 
-    fn seek(&mut self, number: u32, offset: i64) -> Option<u64> {
+    fn seek(&mut self, descriptor: u32, offset: i64) -> Option<u64> {
         let whence = types::Whence::Set;
         ready(
             self.wasi
-                .fd_seek(&mut no_memory(), number.into(), offset, whence),
+                .fd_seek(&mut no_memory(), descriptor.into(), offset, whence),
         )
     }
 
-    fn close(&mut self, number: u32) {
-        // It was open until now, and the guest was not told of it.
-        let _ = ready(self.wasi.fd_close(&mut no_memory(), number.into()));
+    fn close(&mut self, descriptor: u32) {
+        // The guest does not know of it yet.
+        let _ = ready(self.wasi.fd_close(&mut no_memory(), descriptor.into()));
     }
 }

@@ -1,0 +1,122 @@
+//! One guest: its store's data and its imports.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasisocket_abi::CORE_MODULE;
+use wasisocket_host::{
+    SocketsCtx, SocketsView, add_files_to_linker, add_to_linker, add_to_linker_async,
+};
+use wasmtime::error::Context as _;
+use wasmtime::{Engine, InstancePre, Linker, Result};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+
+use crate::engine::Shared;
+use crate::etc::Etc;
+use crate::files::GuestFiles;
+use crate::sleep;
+
+/// All that one guest has.
+pub(crate) struct Guest {
+    files: GuestFiles,
+    sockets: SocketsCtx,
+    end: Option<Instant>,
+    /// Its folder may be a temporary one.
+    _etc: Option<Arc<Etc>>,
+}
+
+impl Guest {
+    /// `end` is when its time is over.
+    pub(crate) fn new(
+        wasi: WasiP1Ctx,
+        sockets: SocketsCtx,
+        end: Option<Instant>,
+        etc: Option<Arc<Etc>>,
+    ) -> Self {
+        Self {
+            files: GuestFiles { wasi },
+            sockets,
+            end,
+            _etc: etc,
+        }
+    }
+
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.end
+    }
+
+    /// preview1, for one call that may copy so many bytes from the guest's memory.
+    pub(crate) fn wasi(&mut self, fuel: usize) -> &mut WasiP1Ctx {
+        self.files.wasi.set_hostcall_fuel(fuel);
+        &mut self.files.wasi
+    }
+}
+
+impl SocketsView for Guest {
+    fn sockets(&mut self) -> &mut SocketsCtx {
+        &mut self.sockets
+    }
+}
+
+/// Every import that a synchronous store provides.
+pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.files.wasi)?;
+    // Some of preview1's imports give way to ours.
+    linker.allow_shadowing(true);
+    add_to_linker(&mut linker, Guest::sockets)?;
+    add_files_to_linker(&mut linker, |guest: &mut Guest| {
+        (&mut guest.sockets, &mut guest.files)
+    })?;
+    sleep::add_to_linker(&mut linker)?;
+    add_proc_exit(&mut linker)?;
+    Ok(linker)
+}
+
+/// Every import that an asynchronous store provides. Files cannot be sent through Unix sockets there: the calls that
+/// find them do not wait, and preview1's do.
+pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.files.wasi)?;
+    // Some of preview1's imports give way to ours.
+    linker.allow_shadowing(true);
+    add_to_linker_async(&mut linker, Guest::sockets)?;
+    add_proc_exit(&mut linker)?;
+    Ok(linker)
+}
+
+/// wasmtime-wasi's own traps at a status of 126 or more; a process may end with any.
+fn add_proc_exit(linker: &mut Linker<Guest>) -> Result<()> {
+    linker.func_wrap(CORE_MODULE, "proc_exit", |status: i32| -> Result<()> {
+        Err(I32Exit(status).into())
+    })?;
+    Ok(())
+}
+
+impl Shared {
+    /// The module with its imports resolved for synchronous stores.
+    pub(crate) fn blocking(&self) -> Result<&InstancePre<Guest>> {
+        if self.blocking.get().is_none() {
+            let linked = self.link(blocking_linker)?;
+            let _ = self.blocking.set(linked);
+        }
+        self.blocking.get().context("it was set")
+    }
+
+    /// The module with its imports resolved for asynchronous stores.
+    pub(crate) fn asynchronous(&self) -> Result<&InstancePre<Guest>> {
+        if self.asynchronous.get().is_none() {
+            let linked = self.link(asynchronous_linker)?;
+            let _ = self.asynchronous.set(linked);
+        }
+        self.asynchronous.get().context("it was set")
+    }
+
+    fn link(&self, linker: fn(&Engine) -> Result<Linker<Guest>>) -> Result<InstancePre<Guest>> {
+        linker(self.module.engine())?
+            .instantiate_pre(&self.module)
+            .context("this module does not run here: `wasisocket doctor` says why")
+    }
+}

@@ -1,0 +1,80 @@
+//! CPython in WebAssembly as a guest of a Rust program: it has sockets, and reaches nothing that was not granted.
+//!
+//! [`Python`] is CPython, compiled once. A [`Program`] is what one guest runs and all that it is given. [`Python::run`]
+//! and [`Python::run_async`] run it to its [`End`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use wasisocket_host::Grants;
+//! use wasisocket_python::{Capture, End, Program, Python};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let python = Python::builder().load()?;
+//!
+//! let mut grants = Grants::default();
+//! grants.add("allow-net", "example.com:443")?;
+//! grants.limits.timeout = Some(Duration::from_secs(10));
+//! grants.limits.max_memory = Some(128 << 20);
+//! let fetch = "import sys, urllib.request\n\
+//!     print(urllib.request.urlopen(sys.argv[1]).status)";
+//! let stdout = Capture::new(1 << 20);
+//! let program = Program::code(fetch)
+//!     .args(["https://example.com/"])
+//!     .grants(grants)
+//!     .stdout(&stdout)
+//!     .inherit_stderr();
+//! match python.run(program)? {
+//!     End::Exit(0) => print!("{}", String::from_utf8_lossy(&stdout.bytes())),
+//!     end => println!("it failed: {end:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! python.wasm and its standard library are where [`Distribution::find`] looks: `cargo xtask python` builds them, and
+//! `cargo xtask install` puts them beside the command `wasisocket`.
+//!
+//! This crate prints nothing. What goes wrong before the guest runs is an error, and how the guest ends is an [`End`].
+//! Denials and reached limits are logged by `tracing` unless [`Program::sockets`] sends them elsewhere.
+//!
+//! # What a guest sees
+//!
+//! - `/`: the folder of its script, for reading, or the folder that was granted there, or else an empty one.
+//! - `/etc`: the certificates that it trusts (`ssl/cert.pem`), OpenSSL's settings (`ssl/openssl.cnf`), and, if it may
+//!   connect anywhere, the name servers that are asked for it (`resolv.conf`). Folders that are granted as `/etc` or
+//!   `/etc/ssl` come before these.
+//! - `/usr/local/lib/python3.N`: the standard library, for reading.
+//! - The folders and variables that it is given, and nothing else of the host.
+//!
+//! # Many guests
+//!
+//! With [`PythonBuilder::pool`] thousands of guests run in one process. Each is polled by whatever task awaits
+//! [`Python::run_async`]; `wasisocket-service` in this repository is an HTTP server of this kind.
+//!
+//! Linux only, as [`wasisocket_host`] is.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod distribution;
+mod end;
+mod engine;
+mod etc;
+mod files;
+mod folders;
+mod guest;
+mod imports;
+mod program;
+mod run;
+mod sleep;
+mod stdio;
+
+pub use cache::{CACHE_VARIABLE, Cache};
+pub use distribution::{Distribution, PYTHON_VARIABLE};
+pub use end::End;
+pub use engine::{Python, PythonBuilder};
+pub use etc::{Certificates, TLS_FOLDER};
+pub use folders::Folder;
+pub use imports::{Import, ImportState};
+pub use program::Program;
+pub use stdio::Capture;

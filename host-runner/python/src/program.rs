@@ -1,0 +1,246 @@
+//! What a guest runs, and what it is given.
+
+use std::path::{Path, PathBuf};
+
+use wasisocket_host::{Grants, SocketsCtxBuilder};
+use wasmtime::error::Context as _;
+use wasmtime::{Result, bail};
+
+use crate::etc::Certificates;
+use crate::folders::Folder;
+use crate::stdio::{Capture, Input, Output};
+
+type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder + Send>;
+
+/// A Python program and all that it is given: arguments, environment, folders, grants, standard streams.
+///
+/// By default it has no arguments, no environment, an empty standard input, and its output is discarded. It sees the
+/// standard library, its script's folder or else an empty one as `/`, the certificates that the host trusts in
+/// `/etc/ssl`, all for reading, and it reaches nothing.
+#[must_use = "a program does nothing until it is run"]
+#[derive(Default)]
+pub struct Program {
+    /// A script of the host, if that is what is run.
+    pub(crate) script: Option<PathBuf>,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) folders: Vec<Folder>,
+    pub(crate) grants: Grants,
+    pub(crate) certificates: Option<Certificates>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) max_files: Option<usize>,
+    pub(crate) configure_sockets: Option<ConfigureSockets>,
+}
+
+impl Program {
+    /// Python with these arguments, as they would follow its name on a command line: options, and then `-c CODE`,
+    /// `-m MODULE`, or the path of a script as the guest sees it.
+    pub fn new(arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Python code to run: `python -c CODE`.
+    pub fn code(code: impl Into<String>) -> Self {
+        Self::new(["-c".into(), code.into()])
+    }
+
+    /// A module to run: `python -m MODULE`.
+    pub fn module(module: impl Into<String>) -> Self {
+        Self::new(["-m".into(), module.into()])
+    }
+
+    /// A script of the host. The guest sees the folder of the script as `/`, for reading, unless another folder is
+    /// granted as `/`: then the script has to be below that.
+    pub fn script(script: impl Into<PathBuf>) -> Self {
+        Self {
+            script: Some(script.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds arguments for the program: what it finds in `sys.argv` after its own name.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable. The last value of a name counts.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.env.retain(|(other, _)| *other != name);
+        self.env.push((name, value));
+        self
+    }
+
+    /// Shows it a folder of the host.
+    pub fn folder(mut self, folder: Folder) -> Self {
+        self.folders.push(folder);
+        self
+    }
+
+    /// Sets what it may reach and how much it may use. By default it reaches nothing, and has the default
+    /// [`Limits`](wasisocket_host::Limits).
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// Sets the certificates that it trusts. By default those that the host trusts.
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
+    /// Gives it these bytes for its standard input.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// Gives it this process's standard input. Only one guest of a process should have it.
+    pub fn inherit_stdin(mut self) -> Self {
+        self.stdin = Input::Inherit;
+        self
+    }
+
+    /// Captures its standard output.
+    pub fn stdout(mut self, capture: &Capture) -> Self {
+        self.stdout = Output::Capture(capture.clone());
+        self
+    }
+
+    /// Lets it write to this process's standard output.
+    pub fn inherit_stdout(mut self) -> Self {
+        self.stdout = Output::Inherit;
+        self
+    }
+
+    /// Captures its standard error.
+    pub fn stderr(mut self, capture: &Capture) -> Self {
+        self.stderr = Output::Capture(capture.clone());
+        self
+    }
+
+    /// Lets it write to this process's standard error.
+    pub fn inherit_stderr(mut self) -> Self {
+        self.stderr = Output::Inherit;
+        self
+    }
+
+    /// Sets how many files, folders and standard streams it may have open, with those that it is given. One more
+    /// traps. Without it there is no limit but that of this process's open files.
+    pub fn max_files(mut self, count: usize) -> Self {
+        self.max_files = Some(count);
+        self
+    }
+
+    /// Changes how its sockets are made, after grants and folders were set: to see what it does, or to decide about
+    /// each operation ([`SocketsCtxBuilder`]). A later call is applied after an earlier one.
+    pub fn sockets(
+        mut self,
+        configure: impl FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder + Send + 'static,
+    ) -> Self {
+        let earlier = self.configure_sockets.take();
+        self.configure_sockets = Some(Box::new(move |builder| match earlier {
+            Some(earlier) => configure(earlier(builder)),
+            None => configure(builder),
+        }));
+        self
+    }
+
+    /// The folder of the host that it sees as `/`, if it is granted one.
+    pub(crate) fn root(&self) -> Option<&Folder> {
+        self.folders.iter().find(|folder| folder.is_root())
+    }
+
+    /// The folder of its script, on the host.
+    pub(crate) fn script_folder(&self) -> Option<&Path> {
+        let folder = self.script.as_deref()?.parent()?;
+        Some(match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        })
+    }
+
+    /// The path of its script as it sees it.
+    pub(crate) fn script_in_guest(&self) -> Result<Option<String>> {
+        let (Some(script), Some(folder)) = (&self.script, self.script_folder()) else {
+            return Ok(None);
+        };
+        if !script.is_file() {
+            bail!("no such script: {}", script.display());
+        }
+        let name = script.file_name().unwrap_or_default();
+        let place = match self.root() {
+            Some(root) => root.relative(folder)?,
+            None => PathBuf::new(),
+        };
+        let path = Path::new("/").join(place).join(name);
+        let path = path.to_str().map(str::to_owned);
+        let not_utf8 = || {
+            format!(
+                "the path of {} is not UTF-8, as WASI wants it",
+                script.display()
+            )
+        };
+        path.with_context(not_utf8).map(Some)
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The values of variables may be secrets.
+        let env: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Program")
+            .field("script", &self.script)
+            .field("arguments", &self.arguments)
+            .field("env", &env)
+            .field("folders", &self.folders)
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+    use crate::Folder;
+
+    #[test]
+    fn last_value_of_a_variable_counts() {
+        let program = Program::code("pass")
+            .env("A", "1")
+            .env("B", "2")
+            .env("A", "3");
+        let env: Vec<_> = program
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(env.collect::<Vec<_>>(), ["B=2", "A=3"]);
+    }
+
+    #[test]
+    fn script_is_found_below_the_folder_that_is_root() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let script = folder.path().join("sub/my.py");
+        let program = |root: &str| {
+            Program::script(&script).folder(Folder::read_only(folder.path().join(root), "/"))
+        };
+        let error = program("").script_in_guest().unwrap_err().to_string();
+        assert!(error.starts_with("no such script: "), "{error}");
+        std::fs::write(&script, "").unwrap();
+        let path = Program::script(&script).script_in_guest().unwrap();
+        assert_eq!(path.unwrap(), "/my.py");
+        let path = program("").script_in_guest().unwrap();
+        assert_eq!(path.unwrap(), "/sub/my.py");
+        std::fs::create_dir(folder.path().join("other")).unwrap();
+        let error = program("other").script_in_guest().unwrap_err().to_string();
+        assert!(error.contains("not below it"), "{error}");
+    }
+}

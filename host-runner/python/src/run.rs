@@ -1,0 +1,189 @@
+//! Running a program to its end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use tracing::debug;
+use wasisocket_host::{GuestClock, SocketsView as _, limit_memory, limit_time, limit_time_async};
+use wasmtime::error::Context as _;
+use wasmtime::{Result, Store, bail, ensure, format_err};
+use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
+
+use crate::cache::Part;
+use crate::end::End;
+use crate::engine::{NATIVE_STACK, Python, Shared};
+use crate::etc::{self, TLS_FOLDER};
+use crate::folders::Folder;
+use crate::guest::Guest;
+use crate::program::Program;
+use crate::stdio::Wait;
+
+/// Python's own name: `sys.executable`, and the first word of its messages. There is no such file in the guest.
+const EXECUTABLE: &str = "/usr/local/bin/python3";
+
+impl Python {
+    /// Runs a program to its end, in a thread of its own, and blocks until then.
+    ///
+    /// A guest that its file system or the reader of its output holds up is not ended by its time limit before that
+    /// call returns.
+    ///
+    /// # Errors
+    /// The guest could not be started: a folder, a script or the pool's room is missing, python.wasm needs an import
+    /// that is not provided, or the program has time limits and [`PythonBuilder::time_limits`] is off. What goes wrong
+    /// after that is an [`End`].
+    ///
+    /// [`PythonBuilder::time_limits`]: crate::PythonBuilder::time_limits
+    pub fn run(&self, program: Program) -> Result<End> {
+        let shared = Arc::clone(&self.0);
+        // For the size of its stack.
+        thread::Builder::new()
+            .name("guest".into())
+            .stack_size(NATIVE_STACK)
+            .spawn(move || shared.run(program))
+            .context("cannot start the guest's thread")?
+            .join()
+            .map_err(|_| format_err!("the host panicked: this is a bug of wasisocket"))?
+    }
+
+    /// Runs a program to its end, and lets other tasks run whenever the guest waits, and every 10 ms while it computes.
+    /// Dropping the future ends the guest.
+    ///
+    /// It has to be polled within a tokio runtime that has its I/O and its time enabled. Guests that a runtime moves
+    /// between its threads hold each other up more than those that stay on one.
+    ///
+    /// A guest that is run in this way cannot send files through Unix sockets.
+    ///
+    /// # Errors
+    /// As for [`Python::run`].
+    pub async fn run_async(&self, program: Program) -> Result<End> {
+        let (mut store, clock) = self.0.store(program, true)?;
+        if self.0.has_time_limits {
+            limit_time_async(&mut store, Guest::sockets);
+        }
+        let instance = self.0.asynchronous()?.instantiate_async(&mut store).await?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        Ok(
+            match clock.run_async(start.call_async(&mut store, ())).await {
+                Ok(called) => End::of(called),
+                Err(reached) => End::Limit(reached.limit()),
+            },
+        )
+    }
+}
+
+impl Shared {
+    fn run(&self, program: Program) -> Result<End> {
+        let (mut store, clock) = self.store(program, false)?;
+        if self.has_time_limits {
+            limit_time(&mut store, Guest::sockets);
+        }
+        let instance = self.blocking()?.instantiate(&mut store)?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        Ok(End::of(clock.run(|| start.call(&mut store, ()))))
+    }
+
+    /// A store with all that the program is given.
+    fn store(&self, program: Program, is_async: bool) -> Result<(Store<Guest>, GuestClock)> {
+        let limits = &program.grants.limits;
+        ensure!(
+            self.has_time_limits || limits.timeout.is_none() && limits.max_cpu.is_none(),
+            "the program has limits of time, and this Python was loaded without them"
+        );
+        // Centuries from now are without end.
+        let end = limits
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let script = program.script_in_guest()?;
+        let root = match (program.root(), program.script_folder()) {
+            (Some(_), _) => None,
+            (None, Some(folder)) => Some(Folder::read_only(folder, "/")),
+            (None, None) => self.empty_folder(),
+        };
+        if etc::is_granted(&program.folders, TLS_FOLDER) && program.certificates.is_some() {
+            bail!(
+                "both certificates (--ca-bundle) and a folder (--dir) are given for {TLS_FOLDER}: leave one out"
+            );
+        }
+        let name_servers = etc::name_servers(&program.grants);
+        let etc = self.etc(program.certificates.as_ref(), name_servers)?;
+        let seen_as_root = program.root().or(root.as_ref()).map(Folder::host);
+        let etc_folder = etc.folder(&program.folders, seen_as_root);
+
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.allow_blocking_current_thread(!is_async);
+        let mut sockets = program.grants.builder();
+        let wait = match (is_async, end) {
+            (true, _) => Wait::Task,
+            (false, Some(end)) => Wait::Until(end),
+            (false, None) => Wait::Thread,
+        };
+        if let Some(fd) = program.stdin.open(&mut wasi, wait) {
+            sockets = sockets.stdin(fd);
+        }
+        program.stdout.set_stdout(&mut wasi);
+        program.stderr.set_stderr(&mut wasi);
+        if let Some(root) = root {
+            sockets = root.open(&mut wasi, sockets)?;
+        }
+        if let Some(folder) = etc_folder {
+            folder.open_files(&mut wasi)?;
+        }
+        for folder in &program.folders {
+            // The parts of the cache exist by now: the path of one that does not cannot be compared.
+            folder.check_trusted(self.trusted())?;
+            sockets = folder.open(&mut wasi, sockets)?;
+        }
+        for folder in self.distribution.library() {
+            folder.open_files(&mut wasi)?;
+        }
+        for (name, value) in &program.env {
+            ensure!(
+                !name.is_empty() && !name.contains('='),
+                "{name:?} cannot be the name of a variable"
+            );
+            wasi.env(name, value);
+        }
+        wasi.arg(EXECUTABLE);
+        if let Some(script) = script {
+            wasi.arg(script);
+        }
+        wasi.args(&program.arguments);
+        let mut wasi = wasi.build_p1();
+        if let Some(count) = program.max_files {
+            wasi.ctx().table.set_max_capacity(count);
+        }
+        if let Some(configure) = program.configure_sockets {
+            sockets = configure(sockets);
+        }
+        let sockets = sockets.build();
+        let clock = sockets.clock();
+        let guest = Guest::new(wasi, sockets, end, Some(etc));
+        let mut store = Store::new(self.module.engine(), guest);
+        limit_memory(&mut store, Guest::sockets);
+        Ok((store, clock))
+    }
+
+    /// What a guest sees as `/` if it has no script and is granted no folder there. Some folder has to be there:
+    /// `os.makedirs`, for example, looks for the parents of a granted one.
+    fn empty_folder(&self) -> Option<Folder> {
+        let folder = self.cache.as_ref()?.folder(Part::Empty);
+        match std::fs::create_dir_all(&folder) {
+            Ok(()) => Some(Folder::read_only(folder, "/")),
+            // A read-only home is no reason not to run.
+            Err(error) => {
+                debug!("the guest has no /: {error:#}");
+                None
+            }
+        }
+    }
+
+    /// The paths of the host that later runs trust.
+    fn trusted(&self) -> impl Iterator<Item = std::path::PathBuf> {
+        let parts = Part::ALL.into_iter();
+        let cache = self.cache.iter();
+        let cached = cache.flat_map(move |cache| parts.clone().map(|part| cache.folder(part)));
+        cached.chain(self.distribution.paths().map(Path::to_owned))
+    }
+}
