@@ -1,4 +1,4 @@
-//! Runs the command `wasisocket`, within a bound on its time.
+//! Runs the command `wasisocket`, with a time limit.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The longest that any guest may take. The first run compiles python.wasm.
+/// The longest that any guest may take. The first run includes compiling python.wasm.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A file or folder that `cargo xtask test` names in the environment.
 ///
 /// # Panics
-/// The variable is not set: these tests need what the build driver builds.
+/// The variable is not set: these tests need what `cargo xtask test` builds.
 #[must_use]
 pub fn built(variable: &str) -> PathBuf {
     std::env::var_os(variable)
@@ -30,13 +30,13 @@ pub fn program(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// `wasisocket run`, to be given options and then a program.
+/// `wasisocket run`, to which options and then a program are added.
 #[must_use]
 pub fn run() -> Run {
     subcommand("run")
 }
 
-/// `wasisocket pip`, to be given options and then pip's, on a machine where pip is not configured.
+/// `wasisocket pip`, to which options and then those of pip are added, without any pip configuration of this machine.
 #[must_use]
 pub fn pip() -> Run {
     let mut run = subcommand("pip");
@@ -84,7 +84,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Wants status 0.
+    /// Asserts that the status is 0.
     ///
     /// # Panics
     /// Any other end; the message has the guest's output, with Python's traceback.
@@ -122,38 +122,38 @@ impl Run {
         self
     }
 
-    /// Starts in this folder.
+    /// Sets the working folder of the command.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// Gives the guest this standard input; without it, an empty one.
+    /// Sets the data of the guest's standard input, which is empty otherwise.
     #[must_use]
     pub fn input(mut self, input: &[u8]) -> Self {
         self.input = input.to_owned();
         self
     }
 
-    /// Gives the guest this for its standard input.
+    /// Sets the file or pipe that is the guest's standard input.
     #[must_use]
     pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.stdin = Some(stdin.into());
         self
     }
 
-    /// Lets standard error go to a file in place of the test.
+    /// Sends standard error to a file instead of the test.
     #[must_use]
     pub fn stderr_to(mut self, file: File) -> Self {
         self.stderr = Some(file);
         self
     }
 
-    /// Starts it, with pipes for its output.
+    /// Starts the command, with pipes for its output.
     ///
     /// # Panics
-    /// It cannot be started.
+    /// The command cannot be started.
     #[must_use]
     pub fn start(mut self) -> Started {
         let mut child = self
@@ -165,19 +165,19 @@ impl Run {
             .expect("wasisocket starts");
         if let Some(mut stdin) = child.stdin.take() {
             let input = self.input;
-            // A guest that does not read its input closes the pipe: no error of ours.
+            // A guest that does not read its input closes the pipe, which is no error.
             thread::spawn(move || stdin.write_all(&input).ok());
         }
         Started { child }
     }
 
-    /// Runs it to its end.
+    /// Runs the command to its end.
     #[must_use]
     pub fn end(self) -> Ended {
         self.start().end()
     }
 
-    /// Runs it, wants status 0, and returns its standard output.
+    /// Runs the command, asserts that its status is 0, and returns its standard output.
     ///
     /// # Panics
     /// Any other end; the message has the guest's output, with Python's traceback.
@@ -191,15 +191,15 @@ impl Run {
 /// A running guest. Dropping it kills it.
 #[derive(Debug)]
 pub struct Started {
-    /// The host's process.
+    /// The process of the command.
     pub child: Child,
 }
 
 impl Started {
-    /// Waits for its end.
+    /// Waits for the command's end.
     ///
     /// # Panics
-    /// It takes too long.
+    /// The command takes too long.
     #[must_use]
     pub fn end(mut self) -> Ended {
         let stdout = read_all(self.child.stdout.take().expect("piped"));

@@ -1,4 +1,4 @@
-//! Whom a guest trusts, with TLS on both sides.
+//! Which certificates a guest trusts, with real TLS servers.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ fn default_context_verifies_with_the_given_bundle() {
         for host in ["localhost", &ip] {
             let server = serve(at, authority.server(host));
             if host == "localhost" && at.is_ipv6() {
-                continue; // It may stand for IPv4 only.
+                continue; // On some machines localhost has only an IPv4 address.
             }
             let printed = fetch(run_trusting(folder.path()), host, server);
             assert_eq!(printed, fetched(), "{host}");
@@ -115,7 +115,7 @@ fn guest_chooses_other_certificates_as_anywhere() {
     };
     let by_variable = granted().arg("--env=SSL_CERT_FILE=/certificates/ca.pem");
     assert_eq!(fetch(by_variable, "localhost", server), fetched());
-    // What packages with a bundle of their own do.
+    // Packages with their own bundle pass cafile=.
     let by_name =
         granted()
             .arg(program("tls/fetch.py"))
@@ -124,7 +124,7 @@ fn guest_chooses_other_certificates_as_anywhere() {
 }
 
 #[test]
-fn folder_of_the_users_takes_the_place_of_the_hosts() {
+fn granted_etc_ssl_replaces_that_of_the_host() {
     let (authority, folder) = authority("the user's");
     fs::copy(folder.path().join("ca.pem"), folder.path().join("cert.pem")).unwrap();
     let [v4, _] = loopback();
@@ -170,7 +170,7 @@ fn file_without_certificates_is_refused() {
 }
 
 #[test]
-fn guest_cannot_change_whom_it_trusts() {
+fn guest_cannot_change_the_certificates_it_trusts() {
     let code = "import os\n\
         before = sorted(os.listdir('/etc/ssl'))\n\
         for change in [\n\

@@ -1,4 +1,4 @@
-//! python-core.wasm, driven as a host does that has no command to run: by its exports.
+//! Drives python-core.wasm by its exports, as a host does that runs no command.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-/// Where such a host writes the code: inside the stack's room, far below its top.
+/// The address at which such a host writes the code: inside the stack's area, far from where the stack begins.
 const CODE: usize = 1 << 20;
 
 struct Guest {
@@ -78,7 +78,7 @@ fn exports_drive_a_guest_that_talks_to_a_server() {
         server.port(),
         include_str!("../programs/core/exports.py")
     );
-    // The stack needs room of its own: the thread of a test has 2 MiB.
+    // The guest's stack is on a thread of its own, because a test's thread has 2 MiB.
     let printed = std::thread::Builder::new()
         .stack_size(32 << 20)
         .spawn(move || run_by_exports(&code, Policy::new().allow(&server.to_string()).unwrap()))

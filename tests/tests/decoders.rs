@@ -1,11 +1,11 @@
-//! What a guest's C code passes as addresses, options and look-ups: any bytes are an answer or an errno,
-//! never a panic. Natively, over the host in memory.
+//! Addresses, options and look-ups as C code in a guest may pass them. Any bytes give an answer or an errno, never a
+//! panic. These tests run natively, over the in-memory host.
 
 use proptest::prelude::*;
 use wasisocket_posix::netdb::{Hints, getaddrinfo};
 use wasisocket_posix::{Address, Family, Flags, Type, close, getsockopt, setsockopt, socket};
 
-/// Levels and names that there are, and others beside them.
+/// Existing levels and names, and others.
 fn option() -> impl Strategy<Value = (i32, i32)> {
     let level = prop_oneof![Just(0), Just(1), Just(6), Just(41), any::<i32>()];
     let name = prop_oneof![0..80_i32, any::<i32>()];
@@ -19,13 +19,13 @@ proptest! {
     fn any_bytes_are_an_address_or_none(family in 0..12_u16, rest in prop::collection::vec(any::<u8>(), 0..130)) {
         let bytes = [family.to_ne_bytes().as_slice(), &rest].concat();
         if let Ok(address) = Address::from_sockaddr(&bytes) {
-            // What was understood comes back as it was.
+            // An address that was understood encodes to the same.
             let (again, length) = address.to_sockaddr();
             if length > 0 {
                 prop_assert_eq!(Address::from_sockaddr(&again[..length]), Ok(address));
             }
         }
-        // Without a family in front too.
+        // And the same bytes without a family in front.
         let _ = Address::from_sockaddr(&rest);
     }
 

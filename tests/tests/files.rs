@@ -1,4 +1,4 @@
-//! Files that a guest and a peer outside send each other.
+//! Files that a guest and a peer outside send to each other.
 
 use std::fs::{self, File};
 use std::io::{IoSlice, IoSliceMut, Read as _, Seek as _, SeekFrom};
@@ -37,7 +37,7 @@ fn receive(peer: &UnixStream) -> Vec<File> {
 }
 
 #[test]
-fn nobody_may_do_more_with_a_file_than_its_sender() {
+fn received_file_has_the_access_mode_of_its_sender() {
     let [run_folder, read_only, outside] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     fs::write(run_folder.path().join("file"), "0123456789".repeat(10)).unwrap();
     fs::write(read_only.path().join("file"), "read only").unwrap();
@@ -54,7 +54,7 @@ fn nobody_may_do_more_with_a_file_than_its_sender() {
         send(&peer, file.as_fd());
         send(&peer, File::open(outside.path()).unwrap().as_fd());
         let mut received = receive(&peer);
-        // The guest has read it since, and moved nothing.
+        // The guest has read from it meanwhile, which did not move the offset of this descriptor.
         assert_eq!(file.stream_position().unwrap(), 3);
         let modes = received.iter().map(|file| {
             let flags = fcntl_getfl(file).unwrap();

@@ -1,4 +1,4 @@
-//! What the fuzz targets do, with random input: they go on to compile, and what chance finds soon is found here.
+//! Runs the bodies of the fuzz targets with random input, so that they keep compiling and easy faults are found here.
 
 #[expect(unreachable_pub, reason = "cargo-fuzz has it as a crate")]
 #[path = "../fuzz/src/lib.rs"]
@@ -11,7 +11,7 @@ use proptest::prelude::{any, proptest};
 proptest! {
     #[test]
     fn imports(bytes in vec(any::<u8>(), 0..2048)) {
-        // Bytes that end too soon are an input all the same.
+        // Too few bytes also make an input.
         let input = targets::imports::Input::arbitrary(&mut Unstructured::new(&bytes));
         targets::imports::call(&input.unwrap());
     }

@@ -109,7 +109,7 @@ fn names_are_looked_up_under_grants() {
 }
 
 #[test]
-fn wrapper_is_what_users_of_the_extension_know() {
+fn wrapper_is_compatible_with_the_c_extension() {
     let [v4, _] = loopback();
     let servers = [servers::echo(v4), servers::closed(v4)];
     run()
@@ -122,13 +122,13 @@ fn wrapper_is_what_users_of_the_extension_know() {
 #[test]
 fn connections_race_as_in_happy_eyeballs() {
     let mut late = 0;
-    // 127.255.255.254 and 2001:db8::ffff are silence.
+    // 127.255.255.254 and 2001:db8::ffff mean that the question gets no answer.
     let server = scripted_name_server(move |name| {
         let addresses = match name {
             "closed.test" => "127.0.0.5 127.0.0.6",
             "four.test" => "127.0.0.4 2001:db8::ffff",
             "six.test" => "127.255.255.254 ::1",
-            // Of the first questions, one for each family, that for IPv6 has to be asked again.
+            // Of the first two questions, one for each family, the one for IPv6 gets no answer and is repeated.
             "late.test" => {
                 late += 1;
                 if late <= 2 {
@@ -183,7 +183,7 @@ fn calls_for_threads_run_in_line_unless_refused() {
 }
 
 #[test]
-fn guest_talks_to_itself_over_loopback_and_strangers_are_not_heard() {
+fn guest_connects_to_itself_over_loopback_and_strangers_are_refused() {
     let program = program("itself.py");
     run().arg(&program).arg("nothing").succeeds();
     let [v4, _] = loopback();
@@ -204,7 +204,7 @@ fn guest_talks_to_itself_over_loopback_and_strangers_are_not_heard() {
 }
 
 #[test]
-fn name_servers_of_the_host_are_told_to_guests_that_have_a_use_for_them() {
+fn resolv_conf_names_the_hosts_servers_only_to_guests_that_may_connect() {
     let code = "import os; print(open('/etc/resolv.conf').read() if os.path.exists('/etc/resolv.conf') else 'none')";
     let told = run().args(["--allow-net=192.0.2.1", "-c", code]).succeeds();
     let configured = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();

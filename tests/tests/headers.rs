@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// All that either side has something of.
+/// All headers that declare something of sys.rs.
 const INCLUDES: &str = "\
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ fn constants_of_rust_and_c_are_the_same() {
     assert!(constants.len() > 50, "{constants:?}");
     let mut checks = String::new();
     for (name, value) in constants {
-        // The value as text: a C compiler reads it as Rust does, but for the separators.
+        // The value as text: without the separators, C reads it as Rust does.
         let _ = writeln!(
             checks,
             "_Static_assert({name} == {value}, \"sys.rs has {value}\");"
@@ -79,8 +79,8 @@ fn structs_of_rust_and_c_have_the_same_layout() {
     compile(&checks);
 }
 
-/// The functions that CPython and its like call, with the types that the man pages give them: a header
-/// that has another does not compile here.
+/// The functions that CPython and other programs call, with the types of their man pages. A header with another type
+/// does not compile here.
 #[test]
 fn functions_are_declared() {
     compile(
@@ -139,7 +139,7 @@ struct cmsghdr *second(struct msghdr *message)
     );
 }
 
-/// Compiles the checks with and without the GNU extensions; the compiler's words on failure name them.
+/// Compiles the checks with and without the GNU extensions. The compiler's message names a check that fails.
 fn compile(checks: &str) {
     let sdk = env::var_os("WASISOCKET_SDK")
         .expect("WASISOCKET_SDK is not set: run the tests with `cargo xtask test`");
@@ -230,7 +230,7 @@ struct Layout {
     align: usize,
 }
 
-/// What C calls a struct of sys.rs.
+/// The C name of a struct of sys.rs.
 fn c_type(name: &str) -> String {
     match name {
         "fd_set" => name.to_owned(),
@@ -238,7 +238,7 @@ fn c_type(name: &str) -> String {
     }
 }
 
-/// What C calls its field: wasi-libc hides those of an fd_set.
+/// The C name of a struct's field: wasi-libc hides those of an fd_set.
 fn c_field<'a>(name: &str, field: &'a str) -> &'a str {
     match (name, field) {
         ("fd_set", "count") => "__nfds",
@@ -247,7 +247,7 @@ fn c_field<'a>(name: &str, field: &'a str) -> &'a str {
     }
 }
 
-/// Types of fields, on wasm32.
+/// Sizes and alignments of field types on wasm32.
 struct Layouts {
     types: BTreeMap<String, Layout>,
     /// For the lengths of arrays.

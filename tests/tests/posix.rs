@@ -1,4 +1,4 @@
-//! Programs that behave in the guest as under native CPython on Linux: each is run by both.
+//! Programs that must behave in the guest as under native CPython on Linux: each is run by both.
 
 use std::fs;
 use std::io::{Write as _, pipe};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use wasisocket_tests::guest::{built, program, run};
 
-/// Runs a program in an empty folder, under native CPython and then in the guest. Its standard input has two
-/// lines, and does not end.
+/// Runs a program in an empty folder, under native CPython and then in the guest. Its standard input has two lines
+/// and no end.
 fn behaves_as_on_linux(name: &str) {
     let source = program("posix").join(name);
     for native in [true, false] {
@@ -27,7 +27,7 @@ fn behaves_as_on_linux(name: &str) {
             assert!(ended.status.success(), "{name} is not how Linux behaves");
             String::from_utf8(ended.stdout).unwrap()
         } else {
-            // What grants do is tested elsewhere.
+            // Other tests cover grants.
             run()
                 .args(["--allow-net", "--allow-listen", "--max-sockets=1000"])
                 .arg(format!("--dir={}::/", folder.path().display()))

@@ -1,4 +1,4 @@
-//! What the host does not approve is refused, and what the rules refuse it is not asked about.
+//! An operation that the host does not approve is refused. The host is not asked about what the rules refuse.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::lookups::resolve;
 
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// Writes down what it is asked.
+/// A builder whose `approve` records each operation, and the list of them.
 fn asked(policy: Policy, approves: bool) -> (SocketsCtxBuilder, Asked) {
     let asked: Asked = Arc::default();
     let list = Arc::clone(&asked);
@@ -45,7 +45,7 @@ fn policy() -> Policy {
         .unwrap()
 }
 
-/// All that is asked about, and how each ended.
+/// Tries each kind of operation that is asked about, and returns the results.
 fn attempts(guest: &mut Guest) -> Vec<Result<(), Errno>> {
     let server = servers::echo(loopback()[0]);
     let udp = servers::udp_echo(loopback()[0]);
@@ -91,7 +91,7 @@ const OPERATIONS: [&str; 10] = [
 ];
 
 #[test]
-fn everything_that_a_guest_does_is_asked_about() {
+fn every_operation_needs_approval() {
     for approves in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let (builder, asked) = asked(policy(), approves);
@@ -134,7 +134,7 @@ fn approval_widens_nothing() {
 }
 
 #[test]
-fn own_connection_is_asked_about_too() {
+fn own_connection_needs_approval_too() {
     let (builder, asked) = asked(Policy::new().allow("192.0.2.1").unwrap(), true);
     let mut guest = Guest::with(builder);
     let (_listener, address) = guest.listener();

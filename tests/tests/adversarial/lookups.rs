@@ -1,4 +1,4 @@
-//! Look-ups by a guest, and servers that count what they are asked.
+//! Look-ups by a guest, and name servers that count their questions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::guest::{DATA, Guest, SOON};
 
 const NAME: u32 = 1024;
 
-/// Public, and nobody's that the tests send to: a UDP socket only takes note of its peer.
+/// A public address. The tests send nothing there: connecting a UDP socket only records its peer.
 pub(crate) const PUBLIC: &str = "1.2.3.4:443";
 
 pub(crate) fn lookup(guest: &mut Guest, name: &[u8], family: u32) -> Result<Vec<IpAddr>, Errno> {
@@ -24,20 +24,20 @@ pub(crate) fn lookup(guest: &mut Guest, name: &[u8], family: u32) -> Result<Vec<
 }
 
 pub(crate) fn collect(guest: &mut Guest, lookup: u32) -> Result<Vec<IpAddr>, Errno> {
-    // A server that is not there takes longer than the usual patience.
+    // A server that does not answer takes longer than this; such a test calls again.
     let patience = SOON;
     let count = guest.get("lookup_addrs", &[lookup, DATA, 32, patience])?;
     let at = (0..count).map(|at| DATA + at * 28);
     Ok(at.map(|at| guest.ip_at(at).ip()).collect())
 }
 
-/// The core six's.
+/// The look-up of the core six.
 pub(crate) fn resolve(guest: &mut Guest, name: &str) -> Result<u32, Errno> {
     guest.write(NAME, name.as_bytes());
     guest.get("sock_resolve", &[NAME, name.len() as u32, 80, DATA, 16])
 }
 
-/// A server that a test holds in its hand.
+/// The control of a name server.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
     asked: Arc<AtomicUsize>,
@@ -45,19 +45,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// How often it was asked; a question may come twice over UDP.
+    /// How many questions it got. A question may arrive twice over UDP.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// From now on it gives the next of its answers.
+    /// Switches to the next of its answers.
     pub(crate) fn rebind(&self) {
         self.step.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// A guest whose names a server answers: with the first addresses until it is rebound, then with the second, and
-/// so on. They hold for a second.
+/// A guest whose look-ups a name server answers: with the first list of addresses until it is rebound, then with the
+/// second, and so on. The time to live is one second.
 pub(crate) fn answered(policy: Policy, answers: Vec<Vec<IpAddr>>) -> (SocketsCtxBuilder, Server) {
     let server = Server::default();
     let hand = server.clone();

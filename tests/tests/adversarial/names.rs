@@ -1,4 +1,4 @@
-//! Names in other spellings, and names that no rule covers: what is refused is asked of nobody.
+//! Names in other spellings, and names that no rule covers: a refused name is not sent to any server.
 
 use wasisocket_abi::{AF_INET, Errno};
 use wasisocket_host::Policy;
@@ -63,18 +63,18 @@ fn trailing_dots_and_letter_case_are_one_name() {
 }
 
 #[test]
-fn names_that_look_alike_are_others() {
+fn names_that_look_alike_are_different_names() {
     let policy = Policy::new()
         .allow("paypal.test")
         .and_then(|policy| policy.allow("b\u{fc}cher.test"))
         .unwrap();
     let (mut guest, names) = guest(policy);
-    // What a guest looks up is ASCII: a program's own IDNA codec sees to that.
+    // A guest looks names up in ASCII: the program's IDNA codec converts them.
     for name in [
         "p\u{430}ypal.test",  // Cyrillic
         "\u{ff50}aypal.test", // full width
-        "paypal\u{3002}test", // a full stop that IDNA takes for a dot
-        "pay\u{ad}pal.test",  // a soft hyphen, which IDNA leaves out
+        "paypal\u{3002}test", // a full stop that IDNA maps to a dot
+        "pay\u{ad}pal.test",  // a soft hyphen, which IDNA removes
         "paypal.test\0.evil.test",
         "paypal.test evil.test",
         "paypal.test/evil.test",
@@ -84,7 +84,7 @@ fn names_that_look_alike_are_others() {
         assert_eq!(found, Err(Errno::ENOENT), "{name}");
     }
     for name in [
-        "xn--pypal-4ve.test", // that with the Cyrillic letter
+        "xn--pypal-4ve.test", // the one with the Cyrillic letter
         "paypa1.test",
         "paypal.test.evil.test",
         "evilpaypal.test",
@@ -95,12 +95,12 @@ fn names_that_look_alike_are_others() {
         assert_eq!(found, Err(Errno::EACCES), "{name}");
     }
     assert_eq!(names.asked(), 0);
-    // A rule in another script is for the name that is looked up.
+    // A rule in another script covers the ASCII form that is looked up.
     assert!(lookup(&mut guest, b"xn--bcher-kva.test", AF_INET).is_ok());
 }
 
 #[test]
-fn what_no_rule_covers_is_asked_of_nobody() {
+fn what_no_rule_covers_is_never_looked_up() {
     let policy = Policy::new()
         .allow("*.good.test:443")
         .and_then(|policy| policy.allow("192.0.2.0/24"))

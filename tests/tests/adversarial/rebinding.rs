@@ -1,4 +1,4 @@
-//! Whoever answers for a name points it somewhere else than before.
+//! A name server that points a name at another address than before.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -18,7 +18,7 @@ fn may_connect(guest: &mut Guest, kind: u32, to: SocketAddr) -> bool {
     let handle = guest.open(kind);
     let result = guest.connect(handle, to, 0);
     guest.call("sock_close", &[handle]).unwrap();
-    // Another error is the machine's, which may have no route there.
+    // Any other error is the machine's, which may have no route.
     result != Err(Errno::EACCES)
 }
 
@@ -53,12 +53,12 @@ fn second_answer_leads_to_no_server_on_loopback() {
     let handle = guest.open(SOCK_DGRAM);
     guest.write_address(udp);
     assert_eq!(guest.send(handle, b"x", ADDRESS), Err(Errno::EACCES));
-    // What the first answer covers it covers for its time.
+    // The address of the first answer stays covered for its time to live.
     assert!(may_connect(&mut guest, SOCK_DGRAM, public));
 }
 
 #[test]
-fn second_answer_to_the_core_six_leads_there_neither() {
+fn core_six_follow_no_second_answer_to_loopback() {
     let server = servers::echo((Ipv4Addr::LOCALHOST, 0).into());
     let policy = Policy::new().allow("evil.test").unwrap();
     let (builder, names) = answered(policy, rebound());
@@ -92,7 +92,7 @@ fn rule_of_another_name_does_not_cover_the_answer() {
     let (builder, _) = answered(policy, rebound());
     let mut guest = Guest::with(builder);
     let public: SocketAddr = PUBLIC.parse().unwrap();
-    // Looked up, but not to be reached.
+    // This name may be looked up but not reached.
     lookup(&mut guest, b"c.test", AF_INET).unwrap();
     assert!(!may_connect(&mut guest, SOCK_DGRAM, public));
     let (builder, _) = answered(

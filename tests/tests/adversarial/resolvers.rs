@@ -1,4 +1,4 @@
-//! Who is asked, and who is not.
+//! Which resolver is asked, and which is not.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn address_of_the_table_is_under_the_rules() {
     assert_eq!(resolve(&mut guest, "db.test"), Ok(1));
     let handle = guest.open(SOCK_STREAM);
     assert_eq!(guest.connect(handle, server, SOON), Err(Errno::EACCES));
-    // With a rule for the address as well.
+    // With a rule for the address as well, it is reached.
     let mut guest = with(named.allow(&server.to_string()).unwrap(), table());
     assert_eq!(resolve(&mut guest, "db.test"), Ok(1));
     let handle = guest.open(SOCK_STREAM);
@@ -41,15 +41,15 @@ fn table_is_only_for_names_that_a_rule_covers() {
 
 #[test]
 fn system_is_not_asked_beside_a_table_or_servers() {
-    // Every system has this name, and no name server does.
+    // Every system resolver knows this name, and no name server does.
     let system_has = |guest: &mut Guest| lookup(guest, b"localhost", AF_INET).is_ok();
     assert!(system_has(&mut with(allow_all(), Resolver::new())));
     let table = Resolver::new().resolve("db.test:1.2.3.4").unwrap();
     assert!(!system_has(&mut with(allow_all(), table)));
-    // The name of this machine is in its hosts file.
+    // This machine's name is in its hosts file.
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     if machine.trim() == "localhost" {
-        return; // Which is nobody's to answer (RFC 6761, 6.3).
+        return; // A name that is never sent to a server (RFC 6761, 6.3).
     }
     let (builder, _) = answered(allow_all(), Vec::new());
     let mut guest = Guest::with(builder);
@@ -66,7 +66,7 @@ fn server_tells_addresses_of_both_families_and_the_names_of_none() {
     let mut guest = with(allow_all(), resolver);
     let mut found = |family| {
         let mut found = lookup(&mut guest, b"both.test", family).unwrap();
-        // Which is first depends on what this machine can reach.
+        // The order depends on which families this machine can reach.
         found.sort();
         found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -99,7 +99,7 @@ fn server_that_is_not_there_is_a_failure_that_may_pass_and_has_an_end() {
     let begun = Instant::now();
     guest.write(1024, b"a.test");
     let waiting = guest.get("lookup_name", &[1024, 6, AF_INET]).unwrap();
-    // The guest need not wait for it.
+    // The guest does not have to wait for the answer.
     assert_eq!(collect(&mut guest, waiting), Err(Errno::EAGAIN));
     let end = loop {
         match collect(&mut guest, waiting) {
@@ -109,6 +109,6 @@ fn server_that_is_not_there_is_a_failure_that_may_pass_and_has_an_end() {
     };
     assert_eq!(end, Err(Errno::EBUSY));
     assert!(begun.elapsed() < Duration::from_secs(20));
-    // Nothing of it keeps the guest from sockets.
+    // The look-up no longer counts towards the guest's handles.
     guest.open(SOCK_DGRAM);
 }

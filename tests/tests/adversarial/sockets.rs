@@ -37,16 +37,16 @@ fn connected_datagram_socket_sends_to_no_other_address_in_any_spelling() {
         guest.connect(handle, mapped(other_address), 0),
         Err(Errno::EACCES)
     );
-    // The refusal changed nothing.
+    // The refusal did not change the socket's peer.
     assert_eq!(guest.send(handle, b"x", 0), Ok(1));
     assert!(other.recv(&mut [0; 8]).is_err());
-    // Nor is a grant for datagrams one for a stream.
+    // A grant for datagrams is not one for a stream.
     let stream = guest.open(SOCK_STREAM);
     assert_eq!(guest.connect(stream, granted, 0), Err(Errno::EACCES));
 }
 
 #[test]
-fn number_of_a_closed_handle_brings_nothing_of_what_it_was() {
+fn reused_handle_number_inherits_nothing() {
     let policy = Policy::new().allow_listen("127.0.0.1:0").unwrap();
     let mut guest = Guest::new(policy);
     let (handle, address) = guest.bound_datagram();
@@ -54,7 +54,7 @@ fn number_of_a_closed_handle_brings_nothing_of_what_it_was() {
     peer.send_to(b"hello", address).unwrap();
     guest.recv(handle, 0, SOON).unwrap();
     guest.write_address(peer_address);
-    // It was heard, and may be answered.
+    // A datagram from the peer was received, so it may be answered.
     assert_eq!(guest.send(handle, b"x", ADDRESS), Ok(1));
     guest.call("sock_close", &[handle]).unwrap();
     assert_eq!(guest.send(handle, b"x", ADDRESS), Err(Errno::EBADF));
@@ -62,7 +62,7 @@ fn number_of_a_closed_handle_brings_nothing_of_what_it_was() {
     assert_eq!(again, handle);
     guest.write_address(peer_address);
     assert_eq!(guest.send(again, b"x", ADDRESS), Err(Errno::EACCES));
-    // Nor where it was bound.
+    // A socket with the same number does not inherit that it was bound either.
     guest.call("sock_close", &[again]).unwrap();
     let stream = guest.open(SOCK_STREAM);
     assert_eq!(stream, handle);
@@ -70,7 +70,7 @@ fn number_of_a_closed_handle_brings_nothing_of_what_it_was() {
 }
 
 #[test]
-fn number_of_a_handle_is_nothing_to_another_guest() {
+fn handle_of_another_guest_is_a_bad_descriptor() {
     let server = servers::echo(loopback()[0]);
     let policy = Policy::new().allow(&server.to_string()).unwrap();
     let mut one = Guest::new(policy);
@@ -83,7 +83,7 @@ fn number_of_a_handle_is_nothing_to_another_guest() {
     );
     assert_eq!(other.call("sock_dup", &[handle, 8]), Err(Errno::EBADF));
     assert_eq!(other.call("sock_close", &[handle]), Err(Errno::EBADF));
-    // With the same number it has a socket of its own.
+    // The same number means the other guest's own socket there.
     assert_eq!(other.open(SOCK_STREAM), handle);
     assert_eq!(other.connect(handle, server, 0), Err(Errno::EACCES));
     assert_eq!(other.call("sock_close", &[handle]), Ok(()));
@@ -105,7 +105,7 @@ fn forbidden_peer_is_not_accepted_whatever_its_spelling_and_protocol_decides() {
             .and_then(|policy| policy.deny(deny))
             .unwrap();
         let mut guest = Guest::new(policy);
-        // Peers of IPv4 are mapped for this one.
+        // This socket sees IPv4 peers with mapped addresses.
         let handle = guest.open_v6(SOCK_STREAM);
         guest.bind(handle, "[::]:0".parse().unwrap()).unwrap();
         guest.call("sock_listen", &[handle, 4]).unwrap();
@@ -148,7 +148,7 @@ fn wildcard_does_not_listen_where_an_address_is_denied() {
             let any = if v6 { "[::]" } else { "0.0.0.0" };
             let bound = guest.bind(handle, format!("{any}:{port}").parse().unwrap());
             assert_eq!(bound.is_ok(), may, "{deny} {any} {v6_only}: {bound:?}");
-            // Nor by listening without a bind, at a port of the system's choice.
+            // Listening without a bind, at a port that the system picks, is refused too.
             if !may {
                 let listening = guest.call("sock_listen", &[handle, 1]);
                 assert_eq!(listening, Err(Errno::EACCES), "{deny} {any} {v6_only}");

@@ -1,4 +1,4 @@
-//! Addresses of the host's own networks in other spellings, given by a name server or by the guest.
+//! Addresses of the host's own networks in other spellings, from a name server or from the guest.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use wasisocket_tests::servers;
 use crate::guest::{ADDRESS, Guest, SOON, allow_all};
 use crate::lookups::{answered, lookup};
 
-/// Neither connect nor send, with either kind of socket.
+/// Asserts that neither connecting nor sending is allowed, for streams and datagrams.
 #[track_caller]
 fn refused(guest: &mut Guest, to: SocketAddr) {
     for kind in [SOCK_STREAM, SOCK_DGRAM] {
@@ -39,7 +39,7 @@ fn answer_leads_nowhere(answers: &[&str], family: u32) {
         let mut guest = Guest::with(builder);
         assert_eq!(lookup(&mut guest, b"evil.test", family), Ok(vec![ip]));
         refused(&mut guest, SocketAddr::new(ip, 80));
-        // What is IPv4 under its other name.
+        // An IPv4 address in its mapped spelling.
         if let IpAddr::V4(ip) = ip {
             refused(&mut guest, SocketAddr::new(ip.to_ipv6_mapped().into(), 80));
         }
@@ -135,7 +135,8 @@ fn unspecified_address_is_loopback_for_a_stream_too() {
     let handle = guest.open(SOCK_STREAM);
     let zero = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), server.port());
     assert_eq!(guest.connect(handle, zero, SOON), Ok(()));
-    // A rule for 0.0.0.0 would be for that address, which nothing is at, and a deny rule would keep nobody from it.
+    // A rule for 0.0.0.0 is an error: nothing has that address, so an allow rule would grant nothing and a deny rule
+    // would protect nothing.
     assert!(Policy::new().allow("0.0.0.0").is_err());
     let policy = Policy::new().allow("*").unwrap();
     assert!(policy.clone().deny("0.0.0.0").is_err());

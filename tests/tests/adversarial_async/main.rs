@@ -1,11 +1,11 @@
-//! The attacks of `adversarial` once more, in asynchronous stores. What has no guest is not repeated.
+//! Repeats the attacks of `adversarial` in asynchronous stores, except those without a guest.
 
 /// The stores of these tests are asynchronous.
 const ASYNC: bool = true;
 
 #[path = "../adversarial/approval.rs"]
 mod approval;
-// Not every one of its ways to call an import has a part in an attack.
+// The attacks do not use all of its functions.
 #[allow(dead_code)]
 #[path = "../hostile/guest.rs"]
 mod guest;

@@ -10,7 +10,7 @@ use wasisocket_host::Policy;
 
 use crate::guest::{ADDRESS, DATA, Guest, IOVECS, OUT, PAGE, PEER, SOON, allow_loopback};
 
-/// Without alignment.
+/// An unaligned address.
 const ANCILLARY: u32 = 1025;
 
 const BOTH: u32 = ANCILLARY_HOP_LIMIT | ANCILLARY_TRAFFIC_CLASS;
@@ -28,7 +28,7 @@ fn read(guest: &Guest) -> (u32, i32, i32) {
     (guest.read_u32(ANCILLARY), value(4), value(8))
 }
 
-/// Sends to the address at [`ADDRESS`] what lies at [`DATA`], with what lies at [`ANCILLARY`].
+/// Sends the bytes at [`DATA`] and the ancillary data at [`ANCILLARY`] to the address at [`ADDRESS`].
 fn send(guest: &mut Guest, handle: u32, iovecs: &[(u32, u32)]) -> Result<u32, Errno> {
     guest.write_iovecs(iovecs);
     let count = iovecs.len() as u32;
@@ -38,7 +38,7 @@ fn send(guest: &mut Guest, handle: u32, iovecs: &[(u32, u32)]) -> Result<u32, Er
     )
 }
 
-/// Receives; the length that was told and what came with it.
+/// Receives, and returns the reported length and the ancillary data.
 fn recv(
     guest: &mut Guest,
     handle: u32,
@@ -71,7 +71,7 @@ fn pair(guest: &mut Guest) -> (u32, u32) {
 }
 
 #[test]
-fn what_is_sent_is_received() {
+fn hop_limit_and_traffic_class_arrive() {
     let mut guest = Guest::new(allow_loopback());
     let (receiver, sender) = pair(&mut guest);
     set(&mut guest, sender, SocketOption::IPV6_UNICAST_HOPS, 77);
@@ -86,7 +86,7 @@ fn what_is_sent_is_received() {
         (BOTH, 255, 252, (255, 252)),
         (ANCILLARY_HOP_LIMIT, 9, 12345, (9, 4)),
         (ANCILLARY_TRAFFIC_CLASS, 12345, 16, (77, 16)),
-        // The default is the socket's.
+        // -1 means the socket's default.
         (BOTH, -1, -1, (77, 4)),
         (0, 12345, 12345, (77, 4)),
     ] {
@@ -97,7 +97,7 @@ fn what_is_sent_is_received() {
             assert_eq!((length, told), (4, (BOTH, received.0, received.1)));
         }
     }
-    // To the peer of a connected socket, too.
+    // The same for the peer of a connected socket.
     let address = guest.name(receiver);
     guest.connect(sender, address, 0).unwrap();
     write(&mut guest, ANCILLARY_HOP_LIMIT, 5, 0);
@@ -109,7 +109,7 @@ fn what_is_sent_is_received() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_not_there() {
+fn ancillary_data_that_was_not_requested_is_absent() {
     let mut guest = Guest::new(allow_loopback());
     let (receiver, sender) = pair(&mut guest);
     for (hop_limit, traffic_class, present) in [
@@ -134,7 +134,7 @@ fn what_was_not_asked_for_is_not_there() {
 }
 
 #[test]
-fn rest_of_the_message_is_as_without() {
+fn ancillary_data_changes_nothing_else_of_a_message() {
     let mut guest = Guest::new(allow_loopback());
     let (receiver, sender) = pair(&mut guest);
     guest.write(DATA, b"abcde");
@@ -159,7 +159,7 @@ fn rest_of_the_message_is_as_without() {
         assert_eq!(guest.read_u32(OUT + 4), cut);
         assert_eq!(guest.ip_at(PEER), from);
     }
-    // Neither is waited for longer, nor is anything written when nothing came.
+    // Asking for ancillary data does not make the call wait, and nothing is written when nothing arrived.
     write(&mut guest, 1, 2, 3);
     let now = [receiver, IOVECS, 1, PEER, ANCILLARY, 0, 0, OUT];
     assert_eq!(guest.call("sock_recvmsg", &now), Err(Errno::EAGAIN));
@@ -167,7 +167,7 @@ fn rest_of_the_message_is_as_without() {
 }
 
 #[test]
-fn strangers_are_kept_away_as_without() {
+fn strangers_datagrams_with_ancillary_data_are_discarded() {
     let friend = UdpSocket::bind("[::1]:0").unwrap();
     let friend_address = friend.local_addr().unwrap();
     let stranger = UdpSocket::bind("[::1]:0").unwrap();
@@ -184,7 +184,7 @@ fn strangers_are_kept_away_as_without() {
         friend.send_to(b"ok", address).unwrap();
         let (length, told) = recv(&mut guest, handle, &[(DATA, 6)], flags).unwrap();
         assert_eq!((length, told.0), (2, ANCILLARY_HOP_LIMIT));
-        // Nothing of the stranger's is left where it was received.
+        // The receive buffer contains nothing of the stranger's datagram.
         assert_eq!(guest.read(DATA, 6), b"ok\0\0\0\0");
         assert_eq!(guest.ip_at(PEER), friend_address);
     }
@@ -206,7 +206,7 @@ fn sender_with_ancillary_data_can_be_answered() {
 }
 
 #[test]
-fn destination_is_asked_about_as_without() {
+fn destination_of_ancillary_data_is_checked() {
     let mut guest = Guest::new(Policy::new());
     let handle = guest.open_v6(SOCK_DGRAM);
     guest.write_address("[::1]:9".parse().unwrap());
@@ -239,7 +239,7 @@ fn values_out_of_their_range_are_invalid() {
 }
 
 #[test]
-fn other_sockets_have_none() {
+fn other_sockets_have_no_ancillary_data() {
     let mut guest = Guest::new(allow_loopback());
     let (v4, address) = guest.bound_datagram();
     let stream6 = guest.open_v6(SOCK_STREAM);
@@ -258,14 +258,14 @@ fn other_sockets_have_none() {
             assert_eq!(set, Err(Errno::ENOPROTOOPT));
         }
     }
-    // Asked for with nothing in it, it is no matter; and received, nothing is in it.
+    // A struct in which nothing is present can be sent, and one that is received has nothing present.
     write(&mut guest, 0, -7, -7);
     assert_eq!(send(&mut guest, v4, &[(DATA, 1)]), Ok(1));
     assert_eq!(recv(&mut guest, v4, &[(DATA, 1)], 0), Ok((1, NOTHING)));
 }
 
 #[test]
-fn place_for_it_at_the_edge_is_inside_or_a_fault() {
+fn ancillary_pointer_at_the_edge_is_inside_or_a_fault() {
     let mut guest = Guest::new(allow_loopback());
     let (receiver, sender) = pair(&mut guest);
     let edge = PAGE - 12;
@@ -284,7 +284,7 @@ fn place_for_it_at_the_edge_is_inside_or_a_fault() {
             assert_eq!(guest.call(import, &arguments), Err(Errno::EFAULT));
         }
     }
-    // What was there is there still.
+    // The datagram is still there.
     let recv = [receiver, IOVECS, 1, PEER, edge, 0, SOON, OUT];
     guest.call("sock_recvmsg", &recv).unwrap();
     assert_eq!(guest.read_u32(edge), BOTH);
@@ -295,7 +295,7 @@ fn place_for_it_at_the_edge_is_inside_or_a_fault() {
 }
 
 #[test]
-fn ipv4_by_an_ipv6_socket_takes_and_tells_nothing() {
+fn ipv4_over_an_ipv6_socket_has_no_ancillary_data() {
     let mut guest = Guest::new(allow_loopback());
     let receiver = guest.open_v6(SOCK_DGRAM);
     let bound = guest.bind(receiver, "[::ffff:127.0.0.1]:0".parse().unwrap());

@@ -1,4 +1,4 @@
-//! UDP sockets that were bound under a grant: whom they may answer without another one.
+//! UDP sockets that were bound under a grant: which senders they may answer without another grant.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -10,7 +10,7 @@ use crate::datagrams::native;
 use crate::guest::{ADDRESS, DATA, Guest, OUT, SOON};
 use crate::protocols::native_udp_lite;
 
-/// How many senders a socket remembers, as the host's documentation says.
+/// How many senders a socket remembers, by the host's documentation.
 const REMEMBERED: usize = 256;
 
 fn listening() -> Policy {
@@ -29,7 +29,7 @@ fn was_answered(peer: &UdpSocket) -> bool {
 }
 
 #[test]
-fn whoever_was_heard_is_answered_and_nobody_else() {
+fn only_those_who_sent_something_are_answered() {
     let mut guest = Guest::new(listening());
     let (handle, address) = guest.bound_datagram();
     let ((peer, peer_address), (_stranger, stranger)) = (native(), native());
@@ -40,7 +40,7 @@ fn whoever_was_heard_is_answered_and_nobody_else() {
     );
     assert_eq!(guest.denials(), [denied]);
     peer.send_to(b"hello", address).unwrap();
-    // It is there, but not yet heard.
+    // The datagram has arrived but was not yet received.
     assert_eq!(
         send_to(&mut guest, handle, peer_address),
         Err(Errno::EACCES)
@@ -51,7 +51,7 @@ fn whoever_was_heard_is_answered_and_nobody_else() {
         assert!(was_answered(&peer));
         assert_eq!(send_to(&mut guest, handle, stranger), Err(Errno::EACCES));
     }
-    // Neither another port of the peer, nor another socket of the guest.
+    // Neither another port of the peer may be answered, nor may another socket of the guest answer.
     let other_port = SocketAddr::new(peer_address.ip(), stranger.port());
     assert_eq!(send_to(&mut guest, handle, other_port), Err(Errno::EACCES));
     let (other, _) = guest.bound_datagram();
@@ -64,17 +64,17 @@ fn whoever_was_heard_is_answered_and_nobody_else() {
 }
 
 #[test]
-fn answer_needs_no_question_about_the_sender_and_a_duplicate_may_give_it() {
+fn sender_is_remembered_though_not_asked_for_and_a_duplicate_may_answer() {
     let mut guest = Guest::new(listening());
     let (handle, address) = guest.bound_datagram();
     let duplicate = guest.get("sock_dup", &[handle]).unwrap();
-    // The core six do not tell the sender.
+    // The core six do not report the sender.
     let (peer, peer_address) = native();
     peer.send_to(b"hello", address).unwrap();
     guest.call("sock_recv", &[handle, DATA, 16, OUT]).unwrap();
     assert_eq!(send_to(&mut guest, duplicate, peer_address), Ok(6));
     assert!(was_answered(&peer));
-    // Looking is hearing.
+    // MSG_PEEK counts as receiving.
     let (peer, peer_address) = native();
     peer.send_to(b"hello", address).unwrap();
     guest.recv(handle, MSG_PEEK, SOON).unwrap();
@@ -134,7 +134,7 @@ fn oldest_sender_is_forgotten() {
         peer.send_to(b"hello", address).unwrap();
         guest.recv(handle, 0, SOON).unwrap();
         peers.push((peer, peer_address));
-        // The last destination stays the oldest, and is known no longer for that.
+        // Answering the oldest sender does not make it remembered for longer.
         let oldest = peers[0].1;
         let answered = match peers.len() > REMEMBERED {
             true => Err(Errno::EACCES),
@@ -146,7 +146,7 @@ fn oldest_sender_is_forgotten() {
 }
 
 #[test]
-fn socket_that_was_not_bound_remembers_nobody() {
+fn unbound_socket_remembers_no_senders() {
     let (peer, peer_address) = native();
     let mut guest = Guest::new(Policy::new().allow(&peer_address.to_string()).unwrap());
     let handle = guest.open(SOCK_DGRAM);

@@ -15,7 +15,7 @@ use crate::guest::{
 
 const NAME: u32 = 1024;
 
-/// A guest with one of each kind: a listener, a UDP socket, an interest set and a look-up.
+/// A guest with one handle of each kind: a listener, a UDP socket, an interest set and a look-up.
 fn one_of_each() -> (Guest, [u32; 4]) {
     let sockets = SocketsCtx::builder(allow_loopback().allow_listen("*").unwrap());
     let mut guest = Guest::with(sockets.max_sockets(4));
@@ -78,12 +78,12 @@ fn bad_pointers_are_faults_and_nothing_is_done() {
             ("net_interfaces", &[DATA, 2, bad]),
         ] {
             let result = guest.call(import, arguments);
-            // Without a free handle some say so first; what matters is that none is taken.
+            // With no free handle some functions answer EMFILE first; it only matters that no handle is taken.
             let refused = matches!(result, Err(Errno::EFAULT));
             assert!(refused, "{import} {arguments:?}: {result:?}");
         }
     }
-    // Nobody was accepted.
+    // No connection was accepted.
     guest.call("sock_close", &[datagram]).unwrap();
     guest
         .call("sock_accept", &[listener, SOON, PEER, OUT])
@@ -127,7 +127,7 @@ fn overlapping_iovecs_are_a_fault_and_lose_nothing() {
         guest.write_iovecs(&iovecs);
         assert_eq!(guest.call("sock_recvmsg", &arguments), Err(Errno::EFAULT));
     }
-    // Sending the same bytes twice is fine, and so is receiving into pieces in any order.
+    // Sending the same bytes twice is allowed, and so is receiving into buffers in any order.
     guest.write(DATA, &[0; 16]);
     guest.write_iovecs(&[(DATA + 8, 3), (DATA, 5)]);
     guest.call("sock_recvmsg", &arguments).unwrap();
@@ -281,7 +281,7 @@ fn numbers_out_of_their_range_are_refused() {
 }
 
 #[test]
-fn longest_and_shortest_times_are_times() {
+fn extreme_timeouts_are_accepted() {
     let [v4, _] = loopback();
     let mut guest = Guest::new(allow_loopback());
     let handle = guest.connected(servers::echo(v4));
@@ -316,7 +316,7 @@ fn no_handle_is_taken_where_none_is_left() {
     guest.call("sock_close", &[set]).unwrap();
     let pair = [SOCK_STREAM, OUT];
     assert_eq!(guest.call("sock_pair", &pair), Err(Errno::EMFILE));
-    // The connection waits still.
+    // The connection still waits to be accepted.
     let accept = [listener, SOON, PEER];
     assert_eq!(
         guest.get("sock_accept", &[accept[0], accept[1], PEER]),
@@ -367,7 +367,7 @@ fn nothing_is_reached_without_a_grant() {
     let lookup = [NAME, 9, 0, OUT];
     assert_eq!(guest.call("lookup_name", &lookup), Err(Errno::EACCES));
     assert_eq!(guest.get("net_interfaces", &[DATA, 16]), Ok(0));
-    // A pair reaches nobody.
+    // A pair reaches nothing outside, so it needs no grant.
     let pair = guest.call("sock_pair", &[SOCK_STREAM, OUT]);
     assert_eq!(pair, Ok(()));
 }

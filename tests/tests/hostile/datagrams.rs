@@ -1,4 +1,4 @@
-//! UDP: to whom a guest may send, and whom it hears.
+//! UDP: where a guest may send, and from whom it receives.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wasisocket_tests::servers::{self, loopback};
 
 use crate::guest::{ADDRESS, DATA, Guest, IOVECS, OUT, PEER, SOON, allow_all, allow_loopback};
 
-/// Until what was sent on loopback has arrived, wherever it goes.
+/// Waits until datagrams sent over loopback have arrived.
 fn settle() {
     std::thread::sleep(Duration::from_millis(20));
 }
@@ -56,7 +56,7 @@ fn socket_that_was_not_bound_hears_only_whom_it_may_send_to() {
     let (stranger, _) = native();
     let mut guest = Guest::new(Policy::new().allow(&friend_address.to_string()).unwrap());
     let handle = guest.open(SOCK_DGRAM);
-    // Before it has a port.
+    // Before the socket has a port.
     assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN));
     guest.write_address(friend_address);
     guest.send(handle, b"x", ADDRESS).unwrap();
@@ -66,10 +66,10 @@ fn socket_that_was_not_bound_hears_only_whom_it_may_send_to() {
         stranger.send_to(b"secret", address).unwrap();
         settle();
         assert_eq!(guest.recv(handle, flags, 0), Err(Errno::EAGAIN));
-        // Nothing of it is left where it was received.
+        // The receive buffer contains nothing of it.
         assert_eq!(guest.read(DATA, 6), [0; 6]);
     }
-    // More than one call throws away, at the default of the receive buffer too.
+    // More datagrams than one call discards, also with the default size of the receive buffer.
     for _ in 0..260 {
         stranger.send_to(b"secret", address).unwrap();
     }
@@ -84,7 +84,7 @@ fn socket_that_was_not_bound_hears_only_whom_it_may_send_to() {
         assert_eq!(guest.recv(handle, flags, SOON).unwrap(), b"wanted");
         assert_eq!(guest.ip_at(PEER), friend_address);
     }
-    // A stranger is nobody's denial.
+    // A stranger's datagram is not reported as a denial.
     assert_eq!(guest.denials(), [""; 0]);
 }
 
@@ -135,7 +135,7 @@ fn connected_socket_hears_its_peer_and_after_that_whom_it_may_send_to() {
     peer.send_to(b"wanted", address).unwrap();
     assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"wanted");
 
-    // AF_UNSPEC: no peer any more.
+    // After connecting to AF_UNSPEC the socket has no peer.
     guest.disconnect(handle);
     assert_eq!(
         guest.call("sock_getpeername", &[handle, PEER]),
@@ -236,7 +236,7 @@ fn failed_connect_leaves_no_port_that_strangers_could_send_to() {
     let broadcast = SocketAddr::from(([255, 255, 255, 255], 9));
     assert_eq!(guest.connect(handle, broadcast, 0), Err(Errno::EACCES));
     assert_eq!(guest.name(handle).port(), 0);
-    // Nor does sending to nobody.
+    // Sending without a destination leaves no port either.
     assert_eq!(guest.send(handle, b"x", 0), Err(Errno::EDESTADDRREQ));
     assert_eq!(guest.name(handle).port(), 0);
 }
@@ -254,7 +254,7 @@ fn unspecified_destination_is_loopback() {
 }
 
 #[test]
-fn each_destination_is_asked_about() {
+fn each_destination_is_checked() {
     let (_granted, granted) = native();
     let (_other, other) = native();
     let mut guest = Guest::new(Policy::new().allow(&granted.to_string()).unwrap());
@@ -266,14 +266,14 @@ fn each_destination_is_asked_about() {
         guest.write_address(other);
         assert_eq!(guest.send(handle, b"x", ADDRESS), Err(Errno::EACCES));
     }
-    // Connected or not.
+    // The same with a connected socket.
     guest.connect(handle, granted, 0).unwrap();
     guest.write_address(other);
     assert_eq!(guest.send(handle, b"x", ADDRESS), Err(Errno::EACCES));
 }
 
 #[test]
-fn long_datagram_is_cut_and_told_of() {
+fn long_datagram_is_truncated_and_reported() {
     let mut guest = Guest::new(allow_loopback());
     let (handle, address) = guest.bound_datagram();
     let (peer, _) = native();
@@ -287,7 +287,7 @@ fn long_datagram_is_cut_and_told_of() {
             assert_eq!(guest.read_u32(OUT + 4), MSG_TRUNC);
         }
     }
-    // No room at all takes the datagram too.
+    // Receiving without any buffer takes the datagram too.
     peer.send_to(b"abcde", address).unwrap();
     let nothing = [handle, IOVECS, 0, 0, 0, 0, SOON, OUT];
     guest.call("sock_recvmsg", &nothing).unwrap();
@@ -314,7 +314,7 @@ fn bind_says_which_grant_is_missing() {
             )]
         );
     }
-    // An IPv6 socket that takes IPv6 only needs no grant for IPv4.
+    // An IPV6_V6ONLY socket needs no grant for IPv4.
     let v6_only = [v6, SocketOption::IPV6_V6ONLY.0, 1];
     guest.call("sock_setsockopt", &v6_only).unwrap();
     assert!(guest.bind(v6, "[::]:53".parse().unwrap()).is_err());
@@ -376,14 +376,14 @@ fn group_that_another_process_joined_is_not_heard() {
         sender.send_to(b"to all", (group, port)).unwrap();
         settle();
         assert_eq!(guest.recv(handle, 0, 0), Err(Errno::EAGAIN), "{at}");
-        // What is its own it hears.
+        // It receives datagrams to its own address.
         sender.send_to(b"to it", ("127.0.0.1", port)).unwrap();
         assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"to it");
     }
 }
 
 #[test]
-fn length_of_what_a_stranger_sent_does_not_show() {
+fn length_of_a_strangers_datagram_is_not_revealed() {
     let (friend, friend_address) = native();
     let (stranger, _) = native();
     let mut guest = Guest::new(Policy::new().allow(&friend_address.to_string()).unwrap());

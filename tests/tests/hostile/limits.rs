@@ -1,4 +1,4 @@
-//! What a guest gets that uses more than it may: an errno, a wait, or its end; never a dead host.
+//! A guest that exceeds a limit gets an errno, has to wait, or is ended; the host is never harmed.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -16,14 +16,14 @@ fn guest(policy: Policy, set: impl FnOnce(&mut Limits)) -> Guest {
     Guest::with(SocketsCtx::builder(policy).limits(limits))
 }
 
-/// A connection of the guest's to a peer outside.
+/// A connection of the guest to a peer outside.
 fn connection(guest: &mut Guest) -> (u32, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let handle = guest.connected(listener.local_addr().unwrap());
     (handle, listener.accept().unwrap().0)
 }
 
-/// A guest that may send and receive so many bytes, its UDP socket, and a peer, whose address is at [`ADDRESS`].
+/// A guest that may send and receive `max` bytes, its UDP socket, and a peer, whose address is at [`ADDRESS`].
 fn datagrams(max: u64) -> (Guest, u32, SocketAddr, UdpSocket) {
     let mut guest = guest(allow_loopback(), |limits| {
         limits.max_bytes_in = Some(max);
@@ -36,7 +36,7 @@ fn datagrams(max: u64) -> (Guest, u32, SocketAddr, UdpSocket) {
 }
 
 #[test]
-fn one_socket_too_many_is_emfile_and_told_of_once() {
+fn one_socket_too_many_is_emfile_and_reported_once() {
     let mut guest = guest(Policy::new(), |limits| limits.max_sockets = 2);
     for _ in 0..2 {
         guest.open(SOCK_STREAM);
@@ -53,7 +53,7 @@ fn connections_made_and_accepted_count_and_asking_again_does_not() {
     let mut guest = guest(allow_loopback(), |limits| limits.max_connections = Some(3));
     let (_, peer) = connection(&mut guest);
     let (listening, address) = guest.listener();
-    // The second is made without waiting, and asked about until it is there.
+    // The second connection is made by a non-blocking connect, which is repeated until it is done.
     let handle = guest.open(SOCK_STREAM);
     while guest
         .connect(handle, address, 0)
@@ -64,14 +64,14 @@ fn connections_made_and_accepted_count_and_asking_again_does_not() {
     assert_eq!(guest.limits(), [""; 0]);
 
     let _waits = TcpStream::connect(address).unwrap();
-    // asyncio's servers pause at this one.
+    // With this error, asyncio's servers pause.
     assert_eq!(accept(&mut guest), Err(Errno::ENOBUFS));
     let further = guest.open(SOCK_STREAM);
     let outside = TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = guest.connect(further, outside.local_addr().unwrap(), SOON);
     assert_eq!(refused, Err(Errno::EDQUOT));
     assert_eq!(guest.limits(), ["max-connections"]);
-    // Pairs lead nowhere, and a datagram socket's peer is no connection.
+    // Pairs and the peers of datagram sockets do not count as connections.
     guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
     let datagrams = guest.open(SOCK_DGRAM);
     assert_eq!(guest.connect(datagrams, address, 0), Ok(()));
@@ -85,7 +85,7 @@ fn bytes_are_counted_both_ways_and_no_more_are_moved() {
         limits.max_bytes_out = Some(7);
     });
     let (handle, mut peer) = connection(&mut guest);
-    // A stream takes what is allowed, and the core six's send says how much that was.
+    // A stream sends as much as is allowed, and `sock_send` of the core six reports how much.
     assert_eq!(guest.send(handle, b"12345", 0), Ok(5));
     guest.write(DATA, b"6789");
     assert_eq!(guest.get("sock_send", &[handle, DATA, 4]), Ok(2));
@@ -102,13 +102,13 @@ fn bytes_are_counted_both_ways_and_no_more_are_moved() {
         Err(Errno::EDQUOT)
     );
     assert_eq!(guest.limits(), ["max-bytes-out", "max-bytes-in"]);
-    // Another connection has no more.
+    // Another connection gets no further allowance.
     let (other, _peer) = connection(&mut guest);
     assert_eq!(guest.send(other, b"8", 0), Err(Errno::EDQUOT));
 }
 
 #[test]
-fn bytes_that_are_looked_at_first_count_once() {
+fn peeked_bytes_count_once() {
     let mut guest = guest(allow_loopback(), |limits| limits.max_bytes_in = Some(10));
     let (handle, mut peer) = connection(&mut guest);
     peer.write_all(b"0123456789abcdef").unwrap();
@@ -126,11 +126,11 @@ fn bytes_that_are_looked_at_first_count_once() {
 }
 
 #[test]
-fn datagram_that_was_looked_at_and_thrown_away_pays_for_no_other() {
+fn peeked_and_discarded_datagram_is_not_credited_to_another() {
     let (mut guest, handle, address, peer) = datagrams(150);
     peer.send_to(&[0; 100], address).unwrap();
     assert_eq!(guest.recv(handle, MSG_PEEK, SOON).unwrap().len(), 100);
-    // Without its port it loses what came there.
+    // Without its port the socket loses the datagrams that it had received.
     guest.disconnect(handle);
     guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
     let address = guest.name(handle);
@@ -141,7 +141,7 @@ fn datagram_that_was_looked_at_and_thrown_away_pays_for_no_other() {
 }
 
 #[test]
-fn datagram_of_a_stranger_that_was_looked_at_pays_for_no_other() {
+fn peeked_datagram_of_a_stranger_is_not_credited_to_another() {
     let [peer, stranger] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let peer_at = peer.local_addr().unwrap();
     let policy = Policy::new().allow(&peer_at.to_string()).unwrap();
@@ -151,7 +151,7 @@ fn datagram_of_a_stranger_that_was_looked_at_pays_for_no_other() {
     let (handle, address) = guest.bound_datagram();
     stranger.send_to(&[0; 100], address).unwrap();
     assert_eq!(guest.recv(handle, MSG_PEEK, SOON).unwrap().len(), 100);
-    // From now on it hears those only whom it may send to.
+    // From now on the socket receives only from those that it may send to.
     guest.disconnect(handle);
     guest.write_address(peer_at);
     guest.send(handle, b"x", ADDRESS).unwrap();
@@ -163,14 +163,14 @@ fn datagram_of_a_stranger_that_was_looked_at_pays_for_no_other() {
 }
 
 #[test]
-fn what_was_looked_at_over_one_connection_pays_for_no_other() {
+fn peeked_bytes_of_one_connection_are_not_credited_to_another() {
     let mut guest = guest(allow_loopback(), |limits| limits.max_bytes_in = Some(150));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let handle = guest.open(SOCK_STREAM);
     let mut looked_at = 0;
     for _ in 0..4 {
-        // Until it is there, without asking for it again.
+        // The loop waits for the connection without calling connect again.
         let connecting = guest.connect(handle, address, 0);
         assert_eq!(connecting, Err(Errno::EINPROGRESS));
         let (mut peer, _) = listener.accept().unwrap();
@@ -181,14 +181,14 @@ fn what_was_looked_at_over_one_connection_pays_for_no_other() {
         }
         rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
         drop(peer);
-        // The answer to the one before, which is reset.
+        // The next connect reports that the previous connection was reset.
         while guest.connect(handle, address, 0) != Err(Errno::ECONNRESET) {}
     }
     assert!(looked_at <= 150, "{looked_at}");
 }
 
 #[test]
-fn empty_datagrams_are_not_for_nothing() {
+fn empty_datagrams_count() {
     let (mut guest, handle, address, peer) = datagrams(50);
     for sent in [Ok(0), Ok(0), Err(Errno::EDQUOT)] {
         assert_eq!(guest.send(handle, b"", ADDRESS), sent);
@@ -200,7 +200,7 @@ fn empty_datagrams_are_not_for_nothing() {
 }
 
 #[test]
-fn who_connects_to_a_guest_does_not_slow_its_own_connections() {
+fn incoming_connections_do_not_use_up_the_connect_rate() {
     let mut guest = guest(allow_loopback(), |limits| limits.connect_rate = Some(1));
     let (listening, address) = guest.listener();
     for _ in 0..8 {
@@ -222,13 +222,13 @@ fn datagram_is_moved_whole_or_not_at_all() {
     for data in [b"abcdefgh", b"ijklmnop"] {
         peer.send_to(data, address).unwrap();
     }
-    // Nobody knows how long it is before it is here.
+    // The length of the next datagram is unknown until it has been received.
     assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"abcdefgh");
     assert_eq!(guest.recv(handle, 0, SOON), Err(Errno::EDQUOT));
 }
 
 #[test]
-fn lookups_are_counted_and_addresses_in_words_are_none() {
+fn lookups_are_counted_and_literal_addresses_are_not() {
     let policy = Policy::new().allow("localhost").unwrap();
     let mut guest = guest(policy, |limits| limits.max_lookups = Some(2));
     guest.write(DATA, b"localhost");
@@ -254,20 +254,20 @@ fn rates_make_a_guest_wait_and_nothing_fails() {
     let (handle, mut peer) = connection(&mut guest);
     let sent = vec![7; 60_000];
     let begun = Instant::now();
-    // All of it in one call.
+    // One call sends all of it.
     guest.write(0, &sent[..50_000]);
     assert_eq!(guest.get("sock_send", &[handle, 0, 50_000]), Ok(50_000));
     let mut heard = vec![0; 50_000];
     peer.read_exact(&mut heard).unwrap();
     assert_eq!(heard, &sent[..50_000]);
-    // An idle moment's worth is saved up: a tenth of a second.
+    // The bucket holds the allowance of a tenth of a second, which may pass at once.
     assert!(begun.elapsed() >= Duration::from_millis(100));
 
     peer.write_all(&sent).unwrap();
     let begun = Instant::now();
     let mut received = 0;
     while received < sent.len() {
-        // A call that does not wait waits for the rate all the same.
+        // Even a non-blocking call waits for the rate.
         received += guest.recv(handle, 0, 0).map_or(0, |data| data.len());
     }
     assert!(begun.elapsed() >= Duration::from_millis(150));
@@ -316,7 +316,7 @@ fn guest_whose_time_is_over_is_ended_wherever_it_waits() {
         |guest| {
             let (handle, peer) = connection(guest);
             std::mem::forget(peer);
-            // Nobody reads: it waits for room.
+            // The peer does not read, so the call waits for room.
             ("sock_send", vec![handle, 0, 60_000, OUT])
         },
     ];
@@ -331,7 +331,7 @@ fn guest_whose_time_is_over_is_ended_wherever_it_waits() {
         let error = loop {
             match guest.try_call(import, &arguments) {
                 Err(error) => break error,
-                // There was room still.
+                // There was still room in the send buffer.
                 Ok(answer) => assert_eq!((import, answer), ("sock_send", Ok(()))),
             }
         };

@@ -33,7 +33,7 @@ fn localhost_is_looked_up_while_waiting_for_all_else() {
         guest.poll(&[(lookup, EVENT_IN)], SOON),
         Ok((1, vec![EVENT_IN]))
     );
-    // As often as one likes, and at once.
+    // The answer can be collected any number of times, without waiting.
     for _ in 0..2 {
         let found = addresses(&mut guest, lookup).unwrap();
         assert_eq!(found, ["127.0.0.1:0"]);
@@ -80,7 +80,7 @@ fn literal_address_asks_nobody_and_needs_no_grant() {
 }
 
 #[test]
-fn name_that_no_rule_covers_is_asked_of_nobody() {
+fn name_that_no_rule_covers_is_never_sent_to_a_resolver() {
     let mut guest = Guest::new(allow_loopback());
     assert_eq!(start(&mut guest, "example.com", 0), Err(Errno::EACCES));
     assert_eq!(
@@ -94,7 +94,7 @@ fn address_has_a_name_under_a_grant() {
     let mut guest = Guest::new(Policy::new().allow("127.0.0.0/8:1").unwrap());
     guest.write_address("127.0.0.1:0".parse().unwrap());
     let lookup = guest.get("lookup_addr", &[ADDRESS]).unwrap();
-    // What the machine calls it is its own business.
+    // The name depends on the machine.
     match host(&mut guest, lookup) {
         Ok(name) => assert!(!name.is_empty()),
         Err(errno) => assert_eq!(errno, Errno::ENOENT),

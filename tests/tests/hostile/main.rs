@@ -1,5 +1,5 @@
-//! Every import with hostile arguments: an errno or a trap, never a panic, a hang, or a read or write
-//! outside the guest's memory; and what a guest can do with them under which grant.
+//! Calls every import with hostile arguments. The result is an errno or a trap, never a panic, a hang, or an access
+//! outside the guest's memory. Also tests which grant each operation needs.
 
 /// The stores of these tests are synchronous.
 const ASYNC: bool = false;

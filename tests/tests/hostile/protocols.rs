@@ -1,4 +1,4 @@
-//! `sock_open_protocol`: which protocols there are, and under which rules.
+//! `sock_open_protocol`: which protocols it supports, and which grants they need.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const TCP: u32 = 6;
 const UDP: u32 = 17;
 const UDP_LITE: u32 = 136;
 
-/// A UDP-Lite socket on loopback. `None` where the system has no such thing: a kernel need not.
+/// A UDP-Lite socket on loopback. `None` if the kernel has no UDP-Lite.
 pub(crate) fn native_udp_lite(family: u32) -> Option<(UdpSocket, SocketAddr)> {
     let (family, loopback) = match family {
         AF_INET6 => (AddressFamily::INET6, "[::1]:0"),
@@ -52,7 +52,7 @@ fn protocol_fits_the_type_or_is_not_supported() {
         for (kind, protocol) in [
             (SOCK_STREAM, UDP),
             (SOCK_STREAM, UDP_LITE),
-            // SCTP, MPTCP, ICMP, and what is a protocol in fewer bits.
+            // SCTP, MPTCP, ICMP, and a number that is a protocol if it is truncated.
             (SOCK_STREAM, 132),
             (SOCK_STREAM, 262),
             (SOCK_DGRAM, TCP),
@@ -97,7 +97,7 @@ fn udp_lite_needs_the_grants_of_udp() {
         return;
     };
     let udp_lite = [AF_INET, SOCK_DGRAM, UDP_LITE];
-    // Without any grant there is no such thing.
+    // A guest without any grant gets no UDP-Lite.
     let mut guest = Guest::new(Policy::new());
     let none = guest.get("sock_open_protocol", &udp_lite);
     assert_eq!(none, Err(Errno::EPROTONOSUPPORT));

@@ -1,4 +1,4 @@
-//! Sockets and files that go with messages of Unix sockets.
+//! Sockets and files sent with messages over Unix sockets.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{IoSlice, Write as _};
@@ -25,7 +25,7 @@ use crate::guest::{
     ADDRESS, DATA, Guest, IOVECS, OUT, OUTSIDE, PEER, SOON, TestFiles, allow_loopback,
 };
 
-/// Where rights are written and read.
+/// Where in the guest's memory rights are written and read.
 const RIGHTS: u32 = 4096;
 
 /// Linux's O_PATH.
@@ -49,10 +49,10 @@ fn send(guest: &mut Guest, handle: u32, rights: &[(u32, u32)]) -> Result<u32, Er
     guest.get("sock_send_rights", &arguments)
 }
 
-/// A right as it was received: kind, number, family, type, and the handle that it is another of.
+/// A received right: kind, number, family, type, and the handle that it duplicates.
 type Received = (u32, u32, u16, u16, u32);
 
-/// Receives a message, its flags and its rights.
+/// Receives a message, and returns its flags and its rights.
 fn recv(
     guest: &mut Guest,
     handle: u32,
@@ -104,7 +104,7 @@ fn receive_outside(peer: &UnixStream) -> Vec<OwnedFd> {
     rights.flatten().collect()
 }
 
-/// How many descriptors of this process are of the same thing, which no other test has.
+/// How many descriptors of this process refer to the same object, which no other test uses.
 fn open_count(fd: BorrowedFd<'_>) -> usize {
     use std::os::fd::AsRawFd as _;
     let name = |fd: &Path| fs::read_link(fd).unwrap_or_default();
@@ -114,7 +114,7 @@ fn open_count(fd: BorrowedFd<'_>) -> usize {
         .count()
 }
 
-/// A guest with room for so many handles, connected to a peer outside; with its handle.
+/// A guest that may have `limit` handles, connected to a peer outside, and the handle of the connection.
 fn connected(limit: usize, files: Option<TestFiles>) -> (Guest, u32, UnixStream, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(folder.path().join("peer")).unwrap();
@@ -189,7 +189,7 @@ fn handle_flags(import: &'static str, handle: u32) -> (&'static str, [u32; 8]) {
 }
 
 #[test]
-fn no_more_is_under_way_than_a_guest_may_have_open() {
+fn rights_in_flight_are_limited_like_open_handles() {
     let mut guest = Guest::new(allow_loopback());
     let (one, other) = pair(&mut guest, SOCK_STREAM);
     for sent in [Ok(1), Ok(1), Err(Errno::ENOBUFS)] {
@@ -199,14 +199,14 @@ fn no_more_is_under_way_than_a_guest_may_have_open() {
         guest.call("sock_close", &[stream]).unwrap();
     }
     assert_eq!(guest.limits(), ["max-sockets"]);
-    // What comes back, also if the guest does not get it, leaves room for more.
+    // A right that comes back makes room for another, even if the guest does not receive it.
     assert_eq!(recv(&mut guest, other, 2, 0), CUT);
     let stream = guest.open(SOCK_STREAM);
     assert_eq!(send(&mut guest, one, &[(RIGHT_SOCKET, stream); 2]), Ok(1));
 }
 
 #[test]
-fn closing_what_a_guest_does_not_get_waits_for_nobody() {
+fn closing_rights_that_are_not_received_does_not_block() {
     for takes_rights in [true, false] {
         let (mut guest, handle, peer, _folder) = connected(4, None);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -245,7 +245,7 @@ fn what_cannot_be_sent_is_refused() {
         let result = send(&mut guest, one, &[(RIGHT_SOCKET, one), right]);
         assert_eq!(result, Err(errno), "{right:?}");
     }
-    // Only Unix sockets have rights.
+    // Only Unix sockets carry rights.
     assert_eq!(send(&mut guest, stream, &[]), Err(Errno::EINVAL));
     assert_eq!(recv(&mut guest, stream, 1, 0), Err(Errno::EINVAL));
     assert_eq!(send(&mut guest, set, &[]), Err(Errno::EBADF));
@@ -284,7 +284,7 @@ fn own_sockets_come_back_as_duplicates() {
             other
         )
     );
-    // What the policy said holds for both: it was bound, so it hears.
+    // The policy's decision holds for both handles: the socket was bound, so it receives.
     guest.call("sock_close", &[datagram]).unwrap();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     stranger.send_to(b"hello", address).unwrap();
@@ -315,7 +315,7 @@ fn handles_past_the_limit_are_closed() {
 }
 
 #[test]
-fn strangers_unix_sockets_are_taken_in_and_work() {
+fn unix_sockets_of_others_are_received_and_work() {
     let (mut guest, handle, peer, _folder) = connected(8, None);
     let (one, mut other) = UnixStream::pair().unwrap();
     send_from_outside(&peer, &[one.as_fd(), one.as_fd()]);
@@ -332,7 +332,7 @@ fn strangers_unix_sockets_are_taken_in_and_work() {
 }
 
 #[test]
-fn what_a_guest_may_not_have_is_closed() {
+fn forbidden_rights_are_closed() {
     let (mut guest, handle, peer, folder) = connected(
         8,
         Some(TestFiles {
@@ -350,7 +350,7 @@ fn what_a_guest_may_not_have_is_closed() {
         pipe.into(),
         TcpListener::bind("127.0.0.1:0").unwrap().into(),
         UdpSocket::bind("127.0.0.1:0").unwrap().into(),
-        // Whether these wait is not the guest's alone to say.
+        // The blocking mode of these is shared with others.
         UnixListener::bind(folder.path().join("listener"))
             .unwrap()
             .into(),
@@ -372,7 +372,7 @@ fn what_a_guest_may_not_have_is_closed() {
         assert_eq!(open_count(fd.as_fd()), before, "{fd:?}");
     }
     assert!(guest.files().open.is_empty());
-    // What comes before it is there, what comes behind it is not.
+    // Rights before the forbidden one are received, those after it are not.
     let (first, last) = (file(&folder), UnixDatagram::unbound().unwrap());
     let before = open_count(first.as_fd());
     send_from_outside(&peer, &[first.as_fd(), forbidden[0].as_fd(), last.as_fd()]);
@@ -386,7 +386,7 @@ fn what_a_guest_may_not_have_is_closed() {
 }
 
 #[test]
-fn surplus_is_closed_and_told() {
+fn surplus_rights_are_closed_and_reported() {
     let (mut guest, handle, peer, _folder) = connected(8, None);
     let sockets: Vec<_> = (0..4).map(|_| UnixDatagram::unbound().unwrap()).collect();
     let fds: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
@@ -410,7 +410,7 @@ fn surplus_is_closed_and_told() {
 }
 
 #[test]
-fn peeking_gives_none_and_they_stay() {
+fn peeking_takes_no_rights() {
     let (mut guest, handle, peer, _folder) = connected(8, None);
     let sent = UnixDatagram::unbound().unwrap();
     send_from_outside(&peer, &[sent.as_fd()]);
@@ -424,7 +424,7 @@ fn peeking_gives_none_and_they_stay() {
 }
 
 #[test]
-fn without_the_embedders_files_none_are_taken_in() {
+fn without_the_embedders_files_no_file_is_received() {
     let (mut guest, handle, peer, folder) = connected(8, None);
     let sent = file(&folder);
     let before = open_count(sent.as_fd());
@@ -434,7 +434,7 @@ fn without_the_embedders_files_none_are_taken_in() {
 }
 
 #[test]
-fn files_go_out_and_come_in_as_far_as_there_is_room() {
+fn files_are_sent_and_received_within_the_limits() {
     let own = tempfile::tempdir().unwrap();
     let own = OwnedFd::from(file(&own));
     let files = TestFiles {
@@ -451,7 +451,7 @@ fn files_go_out_and_come_in_as_far_as_there_is_room() {
     std::io::Read::read_to_string(&mut &File::from(received.try_clone().unwrap()), &mut text)
         .unwrap();
     assert_eq!(text, "content");
-    // A device is none, whatever the embedder says.
+    // A device is not a regular file, even if the embedder returns it.
     let device = send(&mut guest, handle, &[(RIGHT_FILE, 1)]);
     assert_eq!(device, Err(Errno::EOPNOTSUPP));
 
@@ -464,18 +464,18 @@ fn files_go_out_and_come_in_as_far_as_there_is_room() {
         (MSG_CTRUNC, vec![(RIGHT_FILE, 2, 0, 0, 0)])
     );
     assert_eq!(open_count(sent.as_fd()), before + 1);
-    // Nothing that failed was kept.
+    // Nothing was kept open by the calls that failed.
     drop(guest);
     assert_eq!(open_count(sent.as_fd()), before);
 }
 
 #[test]
-fn socket_that_is_under_way_is_in_no_interest_set() {
+fn socket_in_flight_is_in_no_interest_set() {
     let mut guest = Guest::with(SocketsCtx::builder(Policy::new()).max_sockets(8));
     let set = guest.get("interest_create", &[]).unwrap();
     let (one, other) = pair(&mut guest, SOCK_STREAM);
     let stream = guest.open(SOCK_STREAM);
-    // It is hung up.
+    // An unconnected stream is reported as hung up.
     let add = [set, CTL_ADD, stream, EVENT_IN, 7];
     guest.call("interest_ctl", &add).unwrap();
     assert_eq!(guest.wait(set, 0).unwrap().len(), 1);

@@ -14,7 +14,7 @@ use crate::guest::{
     ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all, allow_loopback,
 };
 
-/// A socket that is not the guest's.
+/// A socket outside the guest.
 fn outside() -> OwnedFd {
     let (family, kind) = (
         rustix::net::AddressFamily::INET,
@@ -76,7 +76,7 @@ fn connect_without_waiting_is_in_progress_and_then_done() {
     assert_eq!(guest.option(handle, SocketOption::ERROR), Ok(0));
     guest.call("sock_getpeername", &[handle, PEER]).unwrap();
     assert_eq!(guest.ip_at(PEER), server);
-    // Linux says once that it is done.
+    // Linux reports the completed connect once.
     assert_eq!(guest.connect(handle, server, 0), Ok(()));
     assert_eq!(guest.connect(handle, server, 0), Err(Errno::EISCONN));
     guest.send(handle, b"x", 0).unwrap();
@@ -91,14 +91,14 @@ fn connect_that_waits_is_done_or_refused() {
     for (handle, at) in [(v4_handle, v4), (v6_handle, v6)] {
         let refused = guest.connect(handle, servers::closed(at), FOREVER);
         assert_eq!(refused, Err(Errno::ECONNREFUSED));
-        // The same socket may try again.
+        // The same socket can connect again.
         assert_eq!(guest.connect(handle, servers::echo(at), FOREVER), Ok(()));
     }
 }
 
 #[test]
 fn connect_to_a_full_backlog_ends_in_time() {
-    // A backlog of 0 takes one connection; the next ones get no answer.
+    // A backlog of 0 holds one connection; further ones get no answer.
     let listener = outside();
     rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
@@ -157,7 +157,7 @@ fn listening_unbound_needs_a_grant_for_the_wildcard() {
 
 #[test]
 fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_does() {
-    // With a grant, a stream may listen at loopback for its own guest: a test of its own.
+    // With a grant, a stream may listen at loopback for its own guest; another test covers that.
     let without = Policy::new;
     let with = || without().allow("localhost").unwrap();
     for (policy, any) in [
@@ -176,7 +176,8 @@ fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_do
         );
     }
     let mut guest = Guest::new(with());
-    // A number reserves it, another address may choose the route, and a datagram socket receives at once.
+    // These need a grant: a port by its number, because that reserves it; another address, because it may choose the
+    // route; and a datagram socket, because it receives at once.
     for (kind, address) in [
         (SOCK_STREAM, "127.0.0.1:1080"),
         (SOCK_STREAM, "192.0.2.1:0"),
@@ -190,26 +191,26 @@ fn bound_to_a_port_of_the_systems_choice_a_client_needs_no_grant_but_a_server_do
 }
 
 #[test]
-fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
+fn guest_cannot_connect_to_the_next_listener_at_its_former_port() {
     let stops: [fn(&mut Guest, u32); 2] = [
         |guest, listener| guest.call("sock_close", &[listener]).unwrap(),
         |guest, listener| guest.call("sock_shutdown", &[listener, SHUT_READ]).unwrap(),
     ];
     for stop in stops {
-        // Any grant lets it listen to itself.
+        // Any grant lets a guest listen for its own connections.
         let policy = Policy::new().allow("192.0.2.1:1").unwrap();
         let mut guest = Guest::with(SocketsCtx::builder(policy).max_sockets(16));
         let listener = guest.open(SOCK_STREAM);
         guest.bind(listener, ([127, 0, 0, 1], 0).into()).unwrap();
         guest.call("sock_listen", &[listener, 0]).unwrap();
         let address = guest.name(listener);
-        // One fills the queue; the kernel goes on to try for the others.
+        // One connection fills the queue; for the others the kernel keeps retrying.
         let handles = [(); 4].map(|()| guest.open(SOCK_STREAM));
         let waiting = handles.map(|handle| guest.connect(handle, address, 0));
         let waiting = handles.into_iter().zip(waiting);
         let waiting: Vec<_> = waiting.filter(|(_, sent)| sent.is_err()).collect();
         assert!(!waiting.is_empty());
-        // What ends nothing does not hide them.
+        // A shutdown that fails does not make the host forget them.
         for (handle, _) in &waiting {
             let nothing = guest.call("sock_shutdown", &[*handle, 0]);
             assert_eq!(nothing, Err(Errno::EINVAL));
@@ -218,7 +219,7 @@ fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
 
         let next = TcpListener::bind(address).unwrap();
         next.set_nonblocking(true).unwrap();
-        // The kernel tries again after one second.
+        // The kernel retries after one second.
         std::thread::sleep(Duration::from_millis(1500));
         let accepted = next.accept().map(|(_, peer)| peer);
         assert_eq!(accepted.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -230,7 +231,7 @@ fn guest_does_not_reach_who_listens_next_at_a_port_that_was_its_own() {
     }
 }
 
-/// A stream whose port, which the system picked for its own guest, the kernel took back.
+/// A stream that listened for its own guest at a port that the system picked, and that has lost the port again.
 fn without_its_port(guest: &mut Guest, options: &[SocketOption]) -> u32 {
     let handle = guest.open(SOCK_STREAM);
     for option in options {
@@ -244,7 +245,7 @@ fn without_its_port(guest: &mut Guest, options: &[SocketOption]) -> u32 {
 
 #[test]
 fn bind_that_fails_leaves_no_grant_for_any_address() {
-    // Linux has forgotten the address then, and would listen at all.
+    // After a failed bind Linux has forgotten the address, and would listen at all addresses.
     for policy in [
         Policy::new().allow_listen("127.0.0.1").unwrap(),
         allow_loopback().deny_listen("192.0.2.1").unwrap(),
@@ -261,7 +262,7 @@ fn bind_that_fails_leaves_no_grant_for_any_address() {
             denials.starts_with("bind to 0.0.0.0:0 denied: "),
             "{denials}"
         );
-        // It can be bound again.
+        // The socket can be bound again.
         guest.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
         guest.call("sock_listen", &[handle, 1]).unwrap();
         assert!(guest.name(handle).ip().is_loopback());
@@ -281,7 +282,7 @@ fn bind_that_fails_leaves_no_grant_for_any_address() {
     assert_eq!(listening, Err(Errno::EACCES));
     assert_eq!(
         guest.denials(),
-        // Bound to an address of IPv6, it was for that family only (inet6_bind), and still is.
+        // Binding it to an IPv6 address restricted it to that family (inet6_bind), which still holds.
         ["bind to [::]:0 denied: needs --allow-listen=[::]:0"]
     );
 }
@@ -300,7 +301,7 @@ fn listener_under_a_grant_is_not_the_guests_own() {
     let handle = without_its_port(&mut guest, &[SocketOption::REUSE_PORT]);
     guest.bind(handle, address).unwrap();
     guest.call("sock_listen", &[handle, 1]).unwrap();
-    // Somebody else may be there as well.
+    // Another process may listen at the same port.
     let client = guest.open(SOCK_STREAM);
     assert_eq!(guest.connect(client, address, SOON), Err(Errno::EACCES));
 }
@@ -327,7 +328,7 @@ fn port_that_the_system_picked_is_shared_with_nobody() {
     }
 }
 
-/// How many connections are made to it before one has to wait.
+/// Connects until a connection has to wait, and returns the connections.
 fn waiting(address: SocketAddr) -> Vec<TcpStream> {
     let briefly = Duration::from_millis(300);
     let connect = || TcpStream::connect_timeout(&address, briefly).ok();
@@ -346,17 +347,17 @@ fn connections_that_wait_are_no_more_than_sockets() {
         (handle, guest.name(handle))
     };
     let (first, address) = listener(u32::MAX);
-    // Linux has room for one more than it was told.
+    // Linux accepts one connection more than the backlog.
     assert_eq!(waiting(address).len(), MAX + 1);
     for _ in 0..3 {
         listener(u32::MAX);
     }
     let (_, small) = listener(1);
     assert_eq!(waiting(small).len(), 2);
-    // There is no more, but for what each has.
+    // The total is used up, except for the minimum that each listener has.
     let (last, address) = listener(u32::MAX);
     assert_eq!(waiting(address).len(), 5);
-    // Those that wait stay if it is less.
+    // Waiting connections stay when the backlog is reduced.
     guest.call("sock_listen", &[first, 0]).unwrap();
     guest.call("sock_listen", &[last, u32::MAX]).unwrap();
     assert_eq!(waiting(address).len(), 0);
@@ -366,7 +367,7 @@ fn connections_that_wait_are_no_more_than_sockets() {
 }
 
 #[test]
-fn guest_hears_itself_also_where_a_rule_covers_its_connection() {
+fn own_connection_is_accepted_also_where_a_rule_covers_it() {
     for rule in ["192.0.2.1", "127.0.0.1"] {
         let mut guest = Guest::new(Policy::new().allow(rule).unwrap());
         let (listener, address) = guest.listener();
@@ -387,12 +388,12 @@ fn both_families_are_not_turned_on_where_one_was_granted() {
     set(&mut guest, handle, SocketOption::IPV6_V6ONLY, 1);
     guest.bind(handle, "[::]:0".parse().unwrap()).unwrap();
     guest.call("sock_listen", &[handle, 4]).unwrap();
-    // The kernel takes its port back, if only getsockname(2) still tells it.
+    // The kernel takes the port back, although getsockname(2) still reports it.
     guest.call("sock_shutdown", &[handle, SHUT_READ]).unwrap();
     let both = [handle, SocketOption::IPV6_V6ONLY.0, 0];
     let refused = guest.call("sock_setsockopt", &both);
     assert_eq!(refused, Err(Errno::EINVAL));
-    // The grant is for whatever port the system picks.
+    // The grant covers whatever port the system picks.
     guest.call("sock_listen", &[handle, 4]).unwrap();
     let port = guest.name(handle).port();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
@@ -416,7 +417,7 @@ fn peer_of_a_deny_rule_is_not_accepted() {
     let mut denied = from([127, 0, 0, 2]);
     let accept = [listener, 0, PEER];
     assert_eq!(guest.get("sock_accept", &accept), Err(Errno::EAGAIN));
-    // Closed, not left to hang.
+    // The denied connection is closed, not left waiting.
     denied
         .set_read_timeout(Some(Duration::from_secs(5)))
         .unwrap();
@@ -446,7 +447,7 @@ fn closing_never_waits_for_a_peer() {
     let handle = guest.connected(listener.local_addr().unwrap());
     let (_peer, _) = listener.accept().unwrap();
     set(&mut guest, handle, SocketOption::LINGER, 60);
-    // More than the peer, which never reads, takes.
+    // Fills the send buffer: the peer never reads.
     guest.write_iovecs(&[(0, 65536)]);
     let fill = [handle, IOVECS, 1, 0, 0, 0, 0, OUT];
     while guest.call("sock_sendmsg", &fill).is_ok() {}
@@ -484,15 +485,15 @@ fn core_send_is_whole_and_v1_send_is_what_fits() {
 }
 
 #[test]
-fn address_of_a_message_is_of_no_use_to_a_stream() {
-    // As on Linux, where tcp_sendmsg does not look at it.
+fn stream_ignores_the_address_of_a_message() {
+    // As on Linux, where tcp_sendmsg ignores it.
     let [v4, _] = loopback();
     let mut guest = Guest::new(allow_loopback());
     let handle = guest.connected(servers::echo(v4));
     guest.write_address("192.0.2.1:9".parse().unwrap());
     guest.send(handle, b"x", ADDRESS).unwrap();
     assert_eq!(guest.recv(handle, 0, SOON).unwrap(), b"x");
-    // And no sender is told.
+    // No sender is reported either.
     assert_eq!(guest.read(PEER, 2), [0, 0]);
     assert_eq!(guest.denials(), [""; 0]);
 }
@@ -512,7 +513,7 @@ fn many_sockets_open_and_close() {
 }
 
 #[test]
-fn interfaces_are_told_to_who_has_a_grant() {
+fn interfaces_are_listed_only_with_a_grant() {
     let mut guest = Guest::new(allow_loopback());
     let count = guest.get("net_interfaces", &[DATA, 16]).unwrap();
     let names: Vec<_> = (0..count)

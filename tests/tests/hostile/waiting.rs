@@ -23,7 +23,7 @@ fn with_pair() -> (Guest, u32, u32) {
 }
 
 #[test]
-fn poll_tells_what_is_ready_and_waits_no_less_than_asked() {
+fn poll_reports_readiness_and_waits_no_less_than_asked() {
     let (mut guest, one, other) = with_pair();
     let begun = Instant::now();
     assert_eq!(guest.poll(&[(one, EVENT_IN)], BRIEFLY), Ok((0, vec![0])));
@@ -85,12 +85,12 @@ fn standard_input_is_a_file_unless_the_host_knows_better() {
     assert_eq!(guest.wait(set, SOON), Ok(vec![(7, EVENT_IN)]));
     assert_eq!(watch(&mut guest, set, CTL_DEL), Ok(()));
     assert_eq!(guest.wait(set, 0), Ok(vec![]));
-    // It is no socket.
+    // Standard input is not a socket.
     assert_eq!(guest.recv(STDIN, 0, 0), Err(Errno::EBADF));
 }
 
 #[test]
-fn interest_set_tells_states_changes_and_once() {
+fn interest_set_supports_level_edge_and_one_shot() {
     let (mut guest, one, other) = with_pair();
     let set = guest.get("interest_create", &[]).unwrap();
     let ctl = |guest: &mut Guest, op, events| {
@@ -123,7 +123,7 @@ fn interest_set_tells_states_changes_and_once() {
 }
 
 #[test]
-fn what_is_closed_leaves_its_interest_sets() {
+fn closed_handle_leaves_its_interest_sets() {
     let (mut guest, one, other) = with_pair();
     let set = guest.get("interest_create", &[]).unwrap();
     guest.send(other, b"x", 0).unwrap();
@@ -133,7 +133,7 @@ fn what_is_closed_leaves_its_interest_sets() {
     assert_eq!(guest.wait(set, 0), Ok(vec![(7, EVENT_IN)]));
     guest.call("sock_close", &[one]).unwrap();
     assert_eq!(guest.wait(set, 0), Ok(vec![]));
-    // The handle's next owner is not in it.
+    // The next socket with this handle is not in the set.
     guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
     assert_eq!(guest.read_u32(OUT), one);
     let change = [set, CTL_MOD, one, EVENT_IN, 7];
@@ -160,7 +160,7 @@ fn more_events_than_room_come_with_the_next_wait() {
     }
     told.sort_unstable();
     assert_eq!(told, [one, other]);
-    // As much room as there can be is not too much: the whole memory.
+    // The largest possible buffer, the whole memory, is accepted.
     let arguments = [set, 0, EVENTS_MAX as u32, 0, OUT];
     assert_eq!(guest.call("interest_wait", &arguments), Ok(()));
 }
@@ -185,7 +185,7 @@ fn sets_in_sets_are_one_deep_and_wake() {
     assert_eq!(guest.poll(&entries, SOON), Ok((2, vec![EVENT_IN; 2])));
 }
 
-/// As many sets as a socket may be in, and one more.
+/// One set more than a socket may be in.
 fn sets(guest: &mut Guest) -> Vec<u32> {
     let create = |_| guest.get("interest_create", &[]).unwrap();
     (0..17).map(create).collect()
@@ -196,7 +196,7 @@ fn ctl(guest: &mut Guest, op: u32, set: u32, handle: u32) -> Result<(), Errno> {
 }
 
 #[test]
-fn socket_is_in_so_many_sets_and_what_is_deleted_or_closed_counts_no_more() {
+fn socket_is_in_a_limited_number_of_sets() {
     let sockets = SocketsCtx::builder(Policy::new()).max_sockets(24);
     let mut guest = Guest::with(sockets);
     let sets = sets(&mut guest);
@@ -224,14 +224,14 @@ fn socket_is_in_so_many_sets_and_what_is_deleted_or_closed_counts_no_more() {
         end(&mut guest, *set, handle, duplicate);
         ctl(&mut guest, CTL_ADD, *last, handle).unwrap();
         ctl(&mut guest, CTL_DEL, *last, handle).unwrap();
-        // As many as there may be, again.
+        // The removed entry makes room for another set.
         let another = guest.get("interest_create", &[]).unwrap();
         ctl(&mut guest, CTL_ADD, another, handle).unwrap();
     }
 }
 
 #[test]
-fn set_is_in_so_many_sets() {
+fn set_is_in_a_limited_number_of_sets() {
     let sockets = SocketsCtx::builder(Policy::new()).max_sockets(24);
     let mut guest = Guest::with(sockets);
     let inner = guest.get("interest_create", &[]).unwrap();

@@ -1,5 +1,4 @@
-//! The tests of `hostile` once more, in asynchronous stores: what a guest can do does not depend on how its
-//! host waits.
+//! Repeats the tests of `hostile` in asynchronous stores: what a guest can do must not depend on how its host waits.
 
 /// The stores of these tests are asynchronous.
 const ASYNC: bool = true;

@@ -1,4 +1,4 @@
-//! Clients in the guest, and what no server should do.
+//! Clients in the guest, and servers that violate the protocol.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use wasisocket_tests::tls::{Authority, self_signed_server};
 
 use crate::{GIVEN, Trust};
 
-/// A gzip file of zeros that are `size` many.
+/// A gzip file of `size` zeros.
 fn zeros(size: usize) -> Vec<u8> {
     let code =
         format!("import gzip, sys; sys.stdout.buffer.write(gzip.compress(bytes({size}), 1))");
@@ -50,7 +50,7 @@ fn broken_servers_raise_the_same() {
         ("endless-half", (response("", b"12345"), End::HalfRecord)),
         ("nothing", (vec![], End::Notified)),
         ("nothing-cut", (vec![], End::Cut)),
-        // After more it would be chance what a client has read before.
+        // With more data it would depend on timing how much a client reads before the reset.
         ("nothing-reset", (vec![], End::Reset)),
         ("nothing-flipped", (vec![], End::FlippedBit)),
         (
@@ -101,10 +101,10 @@ fn broken_servers_raise_the_same() {
         Hello::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         // A fatal alert: handshake_failure.
         Hello::Bytes(b"\x15\x03\x03\x00\x02\x02\x28"),
-        // A record that is longer than any may be, and one without content.
+        // A record longer than the maximum, and an empty one.
         Hello::Bytes(b"\x16\x03\x03\xff\xff\x02"),
         Hello::Bytes(b"\x16\x03\x03\x00\x00"),
-        // A ServerHello of no content.
+        // An empty ServerHello.
         Hello::Bytes(b"\x16\x03\x03\x00\x04\x02\x00\x00\x00"),
     ]
     .map(|hello| broken_handshake(v4, config.clone(), hello).port());
@@ -158,7 +158,8 @@ fn broken_certificates_are_refused_alike() {
         .map(|config| tls_pages(v4, config, |_| Some("secret".into())).port());
     let [own, unknown] = ports.map(|port| port.to_string());
     let printed = trust.same_in_both("broken_certificates.py", &ports, &[GIVEN, &own, &unknown]);
-    // Certificates, of which none is the other server's authority, and the key of one of them.
+    // The only files that load: certificates, none of which is the other server's authority, and the key of one of
+    // them.
     let taken = printed.lines().filter(|line| line.ends_with(": taken"));
     assert_eq!(
         taken.collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
-//! Popular packages, unpatched, and real servers and clients. What a program prints under native CPython with
-//! the same packages, it prints in the guest.
+//! Popular packages, unmodified, with real servers and clients. A program must print the same in the guest as under
+//! native CPython with the same packages.
 
 mod clients;
 mod hostile;
@@ -12,11 +12,10 @@ use tempfile::TempDir;
 use wasisocket_tests::guest::{Run, Started, built, program, run};
 use wasisocket_tests::tls::Authority;
 
-/// Where a guest has the folder of [`Trust`].
+/// The guest's path of the folder of [`Trust`].
 const GIVEN: &str = "/given";
 
-/// What the certificates of a test are about: an authority that is trusted, and a folder with its certificate,
-/// a client's and a server's.
+/// The certificates of a test: a trusted authority, and a folder with its certificate, a client's and a server's.
 struct Trust {
     authority: Authority,
     folder: TempDir,
@@ -44,7 +43,7 @@ impl Trust {
         self.folder.path().join("ca.pem").display().to_string()
     }
 
-    /// A program in the guest with the packages, which may connect to these ports.
+    /// The command for a guest with the packages, which may connect to these ports.
     fn guest(&self, ports: &[u16]) -> Run {
         let mut run = with_packages().args(["--ca-bundle", &self.ca()]);
         for port in ports {
@@ -53,17 +52,17 @@ impl Trust {
         // Of these packages some bring certificates of their own.
         run.arg("--env=REQUESTS_CA_BUNDLE=/etc/ssl/cert.pem")
             .arg("--env=SSL_CERT_FILE=/etc/ssl/cert.pem")
-            // Nothing here is kept in memory as a whole.
+            // No program keeps a large body in memory.
             .arg("--max-memory=192M")
             .arg(self.grant())
     }
 
-    /// That of the folder, to read.
+    /// The grant of the folder, read-only.
     fn grant(&self) -> String {
         format!("--dir={}::{GIVEN}:ro", self.folder.path().display())
     }
 
-    /// The same in native CPython.
+    /// The command for native CPython with the packages.
     fn native(&self) -> Command {
         let mut python = Command::new(built("WASISOCKET_SITE_PYTHON"));
         python
@@ -77,7 +76,7 @@ impl Trust {
         python
     }
 
-    /// Arguments as the native program has them: [`GIVEN`] stands for the folder.
+    /// The arguments for the native program, with the folder's host path in place of [`GIVEN`].
     fn natively(&self, arguments: &[&str]) -> Vec<String> {
         let folder = self.folder.path().display().to_string();
         let arguments = arguments.iter().map(|argument| match *argument {
@@ -87,7 +86,7 @@ impl Trust {
         arguments.collect()
     }
 
-    /// Runs a program of `tests/programs/packages` in native CPython, and returns what it prints.
+    /// Runs a program of `tests/programs/packages` in native CPython, and returns its output.
     fn in_native(&self, name: &str, arguments: &[&str]) -> String {
         let mut python = self.native();
         python
@@ -108,7 +107,7 @@ impl Trust {
         ended.stdout
     }
 
-    /// The same in the guest, which may connect to these ports.
+    /// Runs it in the guest, which may connect to these ports, and returns its output.
     fn in_guest(&self, name: &str, ports: &[u16], arguments: &[&str]) -> String {
         self.guest(ports)
             .arg("--env=PYTHONWARNINGS=ignore")
@@ -117,7 +116,7 @@ impl Trust {
             .succeeds()
     }
 
-    /// Runs a program in both, and returns what both print.
+    /// Runs a program in both, asserts that the output is the same, and returns it.
     fn same_in_both(&self, name: &str, ports: &[u16], arguments: &[&str]) -> String {
         let native = self.in_native(name, arguments);
         let guest = self.in_guest(name, ports, arguments);

@@ -12,10 +12,10 @@ use wasisocket_tests::guest::{Started, program};
 
 use crate::{GIVEN, Trust, with_packages};
 
-/// The longest that a server may take to begin, or to answer. The first guest compiles python.wasm.
+/// The longest that a server may take to start or to answer. The first run includes compiling python.wasm.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Starts a program, which may listen at a port of the system's choice, and returns the port that it prints.
+/// Starts a program that listens at a port that the system picks, and returns the port that it prints.
 fn start(trust: &Trust, native: bool, name: &str, arguments: &[&str]) -> (Started, u16) {
     let program = program("packages").join(name);
     let mut started = if native {
@@ -41,7 +41,7 @@ fn start(trust: &Trust, native: bool, name: &str, arguments: &[&str]) -> (Starte
     (started, port)
 }
 
-/// Reads to the end, for a server with a full pipe would stop, and shows what is read if the test fails.
+/// Reads to the end, because a server would block on a full pipe, and prints the output if the test fails.
 fn look_for_port(output: impl Read + Send + 'static, found: Sender<u16>) {
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -65,7 +65,7 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-/// One response, without what differs from run to run, its body in one piece.
+/// Reads one response, without the parts that differ from run to run, and with its body in one piece.
 fn response(stream: &mut impl BufRead) -> String {
     let mut line = || {
         let mut line = String::new();
@@ -104,7 +104,7 @@ fn response(stream: &mut impl BufRead) -> String {
     } else {
         stream.read_to_end(&mut body).unwrap();
     }
-    // A session's cookie has the time, too.
+    // A session cookie contains the time.
     let differ = ["date", "server", "set-cookie"];
     head.retain(|line| {
         let name = line.split(':').next().unwrap_or_default();
@@ -117,7 +117,7 @@ fn response(stream: &mut impl BufRead) -> String {
     )
 }
 
-/// Sends requests, each once the last was answered, and returns the responses.
+/// Sends each request after the previous one was answered, and returns the responses.
 fn exchange(mut connect: impl FnMut() -> Box<dyn ReadWrite>, requests: &[&[u8]]) -> String {
     let mut responses = String::new();
     let mut stream = BufReader::new(connect());
@@ -151,7 +151,7 @@ fn post(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// What all of these servers are asked.
+/// The requests that all of these servers get.
 fn requests() -> Vec<Vec<u8>> {
     let chunks = "POST /length HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
         5\r\n12345\r\n3\r\n678\r\n0\r\n\r\n";
@@ -167,7 +167,7 @@ fn requests() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Lets both servers, native and in the guest, answer the requests.
+/// Asserts that the native server and the one in the guest give the same responses, and returns them.
 fn same_answers(name: &str, arguments: &[&str], more: &[Vec<u8>]) -> String {
     let trust = Trust::new();
     let requests = [more, &requests()].concat();
@@ -180,7 +180,7 @@ fn same_answers(name: &str, arguments: &[&str], more: &[Vec<u8>]) -> String {
     guest
 }
 
-/// One request waits for another.
+/// A request is answered while an earlier one still waits.
 fn answers_while_one_waits(name: &str) {
     let (_server, port) = start(&Trust::new(), false, name, &[]);
     let mut waiting = connect(port);
@@ -214,7 +214,7 @@ fn aiohttp_answers_over_tls_and_websockets() {
     );
     assert!(answers.contains("{\"name\": \"TLS\""), "{answers}");
 
-    // RFC 6455: the example of 1.3, then "hello" and an end, both masked with zeros.
+    // The example of RFC 6455, 1.3; then "hello" and a close frame, both masked with zeros.
     let mut stream = BufReader::new(secure());
     let upgrade = "GET /talk HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -224,7 +224,7 @@ fn aiohttp_answers_over_tls_and_websockets() {
         stream.read_line(&mut head).unwrap();
     }
     assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
-    // The client would rather have AES.
+    // The client prefers AES.
     let suite = stream.get_ref().conn.negotiated_cipher_suite();
     assert_eq!(
         suite.map(|suite| suite.suite()),
@@ -255,7 +255,7 @@ fn flask_answers() {
         get("/template?text=%3Cb%3E"),
         post("/form", form, b"name=World"),
     ];
-    // Without threads in the guest both are the same there.
+    // In the guest both behave alike, because it has no threads.
     for threads in ["threaded", "one"] {
         let answers = same_answers("flask_server.py", &[threads], &more);
         assert!(answers.contains("<p>&lt;b&gt;</p>"), "{answers}");
