@@ -217,7 +217,7 @@ mod tests {
             .env("A", "1")
             .env("B", "2")
             .env("A", "3");
-        let env: Vec<_> = program
+        let env = program
             .env
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
