@@ -31,7 +31,11 @@ const TLS_SETTINGS: &str = include_str!("openssl.cnf");
 
 /// The certificates that a guest trusts: those of the authorities that may vouch for a server. Clones share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificates(Arc<str>);
+pub struct Certificates {
+    pem: Arc<str>,
+    /// Packages that bring certificates of their own (certifi) then use these instead.
+    from_file: bool,
+}
 
 impl Certificates {
     /// The certificates in a file in PEM. Private keys and comments beside them are not shown to the guest.
@@ -50,7 +54,10 @@ impl Certificates {
                 file.display()
             );
         }
-        Ok(Self::encode(found.certs))
+        Ok(Self {
+            from_file: true,
+            ..Self::encode(found.certs)
+        })
     }
 
     /// The certificates that the host's own programs trust. `SSL_CERT_FILE` and `SSL_CERT_DIR` in this process's
@@ -72,7 +79,10 @@ impl Certificates {
             .map(|certificate| Pem::new("CERTIFICATE", certificate.as_ref()))
             .collect();
         let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
-        Self(pem::encode_many_config(&pems, config).into())
+        Self {
+            pem: pem::encode_many_config(&pems, config).into(),
+            from_file: false,
+        }
     }
 }
 
@@ -94,12 +104,16 @@ impl Etc {
         let resolv_conf = resolv_conf(name_servers);
         let mut files = vec![("ssl/openssl.cnf", TLS_SETTINGS)];
         for (name, text) in [
-            ("ssl/cert.pem", &*certificates.0),
+            ("ssl/cert.pem", &*certificates.pem),
             ("resolv.conf", &resolv_conf),
         ] {
             if !text.is_empty() {
                 files.push((name, text));
             }
+        }
+        if certificates.from_file {
+            // For cpython-patch/Lib/_wasisocket_certifi.py.
+            files.push(("ssl/ca-bundle.pem", &*certificates.pem));
         }
         if let Some(cache) = cache {
             match write_to_cache(cache, &files) {
@@ -240,7 +254,7 @@ mod tests {
         let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
         fs::write(&file, format!("comment\n{key}{certificate}")).unwrap();
-        assert_eq!(&*Certificates::from_file(&file).unwrap().0, certificate);
+        assert_eq!(&*Certificates::from_file(&file).unwrap().pem, certificate);
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::fs;
 
 use sha2::{Digest, Sha256};
 use wasisocket_tests::dns::name_server;
+use wasisocket_tests::guest::program;
 use wasisocket_tests::nginx::Nginx;
 use wasisocket_tests::scripted::{mqtt, mysql};
-use wasisocket_tests::servers::{blocks, closed, hexadecimal, loopback, silent, stalling};
-use wasisocket_tests::tls::date;
+use wasisocket_tests::servers::{
+    blocks, closed, hexadecimal, loopback, silent, stalling, tls_pages,
+};
+use wasisocket_tests::tls::{Authority, date};
 
-use crate::{GIVEN, Trust};
+use crate::{GIVEN, Trust, with_packages};
 
 const LARGE: usize = 100 << 20;
 
@@ -203,6 +206,36 @@ fn starlette_and_anyio_run_what_they_give_to_threads() {
 fn anyio_does_without_threads_whichever_finder_finds_it() {
     let printed = Trust::new().same_in_both("anyio_finder.py", &[], &[]);
     assert_eq!(printed, "3\nTrue\nTrue\n");
+}
+
+#[test]
+fn ca_bundle_is_also_what_certifi_answers() {
+    let trust = Trust::new();
+    let [v4, _] = loopback();
+    let config = trust.authority.server("localhost");
+    let server = tls_pages(v4, config, |_| Some(Vec::new()));
+    let others = trust.folder.path().join("others.pem");
+    fs::write(others, Authority::new("others").pem()).unwrap();
+    let connect = |options: &[String]| {
+        let printed = with_packages()
+            .args(options)
+            .arg(format!("--allow-net=localhost:{}", server.port()))
+            .arg(trust.grant())
+            .arg(program("packages").join("ca_bundle.py"))
+            .args([&server.port().to_string(), &format!("{GIVEN}/others.pem")])
+            .succeeds();
+        let (accepted, refused): (Vec<String>, Vec<_>) = printed
+            .lines()
+            .map(str::to_owned)
+            .partition(|line| line.ends_with(": accepted"));
+        (accepted.len(), refused)
+    };
+    let (accepted, refused) = connect(&["--ca-bundle".to_owned(), trust.ca()]);
+    let explicit = ["requests, others", "httpx, others", "urllib3, others"];
+    assert_eq!(refused, explicit.map(|name| format!("{name}: refused")));
+    assert_eq!(accepted, 7);
+    // The system does not trust this authority.
+    assert_eq!(connect(&[]).0, 0);
 }
 
 #[test]

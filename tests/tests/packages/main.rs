@@ -49,12 +49,8 @@ impl Trust {
         for port in ports {
             run = run.arg(format!("--allow-net=localhost:{port},127.0.0.1:{port}"));
         }
-        // Of these packages some bring certificates of their own.
-        run.arg("--env=REQUESTS_CA_BUNDLE=/etc/ssl/cert.pem")
-            .arg("--env=SSL_CERT_FILE=/etc/ssl/cert.pem")
-            // No program keeps a large body in memory.
-            .arg("--max-memory=192M")
-            .arg(self.grant())
+        // No program keeps a large body in memory.
+        run.arg("--max-memory=192M").arg(self.grant())
     }
 
     /// The grant of the folder, read-only.
