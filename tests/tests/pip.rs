@@ -1,5 +1,6 @@
 //! `wasisocket pip`, with indexes on loopback.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt as _;
@@ -16,12 +17,18 @@ const COMPILED: &str = "cp313-cp313-manylinux_2_17_x86_64";
 
 /// A folder with wheels of the package `hello`.
 fn wheels(tags: &[&str]) -> TempDir {
+    let wheels: Vec<_> = tags.iter().map(|tag| format!("hello-1.0-{tag}")).collect();
+    wheels_of(&wheels)
+}
+
+/// A folder with these wheels, as `pip/wheel.py` has them.
+fn wheels_of(wheels: &[impl AsRef<OsStr>]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     run()
         .arg(format!("--dir={}::/wheels", folder.path().display()))
         .arg(program("pip/wheel.py"))
         .arg("/wheels")
-        .args(tags)
+        .args(wheels)
         .succeeds();
     folder
 }
@@ -33,15 +40,19 @@ fn wheel(tag: &str) -> String {
 /// An index after PEP 503, whose files begin with `base`.
 fn index(files: &Path, base: &str) -> impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static {
     let (files, base) = (files.to_owned(), base.to_owned());
-    move |path| match path {
-        "/simple/hello/" => {
-            let links = fs::read_dir(&files).unwrap().map(|entry| {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                format!("<a href=\"{base}/files/{name}\">{name}</a>\n")
-            });
-            Some(links.collect::<String>().into_bytes())
-        }
-        _ => fs::read(files.join(path.strip_prefix("/files/")?)).ok(),
+    move |path| {
+        let Some(project) = path.strip_prefix("/simple/") else {
+            return fs::read(files.join(path.strip_prefix("/files/")?)).ok();
+        };
+        let start = project.replace('/', "-");
+        let names = fs::read_dir(&files)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let links: String = names
+            .filter(|name| name.starts_with(&start))
+            .map(|name| format!("<a href=\"{base}/files/{name}\">{name}</a>\n"))
+            .collect();
+        (!links.is_empty()).then(|| links.into_bytes())
     }
 }
 
@@ -195,8 +206,13 @@ fn package_that_cannot_run_here_is_explained() {
     let url = format!("--index-url=http://{server}/simple");
     let ended = install(pip(), &site, &[&url, "hello"]);
     assert_eq!(ended.status, Some(1), "{}", ended.stdout);
-    let note = "wasisocket: hello has compiled parts, and no wheel for this platform";
-    assert!(ended.stderr.contains(note), "{}", ended.stderr);
+    for note in [
+        "wasisocket: hello 1.0 has compiled parts, and no wheel for this platform\n",
+        "wasisocket: hello 1.0 does not work without its compiled parts: importing hello raises",
+    ] {
+        assert!(ended.stderr.contains(note), "{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("--platform"), "{}", ended.stderr);
 
     let file = compiled.path().join(wheel(COMPILED));
     let ended = install(pip(), &site, &[file.to_str().unwrap()]);
@@ -207,6 +223,15 @@ fn package_that_cannot_run_here_is_explained() {
         ended.stderr
     );
 
+    // For no version of Linux, either.
+    let other = wheels(&["cp313-cp313-win_amd64"]);
+    let server = serve(other.path());
+    let url = format!("--index-url=http://{server}/simple");
+    let ended = install(pip(), &site, &[&url, "hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let note = "wasisocket: hello has compiled parts, and no wheel for this platform\n";
+    assert!(ended.stderr.contains(note), "{}", ended.stderr);
+
     let source = tempfile::tempdir().unwrap();
     fs::write(source.path().join("hello-1.0.tar.gz"), "").unwrap();
     let server = serve(source.path());
@@ -215,6 +240,99 @@ fn package_that_cannot_run_here_is_explained() {
     assert_eq!(ended.status, Some(1), "{}", ended.stdout);
     let note = "wasisocket: hello comes as source only";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
+}
+
+/// Packages of which only older versions do without compiled parts, themselves or in what they need. For `softmix` both
+/// kinds of wheels are there.
+const BACKWARDS: [&str; 9] = [
+    "hello-1.0-py3-none-any",
+    "hello-2.0-py3-none-any:between",
+    "between-1.0-py3-none-any:hard,softmix",
+    "hard-1.0-cp313-cp313-manylinux_2_17_x86_64",
+    "softmix-1.0-py3-none-any",
+    "softmix-1.0-cp313-cp313-manylinux_2_17_x86_64",
+    "soft-1.0-py3-none-any",
+    "soft-2.0-cp313-abi3-manylinux_2_28_x86_64",
+    "plain-3.0-py3-none-any:softmix",
+];
+
+#[test]
+fn older_versions_are_not_installed_in_silence() {
+    let wheels = wheels_of(&BACKWARDS);
+    let url = format!("http://{}/simple", serve(wheels.path()));
+    let pip = || pip().env("PIP_INDEX_URL", &url);
+    let site = |name: &str| wheels.path().join(name);
+
+    let ended = install(pip(), &site("hello"), &["hello", "plain"]);
+    installed(&ended, &site("hello"));
+    for line in [
+        "wasisocket: hello 2.0 needs hard, which has compiled parts; pip looks for an older version\n",
+        "wasisocket: hello 1.0 was installed; 2.0 needs hard, which has compiled parts\n",
+        "wasisocket: hard 1.0 does not work without its compiled parts: ",
+    ] {
+        assert!(ended.stderr.contains(line), "{line}\n{}", ended.stderr);
+    }
+    for package in ["plain", "softmix", "installs the newest"] {
+        assert!(!ended.stderr.contains(package), "{}", ended.stderr);
+    }
+
+    // The hint is given for what works, and then holds.
+    let ended = install(pip(), &site("soft"), &["soft"]);
+    ended.assert_success();
+    let hint = "soft 2.0 can be imported without compiled parts: \
+                --platform manylinux_2_28_x86_64 installs the newest versions\n";
+    for line in [
+        "wasisocket: soft 1.0 was installed; 2.0 has compiled parts, and no wheel for this platform\n",
+        hint,
+    ] {
+        assert!(ended.stderr.contains(line), "{line}\n{}", ended.stderr);
+    }
+    let platform = ["--platform", "manylinux_2_28_x86_64"];
+    let ended = install(
+        pip().arg("--strict"),
+        &site("newest"),
+        &[&platform[..], &["soft"]].concat(),
+    );
+    ended.assert_success();
+    assert_eq!(ended.stderr, "");
+    assert!(site("newest/soft-2.0.dist-info").is_dir());
+
+    // Nothing is passed over.
+    let ended = install(pip().arg("--strict"), &site("plain"), &["plain"]);
+    ended.assert_success();
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn strict_installs_nothing_rather_than_an_older_version() {
+    let wheels = wheels_of(&BACKWARDS);
+    let url = format!("http://{}/simple", serve(wheels.path()));
+    let strict = || pip().env("PIP_INDEX_URL", &url).arg("--strict");
+    let site = wheels.path().join("site");
+
+    let ended = install(strict(), &site, &["plain", "hello"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let line = "wasisocket: hello 2.0 needs hard, which has compiled parts\n";
+    assert!(ended.stderr.contains(line), "{}", ended.stderr);
+    assert_eq!(fs::read_dir(&site).unwrap().count(), 0);
+
+    // A version that the user wants needs nothing of that.
+    installed(&install(strict(), &site, &["hello<2"]), &site);
+
+    // What is for another platform is installed, and found out not to work.
+    let site = wheels.path().join("other");
+    let options = ["hard", "--platform", "manylinux_2_17_x86_64"];
+    let line = "wasisocket: hard 1.0 does not work without its compiled parts: ";
+    for (run, status) in [(strict(), 1), (pip().env("PIP_INDEX_URL", &url), 0)] {
+        let ended = install(run, &site, &options);
+        assert_eq!(ended.status, Some(status), "{}", ended.stdout);
+        assert!(ended.stderr.contains(line), "{}", ended.stderr);
+    }
+
+    let ended = install(strict(), &site, &["absent"]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    let said = ended.stderr.contains("No matching distribution found");
+    assert!(said, "{}", ended.stderr);
 }
 
 #[test]
@@ -235,7 +353,6 @@ fn guest_has_what_pip_needs_of_the_environment_and_nothing_else() {
         [
             ":env:.disable-pip-version-check='1'",
             ":env:.extra-index-url='http://user:secret@127.0.0.1:9/'",
-            ":env:.log='/tmp/pip.log'",
             ":env:.no-cache-dir='1'",
             ":env:.no-input='1'",
             ":env:.only-binary=':all:'",

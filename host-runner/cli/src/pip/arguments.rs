@@ -1,4 +1,4 @@
-//! pip's options: what their values name on this machine, and what that is called in the guest.
+//! pip's options: what their values name on this machine, and the guest's names for that.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,16 +7,16 @@ use lexopt::{Arg, Parser};
 use wasisocket_python::TLS_FOLDER;
 use wasmtime::{Result, format_err};
 
-use super::given::Given;
+use super::inputs::Inputs;
 
-/// What an option's value is.
+/// What the value of an option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Nothing of this machine's.
+    /// It names nothing on this machine.
     Value,
     /// The URL of the index.
     Index,
-    /// The URL of one more index.
+    /// The URL of an additional index.
     ExtraIndex,
     /// A URL, a folder of wheels, or a page with links.
     Links,
@@ -26,11 +26,11 @@ enum Kind {
     Bundle,
     /// A file to read.
     File,
-    /// A file to read that may name others.
+    /// A file to read, which may name others.
     Requirements,
     /// A folder to read.
     Folder,
-    /// The folder to write.
+    /// The folder to write to.
     Target,
 }
 
@@ -50,8 +50,8 @@ const fn setting(names: &'static [&'static str], letter: Option<char>, kind: Kin
     }
 }
 
-/// Those whose values mean something here, and those that may stand before pip's command: its name is found
-/// behind their values. pip/_internal/cli/cmdoptions.py has them all.
+/// The options whose values mean something here, and those that may precede pip's command, whose name comes after
+/// their values. pip/_internal/cli/cmdoptions.py has the full list.
 const SETTINGS: [Setting; 21] = [
     setting(&["index-url", "pypi-url"], Some('i'), Kind::Index),
     setting(&["extra-index-url"], None, Kind::ExtraIndex),
@@ -80,8 +80,8 @@ const SETTINGS: [Setting; 21] = [
     setting(&["progress-bar"], None, Kind::Value),
 ];
 
-/// Options of pip.conf and the environment that hold in the guest as they are. Others do not: what runs a
-/// process, keeps files, or names a place that the guest has not.
+/// Options of pip.conf and the environment that are passed to the guest unchanged. Other options are dropped: they run
+/// processes, keep files, or name places that the guest does not have.
 const PASSED_ON: [&str; 13] = [
     "default-timeout",
     "no-color",
@@ -98,7 +98,7 @@ const PASSED_ON: [&str; 13] = [
     "verbose",
 ];
 
-/// Letters of options without a value, which can be written together.
+/// Letters of options without a value, which can be combined.
 const FLAGS: [char; 6] = ['I', 'U', 'V', 'h', 'q', 'v'];
 
 /// A part of pip's command line.
@@ -112,11 +112,11 @@ pub(super) enum Word {
     Other(String),
 }
 
-/// Takes pip's command line apart. Shortened names of options are not known here, and their values name
-/// nothing that the guest has.
+/// Parses pip's command line. Abbreviated names of options are not recognised, so the guest does not get what their
+/// values name.
 pub(super) fn parse(args: Vec<OsString>) -> Result<Vec<Word>> {
     let mut parser = Parser::from_args(args);
-    // optparse takes the = of -i=URL for a part of the value.
+    // In -i=URL, optparse takes the = as part of the value.
     parser.set_short_equals(false);
     let mut words = Vec::new();
     while let Some(arg) = parser.next()? {
@@ -155,34 +155,34 @@ fn utf8(argument: OsString) -> Result<String> {
         .map_err(|argument| format_err!("argument {argument:?} is not UTF-8, as WASI wants it"))
 }
 
-/// The same for the guest.
-pub(super) fn translate(word: &Word, given: &mut Given) -> Result<String> {
+/// The argument for the guest, which gets what it names.
+pub(super) fn translate(word: &Word, inputs: &mut Inputs) -> Result<String> {
     match word {
         Word::Positional(text) => {
             let (path, extras) = text.split_at(text.find('[').unwrap_or(text.len()));
             if path.ends_with(".whl") && Path::new(path).is_file() {
-                return Ok(given.file(Path::new(path))? + extras);
+                return Ok(inputs.file(Path::new(path))? + extras);
             }
             Ok(text.clone())
         }
         Word::Setting(setting, value) => {
-            let value = place(setting.kind, value, given)?;
+            let value = place(setting.kind, value, inputs)?;
             Ok(format!("--{}={value}", setting.names[0]))
         }
         Word::Other(option) => {
             if option == "--no-index" {
-                given.reach.no_index = true;
+                inputs.reach.no_index = true;
             }
             Ok(option.clone())
         }
     }
 }
 
-/// A value of the user's configuration for the guest; `None` if it has no business there.
-pub(super) fn configured(name: &str, value: &str, given: &mut Given) -> Result<Option<String>> {
+/// A value of the user's configuration for the guest; `None` if it is not passed on.
+pub(super) fn configured(name: &str, value: &str, inputs: &mut Inputs) -> Result<Option<String>> {
     if name == "no-index" {
         // The spellings of pip/_internal/utils/misc.py.
-        given.reach.no_index =
+        inputs.reach.no_index =
             ["y", "yes", "t", "true", "on", "1"].contains(&value.to_lowercase().as_str());
         return Ok(Some(value.to_owned()));
     }
@@ -196,39 +196,39 @@ pub(super) fn configured(name: &str, value: &str, given: &mut Given) -> Result<O
         return Ok(None);
     };
     match setting.kind {
-        // They can be given several times, which is written as one value with spaces or in several lines.
+        // Several values are written with spaces or on several lines.
         Kind::ExtraIndex | Kind::Links | Kind::Requirements | Kind::Folder => {
             let values: Result<Vec<_>> = value
                 .split_whitespace()
-                .map(|value| place(setting.kind, value, given))
+                .map(|value| place(setting.kind, value, inputs))
                 .collect();
             Ok(Some(values?.join(" ")))
         }
-        kind => place(kind, value, given).map(Some),
+        kind => place(kind, value, inputs).map(Some),
     }
 }
 
-/// What a value is in the guest, which is given what it names.
-fn place(kind: Kind, value: &str, given: &mut Given) -> Result<String> {
+/// The value for the guest, which gets what it names.
+fn place(kind: Kind, value: &str, inputs: &mut Inputs) -> Result<String> {
     let path = Path::new(value);
     match kind {
         Kind::Value => {}
-        Kind::Index => given.reach.index = Some(value.to_owned()),
-        Kind::ExtraIndex => given.reach.extra_indexes.push(value.to_owned()),
-        Kind::Proxy => given.reach.proxies.push(value.to_owned()),
-        Kind::Links if path.is_dir() => return given.folder(path),
-        Kind::Links if path.is_file() => return given.file(path),
-        Kind::Links => given.reach.links.push(value.to_owned()),
+        Kind::Index => inputs.reach.index = Some(value.to_owned()),
+        Kind::ExtraIndex => inputs.reach.extra_indexes.push(value.to_owned()),
+        Kind::Proxy => inputs.reach.proxies.push(value.to_owned()),
+        Kind::Links if path.is_dir() => return inputs.folder(path),
+        Kind::Links if path.is_file() => return inputs.file(path),
+        Kind::Links => inputs.reach.links.push(value.to_owned()),
         Kind::Bundle => {
-            given.bundle = Some(path.to_owned());
+            inputs.bundle = Some(path.to_owned());
             return Ok(format!("{}/cert.pem", TLS_FOLDER));
         }
-        Kind::File => return given.file(path),
-        // pip fetches it, where that is granted.
+        Kind::File => return inputs.file(path),
+        // pip fetches it if that is granted.
         Kind::Requirements if value.contains("://") => {}
-        Kind::Requirements => return given.requirements(path),
-        Kind::Folder => return given.folder(path),
-        Kind::Target => return given.target(path),
+        Kind::Requirements => return inputs.requirements(path),
+        Kind::Folder => return inputs.folder(path),
+        Kind::Target => return inputs.target(path),
     }
     Ok(value.to_owned())
 }
@@ -236,7 +236,7 @@ fn place(kind: Kind, value: &str, given: &mut Given) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::{Kind, Word, configured, parse, translate};
-    use crate::pip::given::Given;
+    use crate::pip::inputs::Inputs;
 
     fn words(line: &str) -> Vec<Word> {
         parse(line.split(' ').map(Into::into).collect()).unwrap()
@@ -262,20 +262,20 @@ mod tests {
 
     #[test]
     fn other_arguments_are_passed_on() {
-        let mut given = Given::new().unwrap();
+        let mut inputs = Inputs::new().unwrap();
         let line =
             "install -U --no-deps --platform=any -e. --hash sha256:0 requests>=2 --retries=3";
         let translated: Vec<_> = words(line)
             .iter()
-            .map(|word| translate(word, &mut given).unwrap())
+            .map(|word| translate(word, &mut inputs).unwrap())
             .collect();
         assert_eq!(translated.join(" "), line);
     }
 
     #[test]
     fn configuration_has_lists_and_names_that_stay_here() {
-        let mut given = Given::new().unwrap();
-        let mut configured = |name, value| configured(name, value, &mut given).unwrap();
+        let mut inputs = Inputs::new().unwrap();
+        let mut configured = |name, value| configured(name, value, &mut inputs).unwrap();
         assert_eq!(
             configured("extra-index-url", "\nhttps://a/\n  https://b/"),
             Some("https://a/ https://b/".into())
@@ -287,8 +287,8 @@ mod tests {
             configured("cert", "/ca.pem"),
             Some("/etc/ssl/cert.pem".into())
         );
-        assert!(!given.reach.no_index);
-        assert_eq!(given.reach.extra_indexes, ["https://a/", "https://b/"]);
-        assert_eq!(given.bundle, Some("/ca.pem".into()));
+        assert!(!inputs.reach.no_index);
+        assert_eq!(inputs.reach.extra_indexes, ["https://a/", "https://b/"]);
+        assert_eq!(inputs.bundle, Some("/ca.pem".into()));
     }
 }

@@ -1,4 +1,4 @@
-//! The user's configuration of pip: its files and variables on this machine, read as pip reads them
+//! The user's configuration of pip: files and variables on this machine, read as pip reads them
 //! (pip/_internal/configuration.py).
 
 use std::collections::BTreeMap;
@@ -9,19 +9,19 @@ use configparser::ini::{Ini, IniDefault};
 use etcetera::BaseStrategy as _;
 use wasmtime::{Result, format_err};
 
-/// Options by their long names, with the value that holds for this command of pip's.
+/// Options by their long names, with the values that apply to a command of pip.
 type Options = BTreeMap<String, String>;
 
-/// Variables that are no options.
+/// Variables that are not options.
 const OTHER_VARIABLES: [&str; 3] = ["config-file", "help", "version"];
 
-/// Proxies as requests and curl know them.
+/// The variables in which requests and curl look for proxies.
 pub(super) const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// The hosts that are reached without, where something else lets the guest reach them.
+/// The variable with the hosts that are reached without a proxy, if the guest may reach them at all.
 pub(super) const NO_PROXY: &[&str] = &["NO_PROXY"];
 
-/// What holds for a command of pip's.
+/// The options that apply to a command of pip.
 pub(super) fn load(command: Option<&str>) -> Result<Options> {
     let mut sections = BTreeMap::new();
     for file in files() {
@@ -29,7 +29,7 @@ pub(super) fn load(command: Option<&str>) -> Result<Options> {
             read(&file, &mut sections)?;
         }
     }
-    // A section of the command's comes before what any file has for all.
+    // The section of the command overrides the global sections of all files.
     let mut options = sections.remove("global").unwrap_or_default();
     options.extend(
         command
@@ -41,7 +41,7 @@ pub(super) fn load(command: Option<&str>) -> Result<Options> {
     Ok(options)
 }
 
-/// From the one that gives way to all others to the one that beats them.
+/// The configuration files: later ones override earlier ones.
 fn files() -> Vec<PathBuf> {
     let chosen = env::var_os("PIP_CONFIG_FILE").map(PathBuf::from);
     if chosen.as_deref() == Some(Path::new("/dev/null")) {
@@ -65,7 +65,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn read(file: &Path, sections: &mut BTreeMap<String, Options>) -> Result<()> {
-    // As Python's RawConfigParser: a URL may hold what begins a comment elsewhere.
+    // As Python's RawConfigParser does: a URL may contain what begins a comment elsewhere.
     let mut settings = IniDefault::default();
     settings.multiline = true;
     settings.enable_inline_comments = false;
@@ -99,7 +99,7 @@ fn long_name(name: &str) -> String {
     name.strip_prefix("--").map(Into::into).unwrap_or(name)
 }
 
-/// The certificates that requests, which is in pip, would trust.
+/// The certificates that requests, which pip contains, would trust.
 pub(super) fn bundle() -> Option<PathBuf> {
     ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
         .into_iter()
@@ -108,7 +108,7 @@ pub(super) fn bundle() -> Option<PathBuf> {
         .map(Into::into)
 }
 
-/// What the environment has of these, in capitals and not.
+/// Those of these variables that are set, in upper and lower case.
 pub(super) fn in_both_cases(names: &[&str]) -> Vec<(String, String)> {
     names
         .iter()

@@ -1,4 +1,4 @@
-//! The hosts that pip has to reach, as rules.
+//! The hosts that pip needs to reach, as rules.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,16 +9,16 @@ use wasisocket_host::Resolver;
 /// The line of pip/_internal/models/index.py with [`DefaultIndex`].
 const DEFAULT_INDEX: &str = "PyPI = PackageIndex(";
 
-/// Where pip looks and fetches unless it is told otherwise, as pip itself has it.
+/// pip's default index, read from pip's own source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct DefaultIndex {
     index: String,
-    /// The URL of the host of the files that are in it.
+    /// The URL of the host that has its files.
     files: String,
 }
 
 impl DefaultIndex {
-    /// From pip's source; `None` if it is not written as it used to be.
+    /// Parses pip's source; `None` if it has another form than in the versions that are known.
     pub(super) fn from_source(source: &str) -> Option<Self> {
         let line = source
             .lines()
@@ -30,7 +30,7 @@ impl DefaultIndex {
     }
 }
 
-/// What the user named, as URLs.
+/// The URLs that the user named.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     pub(super) default_index: Option<DefaultIndex>,
@@ -42,7 +42,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// The rules that let the guest reach all of it, each for one port.
+    /// The rules that let the guest reach them, each for one port.
     pub(super) fn rules(&self, resolver: &Resolver) -> Vec<String> {
         let urls = self.urls().into_iter();
         let mut rules: Vec<_> = urls.flat_map(|url| rules_for(url, resolver)).collect();
@@ -72,11 +72,11 @@ impl Reach {
     }
 }
 
-/// A name covers public addresses only, but networks answer for names with addresses of their own: an
-/// organisation's index, its proxy, or its mirror of a public index. Those are granted as the guest's resolver
-/// knows them before it runs, so that no later answer leads anywhere else.
+/// The rules for one URL. A rule for a name covers public addresses only, but in many networks names have private
+/// addresses: an organisation's index, its proxy, or its mirror of a public index. These addresses are looked up and
+/// granted before the guest runs, so that no later answer can lead elsewhere.
 fn rules_for(url: &str, resolver: &Resolver) -> Vec<String> {
-    // A proxy may be written without.
+    // A proxy may be written without a scheme.
     let url = match url.contains("://") {
         true => Url::parse(url),
         false => Url::parse(&format!("http://{url}")),
@@ -86,25 +86,25 @@ fn rules_for(url: &str, resolver: &Resolver) -> Vec<String> {
         .as_ref()
         .and_then(|url| url.host().zip(url.port_or_known_default()))
     else {
-        debug!("no host to be reached in a URL of pip's");
+        debug!("a URL of pip's names no host to reach");
         return Vec::new();
     };
     let mut rules = vec![format!("{host}:{port}")];
     if let Host::Domain(name) = host {
-        // One that has no address is pip's to report.
+        // pip reports a name without an address.
         let addresses = resolver.addresses(name).into_iter();
         rules.extend(
             addresses
-                .filter(|ip| is_of_network(*ip))
+                .filter(|ip| is_private_server(*ip))
                 .map(|ip| SocketAddr::new(ip, port).to_string()),
         );
     }
     rules
 }
 
-/// Is it an address that networks give to servers of their own? Not this machine's, nor its link's, nor those
-/// at which clouds have their metadata.
-fn is_of_network(ip: IpAddr) -> bool {
+/// Whether networks use such addresses for their own servers. This machine's addresses, link-local ones and those of
+/// cloud metadata services do not count.
+fn is_private_server(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let shared = matches!(ip.octets(), [100, 64..=127, ..]); // RFC 6598
@@ -118,7 +118,7 @@ fn is_of_network(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DefaultIndex, Reach, is_of_network};
+    use super::{DefaultIndex, Reach, is_private_server};
     use wasisocket_host::Resolver;
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn address_of_the_network_is_that_which_the_guest_would_be_told() {
+    fn private_address_is_the_one_that_the_guest_would_look_up() {
         let reach = Reach {
             index: Some("https://index.test/simple".into()),
             ..Reach::default()
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn name_leads_to_no_address_of_this_machine() {
+    fn no_address_of_this_machine_counts_as_private() {
         for (text, is) in [
             ("10.1.2.3", true),
             ("100.100.1.1", true),
@@ -198,13 +198,13 @@ mod tests {
             ("fe80::1", false),
             ("2606:4700::1", false),
         ] {
-            assert_eq!(is_of_network(text.parse().unwrap()), is, "{text}");
+            assert_eq!(is_private_server(text.parse().unwrap()), is, "{text}");
         }
         let reach = Reach {
             index: Some("https://localhost:8443/".into()),
             ..Reach::default()
         };
-        // Which is a rule for loopback, and was meant.
+        // This is a rule for loopback, which the user asked for.
         assert_eq!(reach.rules(&Resolver::new()), ["localhost:8443"]);
     }
 }

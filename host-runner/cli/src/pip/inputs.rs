@@ -1,4 +1,4 @@
-//! What pip in the guest is given of this machine: copies of files, and folders.
+//! What pip's guests get of this machine: copies of files, and folders.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,17 +17,16 @@ pub(super) const TEMPORARY: &str = "tmp";
 /// The guest's `/` in the temporary folder. Read-only to the guest, as all of it but `/tmp`.
 const ROOT: &str = "root";
 
-/// Where the guest sees what it may read, by the paths of this machine: they are in pip's messages, and files
-/// find each other by relative ones.
+/// Where the guest sees what it may read. Below it are the paths of this machine: pip's messages contain them, and
+/// files name each other by relative paths.
 const GIVEN: &str = "/given";
 
-/// Where the guest sees the folder that it may write.
-const TARGET: &str = "/target";
+/// Where the guest sees the folder that it may write to.
+pub(super) const TARGET: &str = "/target";
 
-/// All that the guest gets beside its own distribution. Removed when it is dropped: the copies, and what pip
-/// leaves in `/tmp`.
+/// All that the guest gets besides its own distribution. Dropping it removes the copies and what pip left in `/tmp`.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(super) struct Inputs {
     scratch: TempDir,
     folders: Vec<Folder>,
     target: Option<PathBuf>,
@@ -35,7 +34,7 @@ pub(super) struct Given {
     pub(super) reach: Reach,
 }
 
-impl Given {
+impl Inputs {
     pub(super) fn new() -> Result<Self> {
         let scratch = tempfile::Builder::new()
             .prefix("wasisocket-pip-")
@@ -53,14 +52,14 @@ impl Given {
         })
     }
 
-    /// Copies a file; its folder may hold others that are nobody's business. Returns its name in the guest.
+    /// Copies a file, because its folder may hold files that pip must not see. Returns its path in the guest.
     pub(super) fn file(&mut self, file: &Path) -> Result<String> {
         let file = real(file)?;
         self.copy(&file)?;
         in_guest(&file)
     }
 
-    /// A requirements file, and those that it names (`-r other.txt`) in its own folder or below.
+    /// Copies a requirements file, and those that it names (`-r other.txt`) in its own folder or below.
     pub(super) fn requirements(&mut self, file: &Path) -> Result<String> {
         let first = real(file)?;
         let top = first.parent().unwrap_or(Path::new("/")).to_owned();
@@ -71,8 +70,8 @@ impl Given {
             }
             let text = String::from_utf8_lossy(&fs::read(&file)?).into_owned();
             let folder = file.parent().unwrap_or(&top);
-            // One that is not there is pip's to report. The user named the first file, not what is in it: no link
-            // leads out of the folder.
+            // pip reports files that do not exist. The user named the first file only, so no link may lead out of
+            // its folder.
             files.extend(
                 includes(&text)
                     .filter_map(|name| folder.join(name).canonicalize().ok())
@@ -82,7 +81,7 @@ impl Given {
         in_guest(&first)
     }
 
-    /// A folder to read.
+    /// Adds a folder to read. Returns its path in the guest.
     pub(super) fn folder(&mut self, folder: &Path) -> Result<String> {
         let host = folder
             .canonicalize()
@@ -92,7 +91,7 @@ impl Given {
         Ok(guest)
     }
 
-    /// The folder to write, made if it is not there. The last one counts, as for pip.
+    /// Sets the folder to write to, which is created if it does not exist. The last one counts, as for pip.
     pub(super) fn target(&mut self, folder: &Path) -> Result<String> {
         self.target = Some(folder.to_owned());
         Ok(TARGET.to_owned())
@@ -102,24 +101,23 @@ impl Given {
         self.target.is_some()
     }
 
-    /// The temporary folder, and all folders that the guest gets.
-    pub(super) fn into_folders(self) -> Result<(TempDir, Vec<Folder>)> {
+    /// The temporary folder, the folders that every guest gets, and the one that pip writes to, which now exists.
+    pub(super) fn into_folders(self) -> Result<(TempDir, Vec<Folder>, Option<PathBuf>)> {
         let path = self.scratch.path();
         let mut folders = self.folders;
         folders.push(Folder::read_only(path.join(ROOT), "/"));
         folders.push(Folder::read_write(path.join(TEMPORARY), "/tmp"));
-        if let Some(target) = self.target {
-            fs::create_dir_all(&target)
+        if let Some(target) = &self.target {
+            fs::create_dir_all(target)
                 .with_context(|| format!("cannot make the folder {}", target.display()))?;
-            folders.push(Folder::read_write(target, TARGET));
         }
-        Ok((self.scratch, folders))
+        Ok((self.scratch, folders, self.target))
     }
 
-    /// False if it was copied before.
+    /// Copies a file; false if it was copied before.
     fn copy(&self, file: &Path) -> Result<bool> {
         let mut copy = self.scratch.path().join(ROOT);
-        // Without the root, which would replace all before it.
+        // Without the root directory, which would replace everything before it.
         copy.extend(
             Path::new(GIVEN)
                 .components()
@@ -137,7 +135,7 @@ impl Given {
     }
 }
 
-/// The whole path of a file. Its own name is left as it is, also where it is a link: a wheel's means something.
+/// The absolute path of a file. If the file itself is a link, the link is not followed: a wheel's name has a meaning.
 fn real(file: &Path) -> Result<PathBuf> {
     let Some(name) = file.file_name().filter(|_| file.is_file()) else {
         bail!("no such file: {}", file.display());
@@ -166,7 +164,7 @@ fn includes(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Given, includes};
+    use super::{Inputs, includes};
     use std::fs;
 
     #[test]
@@ -192,10 +190,10 @@ mod tests {
         fs::write(top.join("sub/b.txt"), "-r ../a.txt\n-c ../c.txt\n").unwrap();
         fs::write(top.join("c.txt"), "").unwrap();
 
-        let mut given = Given::new().unwrap();
-        let name = given.requirements(&top.join("sub/../a.txt")).unwrap();
+        let mut inputs = Inputs::new().unwrap();
+        let name = inputs.requirements(&top.join("sub/../a.txt")).unwrap();
         assert_eq!(name, format!("/given{}/a.txt", top.display()));
-        let copies = given.scratch.path().join("root/given");
+        let copies = inputs.scratch.path().join("root/given");
         let copies = copies.join(top.strip_prefix("/").unwrap());
         for (name, there) in [
             ("a.txt", true),
