@@ -3,21 +3,23 @@
 //! wasmtime's epochs do it: a [`Ticker`] counts them, and at each one compiled code comes back to the host,
 //! which asks what the guest has used. The engine needs `Config::epoch_interruption(true)`.
 
-use std::fmt;
+#[cfg(feature = "async")]
 use std::future::Future;
 use std::io;
+#[cfg(feature = "async")]
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "async")]
 use std::task::Context;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::SocketsCtx;
-use crate::limits::{Limit, LimitReached, Told};
+use crate::event::Events;
+use crate::limits::{CpuTime, Limit, LimitReached};
 
 /// The time between two epochs. A limit of time or of CPU is kept to about this, and in an asynchronous store a
 /// guest that only computes lets others run this often.
@@ -81,6 +83,7 @@ pub fn limit_time<T: 'static>(
 
 /// The same for an asynchronous store. At each [`TICK`] the guest also lets other tasks run, so that one
 /// that computes does not hold up those that share its thread.
+#[cfg(feature = "async")]
 pub fn limit_time_async<T: Send + 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
@@ -102,7 +105,7 @@ impl SocketsCtx {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
             end: self.end(),
-            told: self.told(),
+            events: self.events.clone(),
         }
     }
 
@@ -126,7 +129,7 @@ impl SocketsCtx {
         if self.cpu.used() < max_cpu {
             return Ok(());
         }
-        self.reached(Limit::MaxCpu);
+        self.events.limit_reached(Limit::MaxCpu);
         Err(LimitReached(Limit::MaxCpu))
     }
 }
@@ -136,20 +139,11 @@ impl SocketsCtx {
 ///
 /// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
 /// [`TICK`] for each in which it computed, also what others had of it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GuestClock {
-    cpu: Arc<Cpu>,
+    cpu: Arc<CpuTime>,
     end: Option<Instant>,
-    told: Arc<Told>,
-}
-
-impl fmt::Debug for GuestClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestClock")
-            .field("cpu", &self.cpu)
-            .field("end", &self.end)
-            .finish_non_exhaustive()
-    }
+    events: Events,
 }
 
 impl GuestClock {
@@ -164,6 +158,7 @@ impl GuestClock {
     ///
     /// # Errors
     /// The time is over. That the guest computed for too long is an error of the call itself.
+    #[cfg(feature = "async")]
     pub async fn run_async<F: Future>(&self, call: F) -> Result<F::Output, LimitReached> {
         let mut call = pin!(call);
         let measured = std::future::poll_fn(|context: &mut Context<'_>| {
@@ -175,107 +170,26 @@ impl GuestClock {
             Some(end) => tokio::time::timeout_at(end.into(), measured)
                 .await
                 .map_err(|_| {
-                    self.told.tell(Limit::Timeout);
+                    self.events.limit_reached(Limit::Timeout);
                     LimitReached(Limit::Timeout)
                 }),
         }
     }
 }
 
-/// The time that processors worked for a guest, in nanoseconds.
-#[derive(Debug, Default)]
-pub(crate) struct Cpu {
-    used: AtomicU64,
-    /// What of the thread's time is counted already, while a thread is in the guest; else 0.
-    counted: AtomicU64,
-}
-
-impl Cpu {
-    fn used(&self) -> Duration {
-        Duration::from_nanos(self.used.load(Ordering::Relaxed))
-    }
-
-    /// Counts this thread's time until the answer is dropped, also within another that does.
-    fn measure(&self) -> Measured<'_> {
-        let is_outer = self.counted.load(Ordering::Relaxed) == 0;
-        if is_outer {
-            self.counted.store(thread_time(), Ordering::Relaxed);
-        }
-        Measured {
-            cpu: self,
-            is_outer,
-        }
-    }
-
-    /// Counts what this thread computes in there, for a guest that another one is in.
-    pub(crate) fn counting<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begun = thread_time();
-        let done = work();
-        let used = thread_time().saturating_sub(begun);
-        self.used.fetch_add(used, Ordering::Relaxed);
-        done
-    }
-
-    /// Counts what the thread that is in the guest has used up to now; it is this one.
-    fn count(&self) {
-        let now = thread_time();
-        let counted = self.counted.swap(now, Ordering::Relaxed);
-        let more = now.saturating_sub(counted);
-        self.used.fetch_add(more, Ordering::Relaxed);
-    }
-
-    /// At an epoch; `since` is how long ago the one before may have been.
-    fn tick(&self, since: Duration) {
-        match self.counted.load(Ordering::Relaxed) {
-            0 => {
-                self.used
-                    .fetch_add(since.as_nanos() as u64, Ordering::Relaxed);
-            }
-            _ => self.count(),
-        }
-    }
-}
-
-struct Measured<'a> {
-    cpu: &'a Cpu,
-    is_outer: bool,
-}
-
-impl Drop for Measured<'_> {
-    fn drop(&mut self) {
-        if self.is_outer {
-            self.cpu.count();
-            self.cpu.counted.store(0, Ordering::Relaxed);
-        }
-    }
-}
-
-/// CLOCK_THREAD_CPUTIME_ID (clock_gettime(2)), in nanoseconds; never 0.
-fn thread_time() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    (seconds * 1_000_000_000 + nanos).max(1)
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "async"))]
 mod tests {
-    use super::{
-        Arc, Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async,
-        thread_time,
-    };
-    use crate::testing::runtime;
+    use super::{Duration, GuestClock, Instant, Limit, Ticker, limit_time, limit_time_async};
+    use crate::limits::thread_time;
+    use crate::testing::{ReachedLimits, record_limits, runtime};
     use crate::{LimitReached, Limits, Policy, SocketsCtx, add_to_linker_async};
-    use std::sync::Mutex;
     use wasmtime::{Config, Engine, Instance, Linker, Module, Result, Store, TypedFunc};
-
-    type Told = Arc<Mutex<Vec<Limit>>>;
 
     struct Guest {
         store: Store<SocketsCtx>,
         spin: TypedFunc<(), ()>,
         clock: GuestClock,
-        told: Told,
+        reached: ReachedLimits,
         _ticker: Ticker,
     }
 
@@ -290,10 +204,8 @@ mod tests {
         let spins = r#"(module (func (export "spin") (loop $again (br $again))))"#;
         let module = Module::new(&engine, wat::parse_str(spins).unwrap()).unwrap();
         let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
-        let told = Told::default();
-        let sink = Arc::clone(&told);
-        let sockets = sockets.on_limit(move |limit| sink.lock().unwrap().push(limit));
-        let sockets = sockets.build();
+        let (reached, sink) = record_limits();
+        let sockets = sockets.on_event(sink).build();
         let clock = sockets.clock();
         let mut store = Store::new(&engine, sockets);
         store.set_epoch_deadline(1);
@@ -303,7 +215,7 @@ mod tests {
             store,
             spin,
             clock,
-            told,
+            reached,
             _ticker: Ticker::start(&engine).unwrap(),
         }
     }
@@ -339,7 +251,7 @@ mod tests {
                     false => guest.spin.call(&mut guest.store, ()),
                 };
                 assert_eq!(limit(result), reached);
-                assert_eq!(*guest.told.lock().unwrap(), [reached]);
+                assert_eq!(*guest.reached.lock().unwrap(), [reached]);
                 assert!(begun.elapsed() >= Duration::from_millis(40));
             }
         }
@@ -355,7 +267,7 @@ mod tests {
             // Either the epoch comes first or the clock.
             let ended = ended.map_or_else(LimitReached::limit, limit);
             assert_eq!(ended, reached);
-            assert_eq!(*guest.told.lock().unwrap(), [reached]);
+            assert_eq!(*guest.reached.lock().unwrap(), [reached]);
         }
     }
 
@@ -411,7 +323,7 @@ mod tests {
     /// One whose engine counts no epochs of itself.
     fn store(limits: Limits) -> Store<SocketsCtx> {
         let sockets = SocketsCtx::builder(Policy::new()).limits(limits);
-        let sockets = sockets.on_limit(|_| ()).build();
+        let sockets = sockets.on_event(|_| ()).build();
         Store::new(&engine(), sockets)
     }
 
@@ -446,17 +358,16 @@ mod tests {
 
     #[test]
     fn guest_that_waits_beyond_its_time_is_dropped_and_told_of() {
-        let told = Told::default();
-        let sink = Arc::clone(&told);
+        let (reached, sink) = record_limits();
         let sockets = SocketsCtx::builder(Policy::new())
             .limits(timeout())
-            .on_limit(move |limit| sink.lock().unwrap().push(limit))
+            .on_event(sink)
             .build();
         let clock = sockets.clock();
         let never = std::future::pending::<()>();
         let ended = runtime().block_on(clock.run_async(never));
         assert_eq!(ended.map_err(LimitReached::limit), Err(Limit::Timeout));
-        assert_eq!(*told.lock().unwrap(), [Limit::Timeout]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::Timeout]);
     }
 
     #[test]

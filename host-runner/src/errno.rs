@@ -32,6 +32,12 @@ pub(crate) fn from_system(errno: SystemErrno) -> Errno {
         .map_or(Errno::EIO, |(_, abi)| *abi)
 }
 
+/// The name of an error number, for people: `ECONNREFUSED`.
+pub(crate) fn name_of(errno: Errno) -> String {
+    let named = Errno::NAMED.iter().find(|(known, _)| *known == errno);
+    named.map_or_else(|| format!("error {}", errno.0), |(_, name)| (*name).into())
+}
+
 /// nix's number as rustix has it; EIO for one that nix has no name for, and so did not keep.
 pub(crate) fn from_nix(errno: nix::errno::Errno) -> SystemErrno {
     match errno {

@@ -134,11 +134,14 @@
 mod clock;
 mod ctx;
 mod errno;
+mod event;
 mod grants;
 mod guest_memory;
 mod limits;
 mod linker;
+mod list;
 mod memory;
+mod names;
 mod policy;
 mod sockets;
 #[cfg(test)]
@@ -147,10 +150,15 @@ mod view;
 
 pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};
 pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
-pub use grants::{Grants, GrantsError, LimitError};
-pub use limits::{Limit, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
+pub use event::{Endpoint, Event, SocketId};
+pub use grants::Grants;
+#[cfg(feature = "policy-file")]
+pub use grants::GrantsError;
+pub use limits::{Limit, LimitError, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
 pub use linker::{add_files_to_linker, add_to_linker, add_to_linker_async};
+pub use list::List;
 pub use memory::limit_memory;
-pub use policy::{Denial, Operation, Policy, Protocol, RuleError};
-pub use sockets::Resolver;
+pub use names::{IpFamily, LookupThreads, Question, Resolver};
+pub use policy::{Denial, Operation, Policy, Protocol, Reason, RuleError};
 pub use view::SocketsView;
+pub use wasisocket_abi::Errno;

@@ -55,28 +55,25 @@ fn is_within(max: Option<usize>, wanted: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{ELEMENT, limit_memory};
+    use crate::testing::{ReachedLimits, record_limits};
     use crate::{Limit, Limits, Policy, SocketsCtx};
-    use std::sync::{Arc, Mutex};
     use wasmtime::{Engine, Instance, Module, Result, Store};
 
     const PAGE: usize = 1 << 16;
 
-    type Told = Arc<Mutex<Vec<Limit>>>;
-
-    fn store(pages: usize) -> (Store<SocketsCtx>, Told) {
-        let told = Told::default();
-        let sink = Arc::clone(&told);
+    fn store(pages: usize) -> (Store<SocketsCtx>, ReachedLimits) {
+        let (reached, sink) = record_limits();
         let limits = Limits {
             max_memory: Some(pages * PAGE),
             ..Limits::default()
         };
         let sockets = SocketsCtx::builder(Policy::new())
             .limits(limits)
-            .on_limit(move |limit| sink.lock().unwrap().push(limit))
+            .on_event(sink)
             .build();
         let mut store = Store::new(&Engine::default(), sockets);
         limit_memory(&mut store, |sockets| sockets);
-        (store, told)
+        (store, reached)
     }
 
     fn instance(store: &mut Store<SocketsCtx>) -> Result<Instance> {
@@ -90,7 +87,7 @@ mod tests {
 
     #[test]
     fn tables_are_limited_with_memories() {
-        let (mut store, told) = store(1);
+        let (mut store, reached) = store(1);
         let text = r#"(module (table 0 funcref) (func (export "grow") (param i32) (result i32)
             (table.grow (ref.null func) (local.get 0))))"#;
         let module = Module::new(store.engine(), wat::parse_str(text).unwrap()).unwrap();
@@ -99,14 +96,14 @@ mod tests {
         let grow = grow.unwrap();
         let mut grow = |elements: usize| grow.call(&mut store, elements as i32).unwrap();
         assert_eq!(grow(PAGE), -1);
-        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::MaxMemory]);
         assert_eq!(grow(PAGE / ELEMENT), 0);
         assert_eq!(grow(1), -1);
     }
 
     #[test]
     fn growth_that_cannot_be_gives_nothing_back() {
-        let (mut store, told) = store(3);
+        let (mut store, reached) = store(3);
         let text = r#"(module (memory 1) (table $table i64 0 funcref)
             (func (export "memory") (result i32) (memory.grow (i32.const 1)))
             (func (export "table") (result i64)
@@ -122,12 +119,12 @@ mod tests {
             // wasmtime says that it failed, and never asked whether it may.
             assert_eq!(table.call(&mut store, ()).unwrap(), -1);
         }
-        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::MaxMemory]);
     }
 
     #[test]
     fn memories_are_limited_together_and_that_is_told_once() {
-        let (mut store, told) = store(6);
+        let (mut store, reached) = store(6);
         let instance = instance(&mut store).unwrap();
         let mut grow = |name, pages| {
             let grow = instance.get_typed_func::<i32, i32>(&mut store, name);
@@ -135,17 +132,17 @@ mod tests {
         };
         // What cannot grow for another reason uses nothing.
         assert_eq!(grow("small", 2), -1);
-        assert_eq!(*told.lock().unwrap(), []);
+        assert_eq!(*reached.lock().unwrap(), []);
         assert_eq!([grow("large", 2), grow("small", 1)], [2, 1]);
         assert_eq!([grow("large", 1), grow("large", i32::MAX)], [-1, -1]);
-        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::MaxMemory]);
         assert_eq!(grow("large", 0), 4);
     }
 
     #[test]
     fn module_that_starts_with_more_is_not_instantiated() {
-        let (mut store, told) = store(2);
+        let (mut store, reached) = store(2);
         assert!(instance(&mut store).is_err());
-        assert_eq!(*told.lock().unwrap(), [Limit::MaxMemory]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::MaxMemory]);
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use wasisocket_host::Grants;
+use wasisocket_host::{Grants, List};
 use wasisocket_python::{Cache, Distribution, End, Folder, Program, Python};
 use wasisocket_service::{Ended, Guests};
 use wasisocket_tests::guest::built;
@@ -75,7 +75,7 @@ fn resident() -> u64 {
 /// Runs a guest that does this with its peer.
 async fn run(guests: &Guests, what: &str, address: SocketAddr) -> Ended {
     let mut grants = Grants::default();
-    grants.add("allow-net", "127.0.0.1").expect("a rule");
+    grants.add(List::AllowNet, "127.0.0.1").expect("a rule");
     grants.limits.timeout = Some(PATIENCE);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/programs/bench");
     let program = Program::new(["/bench/guest.py", what])

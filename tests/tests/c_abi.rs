@@ -63,7 +63,7 @@ fn run(program: &str) -> (i32, String) {
     wasi.stdout(output.clone()).stderr(output.clone());
     let guest = Guest {
         wasi: wasi.build_p1(),
-        sockets: SocketsCtx::builder(Policy::new()).on_denial(|_| ()).build(),
+        sockets: SocketsCtx::builder(Policy::new()).on_event(|_| ()).build(),
     };
     let mut store = Store::new(&engine, guest);
     let instance = linker.instantiate(&mut store, &module).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use wasisocket_host::{Grants, Limit};
+use wasisocket_host::{Event, Grants, Limit, List};
 use wasisocket_python::{Capture, Certificates, Distribution, End, Folder, Program, Python};
 use wasisocket_service::{Guests, cgi};
 use wasisocket_tests::guest::{built, program, run};
@@ -42,9 +42,10 @@ impl Case<'_> {
     fn grants(&self) -> Grants {
         let mut grants = Grants::default();
         for (list, entry) in self.lists {
-            grants.add(list, entry).unwrap();
+            grants.add(List::named(list).unwrap(), entry).unwrap();
         }
         for (limit, value) in self.limits {
+            let limit = Limit::named(limit).unwrap();
             grants.limits.set(limit, value).unwrap();
         }
         grants
@@ -94,8 +95,10 @@ impl Case<'_> {
         let denials = stderr.clone();
         let program = self.program().stdout(&stdout).stderr(&stderr);
         let end = run(program.sockets(move |sockets| {
-            sockets.on_denial(move |denial| {
-                denials.write(format!("wasisocket: {denial}\n").as_bytes());
+            sockets.on_event(move |event| {
+                if let Event::Denied(denial) = event {
+                    denials.write(format!("wasisocket: {denial}\n").as_bytes());
+                }
             })
         }));
         let end = end.unwrap();
@@ -278,7 +281,7 @@ fn handler_of_the_service_verifies_certificates() {
     let guests = Guests::new(PYTHON.clone());
     let answer = |certificates: Certificates| {
         let mut grants = Grants::default();
-        grants.add("allow-net", "localhost").unwrap();
+        grants.add(List::AllowNet, "localhost").unwrap();
         let program = cgi::handler(folder.path())
             .grants(grants)
             .certificates(certificates)

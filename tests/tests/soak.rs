@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use wasisocket_host::Grants;
+use wasisocket_host::{Grants, List};
 use wasisocket_python::{Distribution, End, Folder, Program, Python};
 use wasisocket_service::{Ended, Guests};
 use wasisocket_tests::guest::{self, built, program};
@@ -233,7 +233,7 @@ impl Soak {
     ) {
         let mut grants = Grants::default();
         for rule in ["127.0.0.1", "never.test"] {
-            grants.add("allow-net", rule).unwrap();
+            grants.add(List::AllowNet, rule).unwrap();
         }
         grants.limits.max_memory = Some(MAX_MEMORY);
         grants.limits.timeout = Some(GUEST_MAX * self.times as u32);
@@ -320,7 +320,7 @@ fn guests_go_on_whatever_peers_and_other_guests_do() {
         many.start("vanished", full, 5 * times, |_| ());
         many.start("memory", 0, 5 * times, |_| ());
         many.start("lookup", 0, times, |grants| {
-            grants.add("dns", &name_server_at).unwrap()
+            grants.add(List::Dns, &name_server_at).unwrap()
         });
     }
     // The command uses a synchronous store.

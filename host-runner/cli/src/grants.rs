@@ -3,128 +3,167 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use wasisocket_host::Grants;
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use wasisocket_host::{Grants, Limit, List};
 use wasmtime::error::Context as _;
 use wasmtime::{Error, Result};
 
-/// The flags that grant and limit, of each command that starts a guest.
-#[derive(Debug, Args)]
+/// The lists of the commands that let no guest listen.
+const REACH: [List; 6] = [
+    List::AllowNet,
+    List::DenyNet,
+    List::AllowLookup,
+    List::DenyLookup,
+    List::Resolve,
+    List::Dns,
+];
+
+/// The lists of what a guest may listen at.
+const LISTEN: [List; 2] = [List::AllowListen, List::DenyListen];
+
+/// The flags that grant and limit, of each command that starts a guest: those of [`REACH`], all limits, and a file.
+#[derive(Debug)]
 pub(crate) struct GrantArgs {
-    /// Let the guest reach these hosts; without rules, every host
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    allow_net: Vec<String>,
-    /// Keep the guest from these hosts, whatever else is allowed; without rules, from every host
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    deny_net: Vec<String>,
-    /// Let the guest look these names up, which lets it reach nothing; without names, all
-    #[arg(long, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    allow_lookup: Vec<String>,
-    /// Keep the guest from looking these names up; without names, any
-    #[arg(long, value_name = "HOST,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    deny_lookup: Vec<String>,
-    /// Give a name these addresses; without --dns, other names are then unknown
-    #[arg(long, value_name = "NAME:IP,...")]
-    resolve: Vec<String>,
-    /// Ask these name servers, and not the system's resolver, which is `system`
-    #[arg(long, value_name = "SERVER[:PORT],...", value_delimiter = ',')]
-    dns: Vec<String>,
-    /// Read rules and limits from a file too (TOML)
-    #[arg(long, value_name = "FILE")]
+    lists: Vec<(List, String)>,
+    limits: Vec<(Limit, String)>,
     policy: Option<PathBuf>,
-    #[command(flatten)]
-    limits: LimitArgs,
 }
 
-/// For each of them: a heading for the whole struct would go on to what comes after it.
-const HEADING: &str = "Limits";
+/// The flags of [`LISTEN`].
+#[derive(Debug, Default)]
+pub(crate) struct ListenArgs(Vec<(List, String)>);
 
-#[derive(Debug, Args)]
-struct LimitArgs {
-    /// The most sockets that the guest may have open [default: 256]
-    #[arg(long, help_heading = HEADING, value_name = "N")]
-    max_sockets: Option<String>,
-    /// The most connections in all, made and accepted
-    #[arg(long, help_heading = HEADING, value_name = "N")]
-    max_connections: Option<String>,
-    /// The most connections that the guest makes a second
-    #[arg(long, help_heading = HEADING, value_name = "N")]
-    connect_rate: Option<String>,
-    /// The most bytes that it receives in all; 16M, 1G
-    #[arg(long, help_heading = HEADING, value_name = "SIZE")]
-    max_bytes_in: Option<String>,
-    /// The most bytes that it sends in all
-    #[arg(long, help_heading = HEADING, value_name = "SIZE")]
-    max_bytes_out: Option<String>,
-    /// The most bytes that it receives a second
-    #[arg(long, help_heading = HEADING, value_name = "SIZE")]
-    rate_in: Option<String>,
-    /// The most bytes that it sends a second
-    #[arg(long, help_heading = HEADING, value_name = "SIZE")]
-    rate_out: Option<String>,
-    /// The most look-ups of names and addresses; the two families of a name are one
-    #[arg(long, help_heading = HEADING, value_name = "N")]
-    max_lookups: Option<String>,
-    /// End the guest after this time, with status 124; 10, 0.5, 10s, 5m, 2h
-    #[arg(long, help_heading = HEADING, value_name = "TIME")]
-    timeout: Option<String>,
-    /// End the guest when processors have worked so long for it, with status 124
-    #[arg(long, help_heading = HEADING, value_name = "TIME")]
-    max_cpu: Option<String>,
-    /// The most memory that the guest may have; 256M, 1G
-    #[arg(long, help_heading = HEADING, value_name = "SIZE")]
-    max_memory: Option<String>,
+fn list_arg(list: List) -> Arg {
+    let arg = Arg::new(list.name())
+        .long(list.name())
+        .value_name(list.placeholder())
+        .help(list.help())
+        .help_heading("Network")
+        .hide_short_help(!matches!(list, List::AllowNet | List::AllowListen))
+        .action(ArgAction::Append);
+    match list {
+        // The addresses of a name have commas between them.
+        List::Resolve => arg,
+        List::Dns => arg.value_delimiter(','),
+        _ => arg
+            .value_delimiter(',')
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("*"),
+    }
 }
 
-impl LimitArgs {
-    fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [
-            ("max-sockets", &self.max_sockets),
-            ("max-connections", &self.max_connections),
-            ("connect-rate", &self.connect_rate),
-            ("max-bytes-in", &self.max_bytes_in),
-            ("max-bytes-out", &self.max_bytes_out),
-            ("rate-in", &self.rate_in),
-            ("rate-out", &self.rate_out),
-            ("max-lookups", &self.max_lookups),
-            ("timeout", &self.timeout),
-            ("max-cpu", &self.max_cpu),
-            ("max-memory", &self.max_memory),
-        ];
-        all.into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+fn limit_arg(limit: Limit) -> Arg {
+    Arg::new(limit.name())
+        .long(limit.name())
+        .value_name(limit.placeholder())
+        .help(limit.help())
+        .help_heading("Limits")
+        .hide_short_help(true)
+}
+
+/// The file of rules and limits.
+const POLICY: &str = "policy";
+
+fn policy_arg() -> Arg {
+    Arg::new(POLICY)
+        .long(POLICY)
+        .value_name("FILE")
+        .value_parser(ValueParser::from(value_parser!(PathBuf)))
+        .help("Read rules and limits from a file too (TOML)")
+        .help_heading("Network")
+        .hide_short_help(true)
+}
+
+fn given(matches: &ArgMatches, lists: &[List]) -> Vec<(List, String)> {
+    let texts = |list: &List| {
+        let texts = matches.get_many::<String>(list.name());
+        let texts = texts.into_iter().flatten().cloned();
+        texts.map(|text| (*list, text)).collect::<Vec<_>>()
+    };
+    lists.iter().flat_map(texts).collect()
+}
+
+impl FromArgMatches for GrantArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let limit = |limit: &Limit| {
+            let text = matches.get_one::<String>(limit.name())?;
+            Some((*limit, text.clone()))
+        };
+        Ok(Self {
+            lists: given(matches, &REACH),
+            limits: Limit::ALL.iter().filter_map(limit).collect(),
+            policy: matches.get_one(POLICY).cloned(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for GrantArgs {
+    fn augment_args(command: Command) -> Command {
+        command
+            .args(REACH.map(list_arg))
+            .arg(policy_arg())
+            .args(Limit::ALL.iter().copied().map(limit_arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ListenArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(given(matches, &LISTEN)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for ListenArgs {
+    fn augment_args(command: Command) -> Command {
+        command.args(LISTEN.map(list_arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl ListenArgs {
+    pub(crate) fn add_to(&self, grants: &mut Grants) -> Result<()> {
+        add_all(grants, &self.0)
     }
 }
 
 impl GrantArgs {
-    /// The file's, if there is one, and the flags': lists are joined, and of a limit the flag holds.
+    /// The grants of the file, if there is one, and of the flags. Lists are combined; for limits, the flag overrides
+    /// the file.
     pub(crate) fn read(&self) -> Result<Grants> {
         let mut grants = match &self.policy {
             Some(file) => of_file(file)?,
             None => Grants::default(),
         };
-        for (list, texts) in [
-            ("allow-net", &self.allow_net),
-            ("deny-net", &self.deny_net),
-            ("allow-lookup", &self.allow_lookup),
-            ("deny-lookup", &self.deny_lookup),
-            ("resolve", &self.resolve),
-            ("dns", &self.dns),
-        ] {
-            add(&mut grants, list, texts)?;
-        }
-        for (name, value) in self.limits.given() {
-            let set = grants.limits.set(name, value);
-            set.with_context(|| format!("--{name}"))?;
+        add_all(&mut grants, &self.lists)?;
+        for (limit, value) in &self.limits {
+            let set = grants.limits.set(*limit, value);
+            set.with_context(|| format!("--{limit}"))?;
         }
         Ok(grants)
     }
 }
 
-/// What a flag that is a list adds.
-pub(crate) fn add(grants: &mut Grants, list: &str, texts: &[String]) -> Result<()> {
-    for text in texts {
-        let added = grants.add(list, text);
+fn add_all(grants: &mut Grants, entries: &[(List, String)]) -> Result<()> {
+    for (list, text) in entries {
+        let added = grants.add(*list, text);
         added.with_context(|| format!("--{list}"))?;
     }
     Ok(())
@@ -138,36 +177,55 @@ fn of_file(file: &Path) -> Result<Grants> {
 
 #[cfg(test)]
 mod tests {
-    use super::GrantArgs;
+    use super::{GrantArgs, ListenArgs};
     use clap::Parser;
     use std::io::Write as _;
     use std::time::Duration;
-    use wasisocket_host::Grants;
+    use wasisocket_host::{Grants, Limit, List};
 
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
         grants: GrantArgs,
+        #[command(flatten)]
+        listen: ListenArgs,
     }
 
     fn read(options: &[&str]) -> Result<Grants, String> {
         let words = ["run"].iter().chain(options);
         let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
-        line.grants.read().map_err(|error| format!("{error:#}"))
+        let grants = line.grants.read().and_then(|mut grants| {
+            line.listen.add_to(&mut grants)?;
+            Ok(grants)
+        });
+        grants.map_err(|error| format!("{error:#}"))
     }
 
     #[test]
     fn flags_have_the_names_of_the_files_keys() {
-        for name in wasisocket_host::Limits::NAMES {
-            let flag = format!("--{name}=7");
+        let file = |line: String| Grants::from_toml(&line).map_err(|error| error.to_string());
+        for limit in Limit::ALL {
             let mut grants = Grants::default();
-            grants.limits.set(name, "7").unwrap();
-            assert_eq!(read(&[&flag]), Ok(grants));
+            grants.limits.set(*limit, "7").unwrap();
+            assert_ne!(grants, Grants::default());
+            assert_eq!(read(&[&format!("--{limit}=7")]).as_ref(), Ok(&grants));
+            assert_eq!(file(format!("{limit} = 7")), Ok(grants));
+        }
+        for list in List::ALL {
+            let text = match list {
+                List::Resolve => "a.test:10.0.0.5",
+                _ => "10.0.0.5",
+            };
+            let mut grants = Grants::default();
+            grants.add(*list, text).unwrap();
+            assert_ne!(grants, Grants::default());
+            assert_eq!(read(&[&format!("--{list}={text}")]).as_ref(), Ok(&grants));
+            assert_eq!(file(format!("{list} = ['{text}']")), Ok(grants));
         }
     }
 
     #[test]
-    fn lists_of_a_file_and_of_flags_are_joined_and_a_limit_is_the_flags() {
+    fn lists_of_a_file_and_of_flags_are_combined_and_flags_override_limits() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(
             b"allow-net = ['example.com']\ndns = ['192.0.2.1']\nmax-sockets = 5\ntimeout = 5\n",
@@ -202,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_flag_is_told_with_its_name() {
+    fn error_of_a_flag_begins_with_its_name() {
         for (option, text) in [
             ("--allow-net=127.0.0.1:0", "--allow-net: rule"),
             ("--deny-net=a b", "--deny-net: rule"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use wasisocket_host::{Limit, MAX_SOCKETS_DEFAULT};
+use wasisocket_host::{Event, Limit, MAX_SOCKETS_DEFAULT};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
@@ -57,7 +57,7 @@ fn cpu_time() -> Duration {
 /// From a thread of its own: a guest may hold standard error in a write that does not end.
 fn tell(line: String, limit: Limit) {
     let telling = thread::spawn(move || {
-        limit.log();
+        Event::LimitReached(limit).log();
         say(format_args!("{line}"));
     });
     let patience = Instant::now() + Duration::from_millis(100);

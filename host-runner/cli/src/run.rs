@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tracing::debug;
-use wasisocket_host::Grants;
+use wasisocket_host::{Event, Grants};
 use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
 use crate::denials::DenialLines;
 use crate::folders::parse_folder;
-use crate::grants::{GrantArgs, add};
+use crate::grants::{GrantArgs, ListenArgs};
 use crate::{limits, say, signals};
 
 pub(crate) const SHORT_HELP: &str = "\
@@ -106,12 +106,8 @@ const FILES: &str = "Folders and environment";
 pub(crate) struct RunArgs {
     #[command(flatten)]
     guest: GuestArgs,
-    /// Let the guest listen at these addresses; without rules, at all
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    allow_listen: Vec<String>,
-    /// Keep the guest from listening at these, whatever else is allowed; without rules, at all
-    #[arg(long, value_name = "RULE,...", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_delimiter = ',')]
-    deny_listen: Vec<String>,
+    #[command(flatten)]
+    listen: ListenArgs,
     /// Grant a folder for reading and writing, or for reading (:ro)
     #[arg(long, help_heading = FILES, value_name = "HOST[::GUEST][:ro]", value_parser = parse_folder)]
     dir: Vec<Folder>,
@@ -173,13 +169,16 @@ pub(crate) fn start(
     let denials = DenialLines::default();
     let verbose = args.verbose;
     program = program.sockets(move |sockets| {
-        let sockets =
-            sockets.on_limit(|limit| say(format_args!("the guest reached its --{limit}")));
-        match verbose {
-            // The library logs each.
-            true => sockets,
-            false => sockets.on_denial(move |denial| denials.print(denial)),
-        }
+        sockets.on_event(move |event| {
+            if verbose {
+                event.log();
+            }
+            match event {
+                Event::LimitReached(limit) => say(format_args!("the guest reached its --{limit}")),
+                Event::Denied(denial) if !verbose => denials.print(denial),
+                _ => {}
+            }
+        })
     });
     let python = load(args.python.as_deref())?;
     if let Some(limit) = limits.timeout {
@@ -247,8 +246,7 @@ fn utf8(arguments: &[OsString]) -> Result<Vec<&str>> {
 
 fn grants(args: &RunArgs) -> Result<Grants> {
     let mut grants = args.guest.grants.read()?;
-    add(&mut grants, "allow-listen", &args.allow_listen)?;
-    add(&mut grants, "deny-listen", &args.deny_listen)?;
+    args.listen.add_to(&mut grants)?;
     Ok(grants)
 }
 
@@ -266,6 +264,7 @@ fn environment(variable: &str) -> Result<(String, String)> {
 mod tests {
     use super::{RunArgs, grants};
     use clap::Parser;
+    use wasisocket_host::List;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -281,7 +280,6 @@ mod tests {
     #[test]
     fn flag_without_rules_is_for_all() {
         let args = parse(&["--allow-listen", "--deny-net=10.0.0.0/8,[fd00::/8]"]);
-        assert_eq!(args.allow_listen, ["*"]);
         let grants = grants(&args).unwrap();
         let rules: Vec<_> = grants.policy.rules().collect();
         let rules: Vec<_> = rules
@@ -291,9 +289,9 @@ mod tests {
         assert_eq!(
             rules,
             [
-                ("deny-net", "10.0.0.0/8"),
-                ("deny-net", "[fd00::/8]"),
-                ("allow-listen", "*"),
+                (List::DenyNet, "10.0.0.0/8"),
+                (List::DenyNet, "[fd00::/8]"),
+                (List::AllowListen, "*"),
             ]
         );
     }

@@ -11,7 +11,7 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 use tracing::debug;
-use wasisocket_host::Grants;
+use wasisocket_host::{Grants, List};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
@@ -161,7 +161,10 @@ pub(crate) fn is_granted(granted: &[Folder], guest: &str) -> bool {
 /// The name servers in the resolv.conf(5) of a guest with these grants: those that the host asks for it, if it may
 /// reach anything.
 pub(crate) fn name_servers(grants: &Grants) -> Vec<IpAddr> {
-    let reaches = grants.policy.rules().any(|(list, _)| list == "allow-net");
+    let reaches = grants
+        .policy
+        .rules()
+        .any(|(list, _)| list == List::AllowNet);
     match reaches {
         false => Vec::new(),
         true if grants.resolver.asks_system() => system_name_servers(),
@@ -234,7 +237,7 @@ mod tests {
     use super::{Certificates, name_servers, write};
     use std::fs;
     use std::net::IpAddr;
-    use wasisocket_host::Grants;
+    use wasisocket_host::{Grants, List};
 
     #[test]
     fn file_without_certificates_is_an_error_that_says_so() {
@@ -270,23 +273,26 @@ mod tests {
 
     #[test]
     fn guest_sees_the_name_servers_that_are_asked_for_it() {
-        let seen = |entries: &[(&str, &str)]| {
+        let seen = |entries: &[(List, &str)]| {
             let mut grants = Grants::default();
             for (list, entry) in entries {
-                grants.add(list, entry).unwrap();
+                grants.add(*list, entry).unwrap();
             }
             name_servers(&grants)
         };
         let server: IpAddr = [192, 0, 2, 53].into();
         let asked = [
-            ("allow-net", "a.test"),
-            ("dns", "192.0.2.53"),
-            ("dns", "192.0.2.54:5353"),
+            (List::AllowNet, "a.test"),
+            (List::Dns, "192.0.2.53"),
+            (List::Dns, "192.0.2.54:5353"),
         ];
         assert_eq!(seen(&asked), [server]);
         for entries in [
-            &[("dns", "192.0.2.53")][..],
-            &[("allow-net", "a.test"), ("resolve", "a.test:192.0.2.1")],
+            &[(List::Dns, "192.0.2.53")][..],
+            &[
+                (List::AllowNet, "a.test"),
+                (List::Resolve, "a.test:192.0.2.1"),
+            ],
         ] {
             assert!(seen(entries).is_empty(), "{entries:?}");
         }

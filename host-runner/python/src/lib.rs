@@ -5,14 +5,14 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use wasisocket_host::Grants;
+//! use wasisocket_host::{Grants, List};
 //! use wasisocket_python::{Capture, End, Program, Python};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let python = Python::builder().load()?;
 //!
 //! let mut grants = Grants::default();
-//! grants.add("allow-net", "example.com:443")?;
+//! grants.add(List::AllowNet, "example.com:443")?;
 //! grants.limits.timeout = Some(Duration::from_secs(10));
 //! grants.limits.max_memory = Some(128 << 20);
 //! let fetch = "import sys, urllib.request\n\

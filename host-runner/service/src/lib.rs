@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio_util::task::{AbortOnDropHandle, LocalPoolHandle};
+use wasisocket_host::Event;
 use wasisocket_python::{Capture, End, Program, Python};
 use wasmtime::Result;
 
@@ -79,8 +80,11 @@ impl Guests {
             .stderr(&stderr)
             .max_files(FILES_MAX)
             .sockets(|sockets| {
-                sockets.on_denial(move |denial| {
-                    denials.write(format!("wasisocket: {denial}\n").as_bytes());
+                sockets.on_event(move |event| match event {
+                    Event::Denied(denial) => {
+                        denials.write(format!("wasisocket: {denial}\n").as_bytes());
+                    }
+                    other => other.log(),
                 })
             });
         let python = self.python.clone();

@@ -1,18 +1,22 @@
 //! What a guest is given at the start.
 
 use std::collections::HashMap;
+use std::convert::identity;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Approval, DenialSink, SocketsCtx, Turn};
-use crate::clock::Cpu;
-use crate::limits::{Limit, LimitSink, Limits, Usage};
-use crate::policy::{Denial, LookedUp, Operation, Policy};
-use crate::sockets::{Handles, Lookups, Resolver, UnixFolder};
+use super::handles::Handles;
+use super::report::Bytes;
+use super::{Approval, SocketsCtx, Turn};
+use crate::event::{Event, Events, Sink};
+use crate::limits::{CpuTime, Limits, Usage, with_limits};
+use crate::names::{Lookups, Resolver};
+use crate::policy::{LookedUp, Operation, Policy};
+use crate::sockets::UnixFolder;
 
 /// Made by [`SocketsCtx::builder`].
 pub struct SocketsCtxBuilder {
@@ -21,15 +25,14 @@ pub struct SocketsCtxBuilder {
     resolver: Resolver,
     stdin: Option<OwnedFd>,
     unix_folders: Vec<UnixFolder>,
-    on_denial: Option<Arc<DenialSink>>,
-    on_limit: Option<Arc<LimitSink>>,
+    on_event: Option<Arc<Sink>>,
     approve: Option<Arc<Approval>>,
 }
 
 impl SocketsCtx {
-    /// Starts with the grants of `policy`, the default [`Limits`], and denials logged by `tracing`: one
-    /// warning for each, with the target `wasisocket::denied`. A guest decides how many: where the log has
-    /// to be bounded, bound it in its subscriber or set [`SocketsCtxBuilder::on_denial`].
+    /// Starts with the grants of `policy`, the default [`Limits`], and events that go to the log
+    /// ([`Event::log`]). The guest decides how many events there are: where the log has to be bounded, bound it
+    /// in its subscriber or set [`SocketsCtxBuilder::on_event`].
     pub fn builder(policy: impl Into<Arc<Policy>>) -> SocketsCtxBuilder {
         SocketsCtxBuilder {
             policy: policy.into(),
@@ -37,8 +40,7 @@ impl SocketsCtx {
             resolver: Resolver::default(),
             stdin: None,
             unix_folders: Vec::new(),
-            on_denial: None,
-            on_limit: None,
+            on_event: None,
             approve: None,
         }
     }
@@ -50,13 +52,6 @@ impl SocketsCtxBuilder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// [`Limits::max_sockets`] alone.
-    #[must_use]
-    pub fn max_sockets(mut self, count: usize) -> Self {
-        self.limits.max_sockets = count;
         self
     }
 
@@ -94,17 +89,34 @@ impl SocketsCtxBuilder {
         Ok(self)
     }
 
-    /// Called for every denial, in place of the log. A guest decides how often: bound what you do.
+    /// The sink that receives every [`Event`] of the guest, in place of the log. A later call replaces an
+    /// earlier one.
+    ///
+    /// The sink runs on the thread that the event happened on, while the guest waits for it: usually that of the
+    /// guest, and for look-ups also others. The guest decides how often it is called: bound what it writes and
+    /// stores.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use wasisocket_host::{Event, Policy, SocketsCtx};
+    ///
+    /// let denials = Arc::new(Mutex::new(Vec::new()));
+    /// let sink = Arc::clone(&denials);
+    /// let sockets = SocketsCtx::builder(Policy::new())
+    ///     .on_event(move |event| match event {
+    ///         Event::Denied(denial) => {
+    ///             let mut denials = sink.lock().unwrap();
+    ///             if denials.len() < 100 {
+    ///                 denials.push(denial.to_string());
+    ///             }
+    ///         }
+    ///         other => other.log(),
+    ///     })
+    ///     .build();
+    /// ```
     #[must_use]
-    pub fn on_denial(mut self, sink: impl Fn(&Denial) + Send + Sync + 'static) -> Self {
-        self.on_denial = Some(Arc::new(sink));
-        self
-    }
-
-    /// Called for every limit that is reached, once for each, beside the log.
-    #[must_use]
-    pub fn on_limit(mut self, sink: impl Fn(Limit) + Send + Sync + 'static) -> Self {
-        self.on_limit = Some(Arc::new(sink));
+    pub fn on_event(mut self, sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(sink));
         self
     }
 
@@ -160,12 +172,13 @@ impl SocketsCtxBuilder {
     /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
-        let cpu = Arc::<Cpu>::default();
+        let cpu = Arc::<CpuTime>::default();
+        let events = Events::new(self.on_event);
         SocketsCtx {
             policy: self.policy,
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
-            lookups: Lookups::new(self.resolver, Arc::clone(&cpu)),
+            lookups: Lookups::new(self.resolver, Arc::clone(&cpu), events.clone()),
             resolving: None,
             last_counted: None,
             stdin: self.stdin.map(Arc::new),
@@ -173,8 +186,10 @@ impl SocketsCtxBuilder {
             unix_names: HashMap::new(),
             given: 0,
             given_backlog: 0,
-            on_denial: self.on_denial,
-            usage: Usage::new(&self.limits, self.on_limit),
+            usage: Usage::new(&self.limits, events.clone()),
+            events,
+            closed: Bytes::default(),
+            started: Instant::now(),
             // Centuries from now are without end.
             end: self
                 .limits
@@ -189,6 +204,27 @@ impl SocketsCtxBuilder {
         }
     }
 }
+
+macro_rules! set_one_limit {
+    ($(
+        $(#[doc = $doc:literal])+
+        $limit:ident $field:ident: $type:ty = $default:expr, $wrap:ident($value:ty), $name:literal, $grammar:ty,
+            $help:literal;
+    )+) => {
+        /// One limit alone, beside [`SocketsCtxBuilder::limits`], which sets them all.
+        impl SocketsCtxBuilder {
+            $(
+                #[doc = concat!("Sets [`Limits::", stringify!($field), "`].")]
+                #[must_use]
+                pub fn $field(mut self, value: $value) -> Self {
+                    self.limits.$field = $wrap(value);
+                    self
+                }
+            )+
+        }
+    };
+}
+with_limits!(set_one_limit);
 
 impl fmt::Debug for SocketsCtxBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

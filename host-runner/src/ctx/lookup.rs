@@ -5,29 +5,27 @@ use std::net::IpAddr;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno};
 
 use super::SocketsCtx;
+use super::handles::Open;
 use super::usage::room_for;
 use crate::limits::Counted;
+use crate::names::{Answer, IpFamily, Question};
 use crate::policy::{HostName, LookedUp, Operation, Policy};
-use crate::sockets::{Answer, Family, Open, Question};
 
 impl SocketsCtx {
-    /// Starts a look-up of a name, for one family or 0. One that no rule covers is asked of nobody.
+    /// Starts a look-up of a name, for one address family or, with 0, for both. Names that no rule covers are
+    /// never sent to a resolver.
     pub(crate) fn lookup_name(&mut self, name: &[u8], family: u32) -> Result<u32, Errno> {
         let family = match family {
             0 => None,
-            AF_INET => Some(Family::V4),
-            AF_INET6 => Some(Family::V6),
+            AF_INET => Some(IpFamily::V4),
+            AF_INET6 => Some(IpFamily::V6),
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         room_for(&self.handles, &mut self.usage, 1)?;
         let lookup = match HostName::parse(name)? {
             HostName::Literal(ip) => {
                 let name = ip.to_string();
-                let fits = match family {
-                    None => true,
-                    Some(Family::V4) => ip.is_ipv4(),
-                    Some(_) => ip.is_ipv6(),
-                };
+                let fits = family.is_none_or(|family| family == IpFamily::of(ip));
                 // glibc's EAI_ADDRFAMILY.
                 let answer = fits.then(|| Answer {
                     addresses: vec![ip],
@@ -48,7 +46,7 @@ impl SocketsCtx {
         self.handles.insert(Open::Lookup(lookup))
     }
 
-    /// Starts the look-up of the core six's `sock_resolve`. One that a call left behind is given up.
+    /// Starts the look-up of the core six's `sock_resolve`. One that an abandoned call left open is closed.
     pub(crate) fn resolve_name(&mut self, name: &[u8]) -> Result<u32, Errno> {
         self.resolved();
         let lookup = self.lookup_name(name, 0)?;
@@ -56,17 +54,17 @@ impl SocketsCtx {
         Ok(lookup)
     }
 
-    /// Its look-up is over.
+    /// Closes the look-up of `sock_resolve`.
     pub(crate) fn resolved(&mut self) {
         if let Some(handle) = self.resolving.take()
             && self.handles.lookup(handle).is_ok()
         {
-            // It is there.
+            // It was found just now.
             let _ = self.close(handle);
         }
     }
 
-    /// Starts a look-up of the name that an address has.
+    /// Starts a look-up of the name of an address.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
         room_for(&self.handles, &mut self.usage, 1)?;
         let doing = || Operation::ReverseLookup { address };
@@ -77,8 +75,8 @@ impl SocketsCtx {
         self.handles.insert(Open::Lookup(lookup))
     }
 
-    /// Counts a look-up. Two in a row for the two families of a name are one, as one for both is: whoever makes them
-    /// need not wait for the slower (RFC 8305, 3).
+    /// Counts a look-up. Two consecutive look-ups for the two families of a name count as one, as a look-up of both
+    /// does: a program that makes two need not wait for the slower answer (RFC 8305, section 3).
     fn count(&mut self, question: &Question) -> Result<(), Errno> {
         let last = self.last_counted.take();
         if last.is_some_and(|last| last.is_other_half_of(question)) {
@@ -89,7 +87,7 @@ impl SocketsCtx {
         Ok(())
     }
 
-    /// The addresses that a look-up found. A name grant covers them from now on.
+    /// The addresses that a look-up found. Rules for the name cover them from now on.
     pub(crate) fn lookup_addrs(&mut self, handle: u32) -> Result<&[IpAddr], Errno> {
         let lookup = self.handles.lookup(handle)?;
         if let Question::Address(_) = lookup.question() {
@@ -107,8 +105,8 @@ impl SocketsCtx {
     }
 }
 
-/// Takes note of what a look-up found. The time to live counts from when it did, not from now: a guest may
-/// collect as late and as often as it likes.
+/// Records what a look-up found, for rules for its name. The time to live counts from when the answer came, not from
+/// now: a guest may collect it late and repeatedly.
 fn collect(looked_up: &mut LookedUp, policy: &Policy, question: &Question, answer: &Answer) {
     if let Question::Name { name, .. } = question {
         looked_up.record(policy, name, &answer.addresses, answer.came, answer.ttl);
@@ -120,7 +118,7 @@ mod tests {
     use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx};
     use crate::ctx::Address;
     use crate::policy::{Policy, Protocol};
-    use crate::sockets::{Data, Patience};
+    use crate::sockets::{AllowedDestination, Data, Patience};
     use crate::{Limits, Resolver};
     use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
@@ -170,7 +168,7 @@ mod tests {
             ([(a, AF_INET6), (a, 0), (a, AF_INET), (a, AF_INET6)], 2),
         ] {
             let sockets = SocketsCtx::builder(policy.clone()).limits(limits.clone());
-            let sockets = sockets.resolver(resolver.clone()).on_limit(|_| ());
+            let sockets = sockets.resolver(resolver.clone()).on_event(|_| ());
             let mut sockets = sockets.build();
             for (at, (name, family)) in lookups.into_iter().enumerate() {
                 let lookup = sockets.lookup_name(name, family);
@@ -204,7 +202,7 @@ mod tests {
             .allow("example.com:443")
             .and_then(|policy| policy.allow("other.test"))
             .unwrap();
-        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let mut sockets = SocketsCtx::builder(policy).on_event(|_| ()).build();
         let public: IpAddr = [1, 2, 3, 4].into();
         let lookup = looked_up(&mut sockets, "example.com", public);
         let allowed = |sockets: &SocketsCtx| {
@@ -224,7 +222,7 @@ mod tests {
     #[test]
     fn old_answer_is_not_covered_by_collecting_it_again() {
         let policy = Policy::new().allow("example.com").unwrap();
-        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let mut sockets = SocketsCtx::builder(policy).on_event(|_| ()).build();
         let public: IpAddr = [1, 2, 3, 4].into();
         let question = Question::Name {
             name: "example.com".into(),
@@ -251,13 +249,17 @@ mod tests {
     #[test]
     fn verdict_that_is_remembered_for_sending_ends_with_the_answer() {
         let policy = Policy::new().allow("example.com").unwrap();
-        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let mut sockets = SocketsCtx::builder(policy).on_event(|_| ()).build();
         let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
         let mut send = |until| {
             let socket = sockets.handles.socket(handle).unwrap();
-            socket.state().sent_to = Some((address, sockets.looked_up.changes(), until));
+            socket.state().grant.destination = Some(AllowedDestination {
+                address,
+                changes: sockets.looked_up.changes(),
+                until,
+            });
             let to = Some(Address::Ip(address));
             let (flags, nothing) = (SendFlags::empty(), Ancillary::default());
             sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Patience::NONE)
@@ -277,7 +279,7 @@ mod tests {
         let policy = policy
             .deny(&format!("evil.test:{}", address.port()))
             .unwrap();
-        let mut sockets = SocketsCtx::builder(policy).on_denial(|_| ()).build();
+        let mut sockets = SocketsCtx::builder(policy).on_event(|_| ()).build();
         let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
         let send = |sockets: &mut SocketsCtx| {
             let to = Some(Address::Ip(address));

@@ -8,13 +8,14 @@ use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Ancillary, RIGHTS_MAX};
 
+use super::report::{endpoint, unix_endpoint};
 use super::usage::is_counted;
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
 use crate::policy::{Operation, Protocol, destination};
 use crate::sockets::{
-    Admission, Buffers, Data, Destination, Family, Inbound, Incoming, Kind, Patience, Receiving,
-    Socket,
+    Admission, AllowedDestination, Buffers, Data, Destination, Family, Inbound, Incoming, Kind,
+    Patience, Receiving, Socket,
 };
 
 impl SocketsCtx {
@@ -72,9 +73,10 @@ impl SocketsCtx {
                 // The kernel would give it a port before it says so.
                 return Err(Errno::EDESTADDRREQ);
             }
-            socket.state().inbound = Inbound::Reachable;
+            socket.state().grant.inbound = Inbound::Reachable;
         }
         let sent = socket.send(data, &to, ancillary, flags, patience)?;
+        self.count_sent(socket, sent);
         if is_counted(&socket) {
             self.usage.used(Counted::Sent, size(socket, sent));
         }
@@ -89,6 +91,7 @@ impl SocketsCtx {
             (Family::V4 | Family::V6, Kind::Datagram, Address::Ip(to)) => {
                 let to = destination(to);
                 self.may_send(socket, to)?;
+                self.report_sent_to(socket, || endpoint(socket, to));
                 Ok(Destination::Ip(to))
             }
             (Family::Unix, Kind::Stream, _) => Err(match socket.peer_name() {
@@ -96,7 +99,9 @@ impl SocketsCtx {
                 Err(_) => Errno::EOPNOTSUPP,
             }),
             (Family::Unix, Kind::Datagram, Address::Unix(to)) => {
-                self.unix_place(socket, &to).map(Destination::Unix)
+                let place = self.unix_place(socket, &to)?;
+                self.report_sent_to(socket, || unix_endpoint(&to));
+                Ok(Destination::Unix(place))
             }
             (Family::Unix, Kind::Datagram, _) => Err(Errno::EINVAL),
             _ => Err(Errno::EAFNOSUPPORT),
@@ -114,20 +119,24 @@ impl SocketsCtx {
         let changes = self.looked_up.changes();
         let state = socket.state();
         if self.approve.is_none()
-            && let Some((known, of, until)) = state.sent_to
-            && (known, of) == (to, changes)
-            && until.is_none_or(|until| Instant::now() <= until)
+            && let Some(allowed) = state.grant.destination
+            && (allowed.address, allowed.changes) == (to, changes)
+            && allowed.until.is_none_or(|until| Instant::now() <= until)
         {
             return Ok(());
         }
-        let answers = state.heard.contains(to);
+        let answers = state.grant.recent_senders.contains(to);
         drop(state);
         // Not written down as known: who was heard is forgotten again.
         if answers && !self.policy.forbids_peer(Protocol::Udp, to, &self.looked_up) {
             return self.allowed(Ok(()), doing);
         }
         let until = self.allowed(self.policy.check_send(to, &self.looked_up), doing)?;
-        socket.state().sent_to = Some((to, changes, until));
+        socket.state().grant.destination = Some(AllowedDestination {
+            address: to,
+            changes,
+            until,
+        });
         Ok(())
     }
 
@@ -144,6 +153,9 @@ impl SocketsCtx {
         receiving.from &= socket.kind() == Kind::Datagram || socket.family() == Family::Unix;
         let from = receiving.from;
         let mut incoming = self.receive(socket, buffers, receiving)?;
+        if !receiving.flags.contains(RecvFlags::PEEK) {
+            self.count_received(socket, incoming.length);
+        }
         if is_counted(&socket) {
             let new = not_counted_yet(socket, incoming.length, receiving.flags);
             self.usage.used(Counted::Received, new);
@@ -179,7 +191,7 @@ impl SocketsCtx {
             })?,
         };
         if remembers && let Some(from) = incoming.source() {
-            socket.state().heard.record(from);
+            socket.state().grant.recent_senders.record(from);
         }
         Ok(incoming)
     }
@@ -232,8 +244,8 @@ fn not_counted_yet(socket: &Socket, length: usize, flags: RecvFlags) -> usize {
         return size;
     }
     let mut state = socket.state();
-    let counted = state.peeked;
-    state.peeked = match (flags.contains(RecvFlags::PEEK), socket.kind()) {
+    let counted = state.counts.peeked;
+    state.counts.peeked = match (flags.contains(RecvFlags::PEEK), socket.kind()) {
         (true, _) => counted.max(size),
         (false, Kind::Stream) => counted.saturating_sub(size),
         (false, Kind::Datagram) => 0,

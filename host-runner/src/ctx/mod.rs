@@ -4,12 +4,14 @@
 
 mod address;
 mod builder;
+mod handles;
 mod lookup;
 mod message;
 mod network;
-mod own;
 mod readiness;
+mod report;
 mod rights;
+mod self_connect;
 mod turn;
 mod unix;
 mod usage;
@@ -24,19 +26,21 @@ use wasisocket_abi::Errno;
 
 pub(crate) use address::{Address, Name};
 pub use builder::SocketsCtxBuilder;
+use handles::{Handles, Open};
 pub(crate) use readiness::WaitsFor;
+use report::Bytes;
 pub use rights::Files;
 pub(crate) use rights::NoFiles;
 pub(crate) use turn::Turn;
 use usage::room_for;
 pub(crate) use usage::{Pace, Room};
 
-use crate::clock::Cpu;
-use crate::limits::Usage;
+use crate::event::Events;
+use crate::limits::{CpuTime, Usage};
+use crate::names::{Lookups, Question};
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
-use crate::sockets::{Handles, Lookups, Open, Question, Socket, UDP_LITE, UnixFolder};
+use crate::sockets::{Socket, UDP_LITE, UnixFolder};
 
-type DenialSink = dyn Fn(&Denial) + Send + Sync;
 type Approval = dyn Fn(&Operation) -> bool + Send + Sync;
 
 /// The sockets of one guest, and what it may do with them. Dropping it closes them all.
@@ -57,7 +61,10 @@ pub struct SocketsCtx {
     given: usize,
     /// How many connections may wait at listeners that may be among these: their last handles were closed since.
     given_backlog: usize,
-    on_denial: Option<Arc<DenialSink>>,
+    pub(crate) events: Events,
+    /// What went over the sockets that are closed.
+    closed: Bytes,
+    started: Instant,
     pub(crate) usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
@@ -67,7 +74,7 @@ pub struct SocketsCtx {
     /// Others wait for the thread while it is in a call: its store is asynchronous.
     pub(crate) shares_thread: bool,
     max_cpu: Option<Duration>,
-    pub(crate) cpu: Arc<Cpu>,
+    pub(crate) cpu: Arc<CpuTime>,
     /// The host's own decision, on top of the rules.
     approve: Option<Arc<Approval>>,
 }
@@ -104,8 +111,10 @@ impl SocketsCtx {
             && socket.is_last()
         {
             self.stops_listening(socket);
-            if self.given > 0 && socket.state().was_sent {
-                self.given_backlog += socket.state().backlog;
+            self.report_closed(socket);
+            self.closed.add(socket);
+            if self.given > 0 && socket.state().grant.is_shared {
+                self.given_backlog += socket.state().counts.backlog;
             }
         }
         self.handles.get(handle)?;
@@ -124,7 +133,7 @@ impl SocketsCtx {
         verdict: Result<T, Denial>,
         operation: impl FnOnce() -> Operation,
     ) -> Result<T, Errno> {
-        let granted = verdict.map_err(|denial| self.refused(&denial))?;
+        let granted = verdict.map_err(|denial| self.refused(denial))?;
         let Some(approves) = &self.approve else {
             return Ok(granted);
         };
@@ -133,16 +142,19 @@ impl SocketsCtx {
             return Ok(granted);
         }
         let reason = Reason::NotApproved;
-        Err(self.refused(&Denial { operation, reason }))
+        Err(self.refused(Denial { operation, reason }))
     }
 
     /// EACCES for the guest; the reason goes to the host only.
-    fn refused(&self, denial: &Denial) -> Errno {
-        match &self.on_denial {
-            Some(sink) => sink(denial),
-            None => tracing::warn!(name: "denied", target: "wasisocket::denied", "{denial}"),
-        }
+    fn refused(&self, denial: Denial) -> Errno {
+        self.events.denied(denial);
         Errno::EACCES
+    }
+}
+
+impl Drop for SocketsCtx {
+    fn drop(&mut self) {
+        self.report_end();
     }
 }
 

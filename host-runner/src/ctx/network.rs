@@ -8,12 +8,13 @@ use rustix::net::{AddressFamily, SocketAddrAny};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
-use super::own::canonical;
+use super::handles::Open;
+use super::self_connect::canonical;
 use super::usage::{connect_counted, is_counted, room_for};
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Counted;
 use crate::policy::{Denial, Operation, Protocol, destination};
-use crate::sockets::{Family, Inbound, Kind, Open, Socket, interfaces};
+use crate::sockets::{Connection, Family, Inbound, Kind, Socket, interfaces};
 
 /// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is the
 /// most of one; so many each has in any case.
@@ -36,7 +37,11 @@ impl SocketsCtx {
                         protocol: protocol_of(socket),
                     })?;
                 }
-                socket.bind_ip(address)
+                socket.bind_ip(address)?;
+                if socket.kind() == Kind::Datagram {
+                    self.report_listening(socket);
+                }
+                Ok(())
             }
         }
     }
@@ -54,7 +59,7 @@ impl SocketsCtx {
             // port that the kernel chose, and gets another now. Where that was so, a bind that failed has taken
             // its address as well (inet_bind).
             let ip = socket.local()?.ip();
-            let bound = socket.state().bound.filter(|bound| bound.ip() == ip);
+            let bound = socket.state().grant.bound.filter(|bound| bound.ip() == ip);
             let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
             let verdict = self.check_listen(socket, bound);
             let own = verdict.is_err() && self.may_listen_to_itself(bound);
@@ -62,26 +67,35 @@ impl SocketsCtx {
                 address: bound,
                 protocol: Protocol::Tcp,
             })?;
-            socket.state().own = own;
+            socket.state().grant.self_connect = own;
         }
         self.start_listening(socket, backlog)
     }
 
     fn start_listening(&self, socket: &Socket, backlog: u32) -> Result<(), Errno> {
-        socket.listen(self.room_to_wait(socket).min(backlog as usize))
+        let listened = socket.state().connection == Connection::Listening;
+        socket.listen(self.room_to_wait(socket).min(backlog as usize))?;
+        if !listened {
+            self.report_listening(socket);
+        }
+        Ok(())
     }
 
     /// How many connections may wait to be accepted here: each is a socket already, with what was sent over it.
     fn room_to_wait(&self, listener: &Socket) -> usize {
         let limit = self.handles.limit();
         // Those of its own are its sockets too.
-        let times = if listener.state().own { 1 } else { BACKLOGS };
+        let times = if listener.state().grant.self_connect {
+            1
+        } else {
+            BACKLOGS
+        };
         let others = self
             .handles
             .sockets()
             .filter(|other| !other.is_same(listener));
         let waiting: HashMap<usize, usize> = others
-            .map(|other| (other.identity(), other.state().backlog))
+            .map(|other| (other.identity(), other.state().counts.backlog))
             .collect();
         let waiting = waiting.values().sum::<usize>() + self.given_backlog;
         let room = limit.saturating_mul(times).saturating_sub(waiting);
@@ -105,7 +119,7 @@ impl SocketsCtx {
             let room = self.usage.room(Counted::Connections, true);
             room.map_err(|_| Errno::ENOBUFS)?;
         }
-        let own = socket.state().own;
+        let own = socket.state().grant.self_connect;
         let connected = LazyCell::new(|| self.connected_to_itself(socket));
         let admits = |peer| match own {
             true => connected.contains(&canonical(peer)),
@@ -118,6 +132,7 @@ impl SocketsCtx {
         if counts {
             self.usage.came(Counted::Connections, 1);
         }
+        self.report_accepted(&accepted, self.handles.socket(handle)?, peer.as_ref());
         let peer = self.name_of(peer);
         let handle = self.handles.insert(Open::Socket(accepted))?;
         Ok((handle, peer))
@@ -137,7 +152,9 @@ impl SocketsCtx {
             Address::Unspecified => Err(Errno::EAFNOSUPPORT),
             Address::Unix(address) => {
                 let place = self.unix_place(socket, &address)?;
-                socket.connect(&place.address)
+                let result = socket.connect(&place.address);
+                self.report_unix_connect(socket, &address, result);
+                result
             }
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
@@ -145,10 +162,13 @@ impl SocketsCtx {
                 if !again {
                     self.may_connect(socket, address)?;
                 }
-                match socket.inbound() {
-                    Inbound::Kernel => connect_counted(socket, address, &mut self.usage),
+                let before = socket.state().connection;
+                let result = match socket.inbound() {
+                    Inbound::Kernel => connect_counted(socket, address, &mut self.usage)?,
                     _ => socket.connect_datagram(address),
-                }
+                };
+                self.report_connect(socket, address, before, result);
+                result
             }
         }
     }
@@ -162,7 +182,7 @@ impl SocketsCtx {
         let doing = || Operation::Connect { address, protocol };
         self.allowed(if own { Ok(None) } else { verdict }, doing)?;
         if own {
-            socket.state().own = true;
+            socket.state().grant.self_connect = true;
         }
         Ok(())
     }
@@ -172,8 +192,9 @@ impl SocketsCtx {
         if how == 0 || how & !(SHUT_READ | SHUT_WRITE) != 0 {
             return Err(Errno::EINVAL);
         }
-        // Linux gives up a connect that goes on (inet_shutdown): another one counts.
-        socket.state().connecting = false;
+        // Linux ends an attempt to connect (inet_shutdown): the next attempt counts.
+        self.report_given_up(socket);
+        socket.end_connect();
         self.stops_listening(socket);
         socket.shutdown(how & SHUT_READ != 0, how & SHUT_WRITE != 0)
     }
@@ -205,7 +226,13 @@ impl SocketsCtx {
         if option == SocketOption::READABLE && !self.discard_strangers(socket) {
             return Ok(0);
         }
-        socket.option(option)
+        let value = socket.option(option)?;
+        if option == SocketOption::ERROR {
+            // 0 also says that the outcome is not known yet.
+            let error = u32::try_from(value).ok().filter(|error| *error != 0);
+            self.report_outcome(socket, error.map(Errno));
+        }
+        Ok(value)
     }
 
     pub(crate) fn set_option(

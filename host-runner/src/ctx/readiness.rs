@@ -11,9 +11,10 @@ use wasisocket_abi::v1::{
 };
 
 use super::SocketsCtx;
+use super::handles::Open;
 use super::usage::room_for;
 use crate::sockets::{
-    InterestSet, Open, Patience, Timeout, Watched, interest_to_abi, poll_from_abi, poll_to_abi,
+    InterestSet, Patience, Timeout, Watched, interest_to_abi, poll_from_abi, poll_to_abi,
     poll_until,
 };
 
@@ -143,7 +144,7 @@ impl SocketsCtx {
             CTL_ADD => {
                 let socket = self.handles.socket(handle);
                 let entries = match &socket {
-                    Ok(socket) => socket.state().watched,
+                    Ok(socket) => socket.state().counts.watched,
                     Err(_) => self.handles.watchers(handle).count(),
                 };
                 // As epoll_ctl(2) has it.
@@ -159,7 +160,7 @@ impl SocketsCtx {
                 };
                 outer.add(fd, events, data)?;
                 if let Ok(socket) = socket {
-                    socket.state().watched += 1;
+                    socket.state().counts.watched += 1;
                 }
                 if nests {
                     self.handles.interest_set_mut(set)?.becomes_outer();
@@ -186,7 +187,7 @@ impl SocketsCtx {
     pub(super) fn is_watched_less(&self, handle: u32) {
         if let Ok(socket) = self.handles.socket(handle) {
             let mut state = socket.state();
-            state.watched = state.watched.saturating_sub(1);
+            state.counts.watched = state.counts.watched.saturating_sub(1);
         }
     }
 

@@ -7,12 +7,12 @@ use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::v1::{AF_UNIX, RIGHT_FILE, RIGHT_SOCKET, ReceivedRight, Right};
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
+use super::handles::{Handles, Open};
 use super::message::may_be_out_of_band;
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Limit;
 use crate::sockets::{
-    Buffers, Data, Destination, Family, Handles, Incoming, Kind, Open, Socket, Sort, cookie_of,
-    sort_of,
+    Buffers, Data, Destination, Family, Incoming, Kind, Socket, Sort, cookie_of, sort_of,
 };
 
 /// A guest's files, of which this library knows nothing: whoever embeds it may give them to it, so that they
@@ -89,6 +89,7 @@ impl SocketsCtx {
             });
         }
         let sent = socket.send_rights(data, &to, &fds, flags)?;
+        self.count_sent(socket, sent);
         self.given = given;
         Ok(sent)
     }
@@ -110,7 +111,7 @@ impl SocketsCtx {
         if socket.family() == Family::Unix && !self.policy.grants_any() && !has_folder() {
             return Err(Errno::EOPNOTSUPP);
         }
-        socket.state().was_sent = true;
+        socket.state().grant.is_shared = true;
         // Whoever gets it can set SO_LINGER too, for which closing it would wait.
         socket.set_lingers();
         Ok(socket)
@@ -132,6 +133,9 @@ impl SocketsCtx {
             false => max,
         };
         let received = socket.recv_rights(buffers, max, flags)?;
+        if !flags.contains(RecvFlags::PEEK) {
+            self.count_received(socket, received.incoming.length);
+        }
         self.given = self.given.saturating_sub(received.fds.len());
         if self.given == 0 {
             self.given_backlog = 0;

@@ -8,7 +8,7 @@ use wasisocket_abi::v1::UnixAddr;
 
 use super::{Name, SocketsCtx};
 use crate::policy::{Denial, Operation, Reason};
-use crate::sockets::{Family, PathError, Socket, UnixFolder, UnixPlace, path_of};
+use crate::sockets::{Family, Kind, PathError, Socket, UnixFolder, UnixPlace, path_of};
 
 /// What is done at a path, for the denial.
 type Doing = fn(String) -> Operation;
@@ -29,6 +29,9 @@ impl SocketsCtx {
             self.unix_names.retain(|_, path| path.strong_count() > 0);
         }
         self.unix_names.insert(kernel_name, Arc::downgrade(&path));
+        if socket.kind() == Kind::Datagram {
+            self.report_listening(socket);
+        }
         Ok(())
     }
 
@@ -95,7 +98,7 @@ impl SocketsCtx {
     }
 
     fn denied(&self, operation: Operation, reason: Reason) -> Errno {
-        self.refused(&Denial { operation, reason })
+        self.refused(Denial { operation, reason })
     }
 
     /// The name of a Unix socket as the guest may know it: what this guest bound, and what lies in its

@@ -1,14 +1,14 @@
 //! Where the limits hold.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::{Errno, IO_MAX};
 
 use super::SocketsCtx;
-use crate::limits::{Counted, Limit, LimitReached, Told, Usage};
-use crate::sockets::{Family, Handles, Kind, Socket};
+use super::handles::Handles;
+use crate::limits::{Counted, Limit, LimitReached, Usage};
+use crate::sockets::{Family, Kind, Socket};
 
 /// What one attempt moves at most where others wait for the thread, of what can be moved in parts.
 const SHARED_IO_MAX: usize = 128 << 10;
@@ -61,16 +61,6 @@ impl SocketsCtx {
         self.max_cpu
     }
 
-    /// Who is told of limits.
-    pub(crate) fn told(&self) -> Arc<Told> {
-        self.usage.told()
-    }
-
-    /// Tells of a limit.
-    pub(crate) fn reached(&mut self, limit: Limit) {
-        self.usage.reached(limit);
-    }
-
     /// Until when the guest has to wait before it does this, if it has to.
     pub(crate) fn pause(&mut self, pace: Pace) -> Option<Instant> {
         let (Pace::Connect(handle) | Pace::Receive(handle) | Pace::Send(handle)) = pace;
@@ -78,7 +68,7 @@ impl SocketsCtx {
         let counted = match pace {
             Pace::Connect(_) if socket.kind() == Kind::Datagram => return None,
             // It was waited for when it began.
-            Pace::Connect(_) if socket.state().connecting => return None,
+            Pace::Connect(_) if socket.state().connection.is_connecting() => return None,
             Pace::Connect(_) => Counted::Connections,
             Pace::Receive(_) => Counted::Received,
             Pace::Send(_) => Counted::Sent,
@@ -115,7 +105,7 @@ impl SocketsCtx {
     /// How much may be received now. EDQUOT if it is nothing.
     pub(crate) fn room_to_receive(&mut self, handle: u32) -> Result<Room, Errno> {
         let socket = self.handles.socket(handle)?;
-        let peeked = socket.state().peeked;
+        let peeked = socket.state().counts.peeked;
         let most = match is_counted(&socket) {
             // What is counted already can be had still.
             true => match self.usage.room(Counted::Received, false) {
@@ -146,22 +136,24 @@ pub(super) fn room_for(handles: &Handles, usage: &mut Usage, count: usize) -> Re
         .inspect_err(|_| usage.reached(Limit::MaxSockets))
 }
 
-/// Connects a stream. It counts once, however often a guest asks how that goes.
+/// Connects a stream. An attempt counts once, however often the guest calls connect(2) for it. The outer error is
+/// that of the limit, without an attempt.
 pub(super) fn connect_counted(
     socket: &Socket,
     address: SocketAddr,
     usage: &mut Usage,
-) -> Result<(), Errno> {
-    let went_on = socket.state().connecting;
-    if !went_on {
+) -> Result<Result<(), Errno>, Errno> {
+    let before = socket.state().connection;
+    if !before.is_connecting() {
         usage.room(Counted::Connections, true)?;
     }
     let result = socket.connect(&address);
-    if !went_on && result != Err(Errno::EISCONN) {
+    let mut state = socket.state();
+    if !before.is_connecting() && result != Err(Errno::EISCONN) {
         usage.used(Counted::Connections, 1);
-        // What was looked at came over the one before.
-        socket.state().peeked = 0;
+        // What MSG_PEEK showed came over the connection before.
+        state.counts.peeked = 0;
     }
-    socket.state().connecting = matches!(result, Err(Errno::EINPROGRESS | Errno::EALREADY));
-    result
+    state.connection = before.after_connect(address, result);
+    Ok(result)
 }

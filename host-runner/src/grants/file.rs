@@ -5,8 +5,9 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Grants, similar};
-use crate::limits::Limits;
+use super::Grants;
+use crate::limits::Limit;
+use crate::list::List;
 
 /// A policy file that cannot be read: where, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl fmt::Display for GrantsError {
 impl std::error::Error for GrantsError {}
 
 impl Grants {
-    /// Reads a policy file: TOML, whose keys are [`Grants::LISTS`] and [`Limits::NAMES`].
+    /// Reads a policy file: TOML, whose keys are the names of [`List::ALL`] and [`Limit::ALL`].
     ///
     /// ```
     /// let grants = wasisocket_host::Grants::from_toml(r#"
@@ -73,53 +74,44 @@ impl Grants {
     /// ```
     ///
     /// # Errors
-    /// It is no TOML, has a key that there is not, or a value that its key cannot have. The error names the
-    /// line, the column, the rule and the mend.
+    /// The text is not TOML, or has an unknown key or a value that its key cannot have. The error names the line,
+    /// the column and the rule, and suggests a fix.
     pub fn from_toml(text: &str) -> Result<Self, GrantsError> {
         let error = |at: usize, message: String| GrantsError::new(text, at, message);
         let table = DeTable::parse(text).map_err(|wrong| {
             let at = wrong.span().map_or(0, |span| span.start);
             error(at, wrong.message().replace('\n', "; "))
         })?;
-        // In the order of the file: the first mistake is told, and lists grow as they are written.
+        // In the order of the file, so that the first mistake is reported and lists keep their order.
         let mut entries: Vec<_> = table.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut grants = Self::default();
         for (key, value) in entries {
             let name = key.get_ref().as_ref();
-            let result = if Self::LISTS.contains(&name) {
-                grants.add_all(name, value)
-            } else if Limits::NAMES.contains(&name) {
-                scalar(name, value).and_then(|text| {
-                    let set = grants.limits.set(name, &text);
+            let result = if let Some(list) = List::named(name) {
+                grants.add_all(list, value)
+            } else if let Some(limit) = Limit::named(name) {
+                scalar(limit, value).and_then(|text| {
+                    let set = grants.limits.set(limit, &text);
                     set.map_err(|wrong| (value.span().start, wrong.to_string()))
                 })
             } else {
-                Err((key.span().start, unknown(name)))
+                return Err(error(key.span().start, unknown(name)));
             };
-            result.map_err(|(at, message)| {
-                // An unknown key is its own subject.
-                error(
-                    at,
-                    match at == key.span().start {
-                        true => message,
-                        false => format!("{name}: {message}"),
-                    },
-                )
-            })?;
+            result.map_err(|(at, message)| error(at, format!("{name}: {message}")))?;
         }
         Ok(grants)
     }
 
-    fn add_all(&mut self, list: &str, value: &Spanned<DeValue<'_>>) -> Result<(), (usize, String)> {
-        let mend = || format!("write a list of texts: {list} = [\"...\"]");
+    fn add_all(&mut self, list: List, value: &Spanned<DeValue<'_>>) -> Result<(), (usize, String)> {
+        let fix = || format!("write a list of texts: {list} = [\"...\"]");
         let values = value
             .get_ref()
             .as_array()
-            .ok_or_else(|| (value.span().start, mend()))?;
+            .ok_or_else(|| (value.span().start, fix()))?;
         for value in values {
             let at = value.span().start;
-            let text = value.get_ref().as_str().ok_or_else(|| (at, mend()))?;
+            let text = value.get_ref().as_str().ok_or_else(|| (at, fix()))?;
             self.add(list, text)
                 .map_err(|wrong| (at, wrong.to_string()))?;
         }
@@ -127,36 +119,49 @@ impl Grants {
     }
 }
 
-/// A limit as the command line would have it.
-fn scalar(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, (usize, String)> {
+/// The value of a limit as the command line would have it.
+fn scalar(limit: Limit, value: &Spanned<DeValue<'_>>) -> Result<String, (usize, String)> {
     let at = value.span().start;
-    let example = match name {
-        "timeout" | "max-cpu" => "\"10s\"",
-        "max-bytes-in" | "max-bytes-out" | "rate-in" | "rate-out" | "max-memory" => "\"1M\"",
-        _ => "16",
-    };
     match value.get_ref() {
         DeValue::String(text) => Ok(text.as_ref().to_owned()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(|number| number.to_string())
             .map_err(|_| (at, "the number is too large".into())),
         DeValue::Float(number) => Ok(number.as_str().to_owned()),
-        _ => Err((at, format!("write one value: {name} = {example}"))),
+        _ => {
+            let example = limit.example();
+            Err((at, format!("write one value: {limit} = {example}")))
+        }
     }
 }
 
 fn unknown(key: &str) -> String {
-    let names = [&Grants::LISTS[..], &Limits::NAMES[..]].concat();
+    let lists = List::ALL.iter().map(|list| list.name());
+    let names: Vec<_> = lists
+        .chain(Limit::ALL.iter().map(|limit| limit.name()))
+        .collect();
     match similar(key, &names) {
         Some(meant) => format!("there is no key {key:?}; is it {meant}?"),
         None => format!("there is no key {key:?}: write one of {}", names.join(", ")),
     }
 }
 
+/// The name that was meant, if one is like it.
+fn similar<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    /// Two letters in exchange are one mistake; three mistakes make another name.
+    const MISTAKES_MAX: usize = 2;
+    let name = name.to_lowercase().replace('_', "-");
+    names
+        .iter()
+        .map(|known| (strsim::osa_distance(&name, known), *known))
+        .filter(|(distance, _)| *distance <= MISTAKES_MAX)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Grants;
-    use crate::Limits;
+    use super::{Grants, Limit, List};
     use std::time::Duration;
 
     #[test]
@@ -181,15 +186,15 @@ mod tests {
         .unwrap();
         let mut built = Grants::default();
         for (list, text) in [
-            ("allow-net", "example.com:443/tcp"),
-            ("allow-net", "[::1]:53/udp"),
-            ("deny-net", "10.0.0.0/8"),
-            ("allow-listen", "127.0.0.1:8000-8010"),
-            ("deny-listen", "*:22"),
-            ("allow-lookup", "*.test"),
-            ("deny-lookup", "evil.test"),
-            ("resolve", "db.test:10.0.0.5"),
-            ("dns", "192.0.2.53"),
+            (List::AllowNet, "example.com:443/tcp"),
+            (List::AllowNet, "[::1]:53/udp"),
+            (List::DenyNet, "10.0.0.0/8"),
+            (List::AllowListen, "127.0.0.1:8000-8010"),
+            (List::DenyListen, "*:22"),
+            (List::AllowLookup, "*.test"),
+            (List::DenyLookup, "evil.test"),
+            (List::Resolve, "db.test:10.0.0.5"),
+            (List::Dns, "192.0.2.53"),
         ] {
             built.add(list, text).unwrap();
         }
@@ -207,13 +212,14 @@ mod tests {
     fn example_has_every_key() {
         let text = include_str!("../../policy.toml");
         Grants::from_toml(text).unwrap();
-        for key in Grants::LISTS.into_iter().chain(Limits::NAMES) {
+        let lists = List::ALL.iter().map(|list| list.name());
+        for key in lists.chain(Limit::ALL.iter().map(|limit| limit.name())) {
             assert!(text.contains(&format!("\n{key} = ")), "{key}");
         }
     }
 
     #[test]
-    fn errors_name_line_column_rule_and_mend() {
+    fn errors_name_line_column_rule_and_fix() {
         for (text, wanted) in [
             (
                 "max-sockets = 16\nallow-net = ['example.com:443', 'example.com:http']\n",

@@ -1,15 +1,16 @@
-//! Grants in writing: by the names of the command's flags, on its command line and in a file.
+//! Grants in writing: as flags of a command line and as keys of a policy file.
 
+#[cfg(feature = "policy-file")]
 mod file;
-mod limits;
 mod resolve;
 
+#[cfg(feature = "policy-file")]
 pub use file::GrantsError;
-pub use limits::LimitError;
 
 use crate::limits::Limits;
+use crate::list::List;
+use crate::names::Resolver;
 use crate::policy::{Policy, RuleError};
-use crate::sockets::Resolver;
 use crate::{SocketsCtx, SocketsCtxBuilder};
 
 /// What a guest may reach, how much it may use, and who is asked for names.
@@ -25,47 +26,16 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// The names of what is a list: the flags of the command that can be given more than once, and the keys
-    /// of a policy file.
-    pub const LISTS: [&str; 8] = [
-        "allow-net",
-        "deny-net",
-        "allow-listen",
-        "deny-listen",
-        "allow-lookup",
-        "deny-lookup",
-        "resolve",
-        "dns",
-    ];
-
-    /// Adds a rule to the policy, or an entry or a server to the resolver, by the name of its list in
-    /// [`Grants::LISTS`].
+    /// Adds a rule to the policy, or an entry or a server to the resolver.
     ///
     /// # Errors
-    /// It does not follow the grammar of its list, or there is no such list.
-    pub fn add(&mut self, list: &str, text: &str) -> Result<(), RuleError> {
-        let rule: fn(Policy, &str) -> Result<Policy, RuleError> = match list {
-            "allow-net" => Policy::allow,
-            "deny-net" => Policy::deny,
-            "allow-listen" => Policy::allow_listen,
-            "deny-listen" => Policy::deny_listen,
-            "allow-lookup" => Policy::allow_lookup,
-            "deny-lookup" => Policy::deny_lookup,
-            "resolve" | "dns" => {
-                let resolver = self.resolver.clone();
-                self.resolver = match list {
-                    "dns" => resolver.dns(text)?,
-                    _ => resolver.resolve(text)?,
-                };
-                return Ok(());
-            }
-            _ => {
-                let message = format!("there is no list {list}: {}", Self::LISTS.join(", "));
-                return Err(RuleError::new(text, 0, message));
-            }
-        };
-        self.policy = rule(self.policy.clone(), text)?;
-        Ok(())
+    /// The text does not follow the grammar of its list.
+    pub fn add(&mut self, list: List, text: &str) -> Result<(), RuleError> {
+        match list {
+            List::Resolve => self.resolver.add_entry(text),
+            List::Dns => self.resolver.add_server(text),
+            list => self.policy.add(list, text),
+        }
     }
 
     /// Starts a guest's sockets with all of it.
@@ -75,17 +45,4 @@ impl Grants {
             .limits(self.limits)
             .resolver(self.resolver)
     }
-}
-
-/// The name that was meant, if one is like it.
-fn similar<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    /// Two letters in exchange are one mistake; three mistakes are another name.
-    const MISTAKES_MAX: usize = 2;
-    let name = name.to_lowercase().replace('_', "-");
-    names
-        .iter()
-        .map(|known| (strsim::osa_distance(&name, known), *known))
-        .filter(|(distance, _)| *distance <= MISTAKES_MAX)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
 }

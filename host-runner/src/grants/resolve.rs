@@ -1,19 +1,28 @@
-//! How a resolver is written.
+//! How the entries and the servers of a resolver are written.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+#[cfg(feature = "dns")]
+use std::net::SocketAddr;
 
-use crate::policy::{HostName, RuleError, canonical, with_a_port};
-use crate::sockets::{Behind, Question, Resolver};
+use crate::names::{Fallback, Question, Resolver};
+#[cfg(feature = "dns")]
+use crate::policy::with_a_port;
+use crate::policy::{HostName, RuleError, canonical};
 
-/// The port of name servers (RFC 1035, 4.2).
+/// The port of name servers (RFC 1035, section 4.2).
+#[cfg(feature = "dns")]
 const DNS_PORT: u16 = 53;
 
-/// What stands for the system's resolver.
+#[cfg(feature = "dns")]
+const SYSTEM_AND_SERVER: &str =
+    "system and a server are two answers to one question: leave one out";
+
+/// The word for the system's resolver.
 const SYSTEM: &str = "system";
 
 impl Resolver {
-    /// The addresses of a name, asked for now and outside any policy: for hosts that make rules of what names
-    /// lead to. Blocks. None if there is none, or no answer.
+    /// Looks up the addresses of a name at once and outside any policy, for hosts that derive rules from names.
+    /// Blocks until the answer comes; empty if there is no address, or no answer.
     #[must_use]
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
         match HostName::parse(name.as_bytes()) {
@@ -31,8 +40,13 @@ impl Resolver {
     /// all of its addresses, and they stay in this order. IPv6 may be in brackets.
     ///
     /// # Errors
-    /// It does not follow the grammar; the error names the place and the mend.
+    /// The entry does not follow the grammar; the error names the column and suggests a fix.
     pub fn resolve(mut self, entry: &str) -> Result<Self, RuleError> {
+        self.add_entry(entry)?;
+        Ok(self)
+    }
+
+    pub(super) fn add_entry(&mut self, entry: &str) -> Result<(), RuleError> {
         let error = |at, message: String| RuleError::new(entry, at, message);
         let Some((name, addresses)) = entry.split_once(':') else {
             return Err(error(
@@ -59,30 +73,41 @@ impl Resolver {
             at += text.len() + 1;
         }
         self.insert(name, found);
-        Ok(self)
+        Ok(())
     }
 
     /// Adds a name server that is asked in place of the system's resolver: `ADDRESS[:PORT]`, with port 53
     /// unless another is given, and IPv6 in brackets if it is. `system` stands for the system's resolver: with
     /// a table in front, other names are asked of nobody unless this or a server is given.
     ///
-    /// A server is asked by the host, from no guest's sockets and under no guest's rules.
+    /// The host asks the server: not from a guest's sockets, and not under a guest's rules.
     ///
     /// # Errors
-    /// It does not follow the grammar, or both `system` and a server are given; the error names the mend.
+    /// The text does not follow the grammar, both `system` and a server are given, or this crate was built without
+    /// its feature `dns`; the error suggests a fix.
     pub fn dns(mut self, server: &str) -> Result<Self, RuleError> {
+        self.add_server(server)?;
+        Ok(self)
+    }
+
+    pub(super) fn add_server(&mut self, server: &str) -> Result<(), RuleError> {
         let error = |message: &str| Err(RuleError::new(server, 0, message.into()));
-        let both = "system and a server are two answers to one question: leave one out";
-        let behind = self.behind_mut();
-        if server == SYSTEM {
-            return match behind {
-                Behind::Servers(_) => error(both),
-                Behind::Unsaid | Behind::System => {
-                    *behind = Behind::System;
-                    Ok(self)
-                }
-            };
+        if server != SYSTEM {
+            return self.add_name_server(server);
         }
+        match self.fallback_mut() {
+            #[cfg(feature = "dns")]
+            Fallback::Servers(_) => error(SYSTEM_AND_SERVER),
+            fallback => {
+                *fallback = Fallback::System;
+                Ok(())
+            }
+        }
+    }
+
+    #[cfg(feature = "dns")]
+    fn add_name_server(&mut self, server: &str) -> Result<(), RuleError> {
+        let error = |message: &str| Err(RuleError::new(server, 0, message.into()));
         let parsed = match address(server) {
             Some(_) if with_a_port(server).is_some() => None,
             Some(ip) => Some(SocketAddr::new(ip, DNS_PORT)),
@@ -96,12 +121,18 @@ impl Resolver {
                 "this is no name server: write its address, ADDRESS:PORT or [ADDRESS]:PORT, or system",
             );
         };
-        match behind {
-            Behind::System => return error(both),
-            Behind::Unsaid => *behind = Behind::Servers(vec![parsed]),
-            Behind::Servers(servers) => servers.push(parsed),
+        match self.fallback_mut() {
+            Fallback::System => return error(SYSTEM_AND_SERVER),
+            Fallback::Servers(servers) => servers.push(parsed),
+            fallback => *fallback = Fallback::Servers(vec![parsed]),
         }
-        Ok(self)
+        Ok(())
+    }
+
+    #[cfg(not(feature = "dns"))]
+    fn add_name_server(&mut self, server: &str) -> Result<(), RuleError> {
+        let message = "this host has no DNS client (feature dns of wasisocket-host): write system";
+        Err(RuleError::new(server, 0, message.into()))
     }
 }
 
@@ -162,6 +193,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "dns")]
     #[test]
     fn servers_have_ports() {
         let resolver = ["192.0.2.53", "192.0.2.54:5353", "::1", "[::1]:54", "[::2]"]

@@ -1,13 +1,12 @@
 //! What a guest has used of its limits.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
 use super::{Limit, Limits};
+use crate::event::Events;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +20,13 @@ pub(crate) enum Counted {
     Sent,
 }
 
-/// Called once for each limit that is reached.
-pub(crate) type LimitSink = dyn Fn(Limit) + Send + Sync;
-
 /// What one guest has used.
+#[derive(Debug)]
 pub(crate) struct Usage {
     accounts: [Account; 4],
     /// Bytes; without a limit as many as there can be.
     pub(crate) memory_left: usize,
-    told: Arc<Told>,
-}
-
-/// Who is told of limits, and of which they were.
-pub(crate) struct Told {
-    limits: Mutex<Vec<Limit>>,
-    sink: Option<Arc<LimitSink>>,
+    events: Events,
 }
 
 /// One thing that is counted: how much there may be in all, and how much a second.
@@ -56,7 +47,7 @@ impl Account {
 }
 
 impl Usage {
-    pub(crate) fn new(limits: &Limits, sink: Option<Arc<LimitSink>>) -> Self {
+    pub(crate) fn new(limits: &Limits, events: Events) -> Self {
         Self {
             accounts: [
                 Account::new(
@@ -85,10 +76,7 @@ impl Usage {
                 ),
             ],
             memory_left: limits.max_memory.unwrap_or(usize::MAX),
-            told: Arc::new(Told {
-                limits: Mutex::default(),
-                sink,
-            }),
+            events,
         }
     }
 
@@ -152,91 +140,56 @@ impl Usage {
         Ok(())
     }
 
-    /// Tells of a limit, once.
+    /// Reports that a limit had an effect.
     pub(crate) fn reached(&self, limit: Limit) {
-        self.told.tell(limit);
-    }
-
-    /// Who is told.
-    pub(crate) fn told(&self) -> Arc<Told> {
-        Arc::clone(&self.told)
-    }
-}
-
-impl Told {
-    /// Tells of a limit, once.
-    pub(crate) fn tell(&self, limit: Limit) {
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if limits.contains(&limit) {
-            return;
-        }
-        limits.push(limit);
-        drop(limits);
-        limit.log();
-        if let Some(sink) = &self.sink {
-            sink(limit);
-        }
-    }
-}
-
-impl fmt::Debug for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Usage")
-            .field("accounts", &self.accounts)
-            .field("memory_left", &self.memory_left)
-            .finish_non_exhaustive()
+        self.events.limit_reached(limit);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Arc, Counted, Errno, Limit, Limits, Usage};
-    use std::sync::Mutex;
+    use super::{Counted, Errno, Limit, Limits, Usage};
+    use crate::testing::{ReachedLimits, reached_limits};
 
-    fn usage(set: impl FnOnce(&mut Limits)) -> (Usage, Arc<Mutex<Vec<Limit>>>) {
+    fn usage(set: impl FnOnce(&mut Limits)) -> (Usage, ReachedLimits) {
         let mut limits = Limits::default();
         set(&mut limits);
-        let told: Arc<Mutex<Vec<Limit>>> = Arc::default();
-        let sink = Arc::clone(&told);
-        let usage = Usage::new(
-            &limits,
-            Some(Arc::new(move |limit| sink.lock().unwrap().push(limit))),
-        );
-        (usage, told)
+        let (reached, events) = reached_limits();
+        (Usage::new(&limits, events), reached)
     }
 
     #[test]
     fn quota_is_used_up_and_told_of_once() {
-        let (mut usage, told) = usage(|limits| limits.max_bytes_in = Some(10));
+        let (mut usage, reached) = usage(|limits| limits.max_bytes_in = Some(10));
         assert_eq!(usage.room(Counted::Received, false), Ok(10));
         usage.used(Counted::Received, 7);
         assert_eq!(usage.room(Counted::Received, false), Ok(3));
-        assert_eq!(*told.lock().unwrap(), []);
+        assert_eq!(*reached.lock().unwrap(), []);
         // A datagram cannot be cut.
         usage.used(Counted::Received, 7);
         for _ in 0..3 {
             assert_eq!(usage.room(Counted::Received, false), Err(Errno::EDQUOT));
         }
-        assert_eq!(*told.lock().unwrap(), [Limit::MaxBytesIn]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::MaxBytesIn]);
         assert_eq!(usage.room(Counted::Sent, false), Ok(usize::MAX));
     }
 
     #[test]
     fn rate_makes_wait_and_is_told_of_once() {
-        let (mut usage, told) = usage(|limits| limits.rate_out = Some(1000));
+        let (mut usage, reached) = usage(|limits| limits.rate_out = Some(1000));
         assert_eq!(usage.pause(Counted::Sent), None);
         assert_eq!(usage.room(Counted::Sent, false), Ok(100));
         assert_eq!(usage.room(Counted::Sent, true), Ok(usize::MAX));
         usage.used(Counted::Sent, 500);
         assert!(usage.pause(Counted::Sent).is_some());
         assert!(usage.pause(Counted::Sent).is_some());
-        assert_eq!(*told.lock().unwrap(), [Limit::RateOut]);
+        assert_eq!(*reached.lock().unwrap(), [Limit::RateOut]);
         assert_eq!(usage.pause(Counted::Received), None);
     }
 
     #[test]
     fn without_limits_nothing_is_counted() {
-        let (mut usage, told) = usage(|_| ());
+        let (mut usage, reached) = usage(|_| ());
         for counted in [
             Counted::Connections,
             Counted::Lookups,
@@ -248,6 +201,6 @@ mod tests {
             assert_eq!(usage.room(counted, false), Ok(usize::MAX));
             assert_eq!(usage.pause(counted), None);
         }
-        assert_eq!(*told.lock().unwrap(), []);
+        assert_eq!(*reached.lock().unwrap(), []);
     }
 }

@@ -269,7 +269,7 @@ mod tests {
         let runtime = runtime();
         [false, true].map(|blocks| {
             let sockets = SocketsCtx::builder(Policy::new()).limits(limits.clone());
-            let mut sockets = sockets.on_limit(|_| ()).build();
+            let mut sockets = sockets.on_event(|_| ()).build();
             let (handle, _other) = sockets.pair(SOCK_STREAM).unwrap();
             let begun = Instant::now();
             let mut attempts = 0;

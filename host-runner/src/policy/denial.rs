@@ -4,15 +4,19 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::rule::{Protocol, Rule};
+use crate::list::List;
 
 /// One refused operation. The guest sees EACCES; this is for the host.
 ///
 /// `Display` is one line without control characters, whatever the guest asked for, and says which
 /// grant is missing: `connect to 127.0.0.1:8000 denied: needs --allow-net=127.0.0.1:8000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Denial {
-    pub(crate) operation: Operation,
-    pub(crate) reason: Reason,
+    /// What was refused.
+    pub operation: Operation,
+    /// Why. [`Denial::missing_grant`] says what to grant, where that is the answer.
+    pub reason: Reason,
 }
 
 /// What a guest wanted to do.
@@ -73,46 +77,81 @@ pub enum Operation {
     },
 }
 
+/// Why an operation was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum Reason {
     /// No allow rule covers it.
-    NotGranted { missing: String },
-    /// A deny rule covers it: one of that flag.
-    Forbidden { flag: &'static str, rule: String },
-    /// A name rule covers it, but the address is not public.
-    NotByName { rule: String, missing: String },
-    /// A name rule covered it, but the answer is too old.
-    LookedUpLongAgo { rule: String, name: String },
-    /// No rule covers the address whose name is asked for.
-    NotGrantedToLookUp { missing: String },
-    /// The rules allow it, and the host does not.
+    #[non_exhaustive]
+    NotGranted {
+        /// The list that a rule is missing from.
+        list: List,
+        /// The narrowest rule that would allow it; two with a comma between them where both IP versions are
+        /// needed.
+        rule: String,
+    },
+    /// A deny rule covers it.
+    #[non_exhaustive]
+    Forbidden {
+        /// The list that has the rule.
+        list: List,
+        /// The rule as it was written.
+        rule: String,
+    },
+    /// A rule for a name covers it, but the address is not public (see [`Policy`](crate::Policy)).
+    #[non_exhaustive]
+    NotPublic {
+        /// The rule for the name.
+        rule: String,
+        /// The narrowest rule for `--allow-net` that would allow it.
+        missing: String,
+    },
+    /// A rule for a name covered it, but the look-up's answer is too old.
+    #[non_exhaustive]
+    AnswerExpired {
+        /// The rule for the name.
+        rule: String,
+        /// The name to look up again.
+        name: String,
+    },
+    /// The rules allow it, and [`SocketsCtxBuilder::approve`](crate::SocketsCtxBuilder::approve) does not.
     NotApproved,
-    /// No listen rule covers it.
-    NotGrantedToListen { missing: String },
-    /// No folder that the guest has holds the path.
-    NoFolder { missing: String },
-    /// The folder that holds the path is granted to read only.
-    ReadOnly { folder: String, missing: String },
-    /// The path leads out of the folder that it begins in.
-    LeavesFolder { folder: String },
+    /// The path of a Unix socket is in none of the guest's folders.
+    #[non_exhaustive]
+    NoFolder {
+        /// The folder to grant, by its path as the guest sees it.
+        missing: String,
+    },
+    /// The folder of a Unix socket is read-only.
+    #[non_exhaustive]
+    ReadOnly {
+        /// The folder that was granted, by its path as the guest sees it.
+        folder: String,
+        /// The folder to grant for writing.
+        missing: String,
+    },
+    /// The path of a Unix socket leads out of its folder, by `..` or a symbolic link.
+    #[non_exhaustive]
+    LeavesFolder {
+        /// The folder, by its path as the guest sees it.
+        folder: String,
+    },
 }
 
 impl Reason {
-    pub(super) fn forbidden(flag: &'static str, rule: &Rule) -> Self {
+    pub(super) fn forbidden(list: List, rule: &Rule) -> Self {
         Self::Forbidden {
-            flag,
+            list,
             rule: rule.to_string(),
         }
+    }
+
+    pub(super) fn not_granted(list: List, rule: String) -> Self {
+        Self::NotGranted { list, rule }
     }
 }
 
 impl Denial {
-    /// What was refused.
-    #[must_use]
-    pub fn operation(&self) -> &Operation {
-        &self.operation
-    }
-
     /// The narrowest grant that would allow it, as the command's flag with its value; HOST in
     /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. It is for one address, port and
     /// protocol, where TCP is not written; for the look-up of a name it is what also lets the guest connect.
@@ -121,16 +160,13 @@ impl Denial {
     #[must_use]
     pub fn missing_grant(&self) -> Option<String> {
         match &self.reason {
-            Reason::NotGranted { missing } | Reason::NotByName { missing, .. } => {
-                Some(format!("--allow-net={missing}"))
-            }
-            Reason::NotGrantedToListen { missing } => Some(format!("--allow-listen={missing}")),
-            Reason::NotGrantedToLookUp { missing } => Some(format!("--allow-lookup={missing}")),
+            Reason::NotGranted { list, rule } => Some(format!("--{list}={rule}")),
+            Reason::NotPublic { missing, .. } => Some(format!("--allow-net={missing}")),
             Reason::NoFolder { missing } | Reason::ReadOnly { missing, .. } => {
                 Some(format!("--dir=HOST::{missing}"))
             }
             Reason::Forbidden { .. }
-            | Reason::LookedUpLongAgo { .. }
+            | Reason::AnswerExpired { .. }
             | Reason::NotApproved
             | Reason::LeavesFolder { .. } => None,
         }
@@ -155,19 +191,17 @@ impl fmt::Display for Denial {
         }
         f.write_str(" denied: ")?;
         match &self.reason {
-            Reason::NotGranted { missing } => write!(f, "needs --allow-net={missing}"),
-            Reason::Forbidden { flag, rule } => write!(f, "--{flag}={rule} forbids it"),
-            Reason::NotByName { rule, missing } => write!(
+            Reason::NotGranted { list, rule } => write!(f, "needs --{list}={rule}"),
+            Reason::Forbidden { list, rule } => write!(f, "--{list}={rule} forbids it"),
+            Reason::NotPublic { rule, missing } => write!(
                 f,
                 "--allow-net={rule} covers public addresses only; needs --allow-net={missing}"
             ),
-            Reason::LookedUpLongAgo { rule, name } => write!(
+            Reason::AnswerExpired { rule, name } => write!(
                 f,
                 "the look-up of {name} is too old for --allow-net={rule}; look it up again"
             ),
             Reason::NotApproved => f.write_str("the host does not approve it"),
-            Reason::NotGrantedToLookUp { missing } => write!(f, "needs --allow-lookup={missing}"),
-            Reason::NotGrantedToListen { missing } => write!(f, "needs --allow-listen={missing}"),
             Reason::NoFolder { missing } => {
                 write!(f, "needs --dir HOST::{}", missing.escape_debug())
             }

@@ -6,6 +6,7 @@ use super::denial::Reason;
 use super::error::RuleError;
 use super::rule::{Protocol, Rule};
 use super::{Denial, Operation, Policy, in_a_rule, of_protocol};
+use crate::list::List;
 
 impl Policy {
     /// Adds a rule for where the guest may listen: bind its sockets, TCP and UDP, and join groups. It is
@@ -21,10 +22,9 @@ impl Policy {
     /// for two minutes after it did, without an allow rule for them. A deny rule still forbids it.
     ///
     /// # Errors
-    /// The rule does not follow the grammar; the error names the place and the mend.
-    pub fn allow_listen(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.listen.push(Rule::parse_listen(rule)?);
-        Ok(self)
+    /// The rule does not follow the grammar; the error names the column and suggests a fix.
+    pub fn allow_listen(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::AllowListen, rule)
     }
 
     /// Adds a rule for where the guest must not listen, whatever is allowed: `--deny-listen` on the command
@@ -36,9 +36,8 @@ impl Policy {
     ///
     /// # Errors
     /// As for [`Policy::allow_listen`].
-    pub fn deny_listen(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.deny_listen.push(Rule::parse_listen(rule)?);
-        Ok(self)
+    pub fn deny_listen(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::DenyListen, rule)
     }
 
     /// May a socket be bound to this address? `both_families`: it is an IPv6 socket that takes IPv4
@@ -56,7 +55,7 @@ impl Policy {
             })
         };
         if let Some(rule) = self.forbidding_to_listen(protocol, address, both_families) {
-            return denied(Reason::forbidden("deny-listen", rule));
+            return denied(Reason::forbidden(List::DenyListen, rule));
         }
         let port = address.port();
         let granted = |ip: IpAddr| {
@@ -69,9 +68,7 @@ impl Policy {
             .collect();
         match missing.is_empty() {
             true => Ok(()),
-            false => denied(Reason::NotGrantedToListen {
-                missing: missing.join(","),
-            }),
+            false => denied(Reason::not_granted(List::AllowListen, missing.join(","))),
         }
     }
 
@@ -103,14 +100,12 @@ impl Policy {
         let covers = |rule: &&Rule| rule.covers_protocol(Protocol::Udp) && rule.covers_ip(ip);
         let forbids = |rule: &&Rule| rule.covers_every_port() && covers(rule);
         if let Some(rule) = self.deny_listen.iter().find(forbids) {
-            return denied(Reason::forbidden("deny-listen", rule));
+            return denied(Reason::forbidden(List::DenyListen, rule));
         }
         if self.listen.iter().any(|rule| covers(&rule)) {
             return Ok(());
         }
-        denied(Reason::NotGrantedToListen {
-            missing: in_a_rule(ip),
-        })
+        denied(Reason::not_granted(List::AllowListen, in_a_rule(ip)))
     }
 }
 

@@ -11,15 +11,15 @@ mod rule;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-pub use denial::{Denial, Operation};
+pub use denial::{Denial, Operation, Reason};
 pub use error::RuleError;
 pub(crate) use looked_up::LookedUp;
 pub(crate) use name::{HostName, canonical};
 pub use rule::Protocol;
 
+use crate::list::List;
 pub(crate) use address::destination;
 use address::reachable_by_name;
-pub(crate) use denial::Reason;
 use looked_up::Coverage;
 use rule::Rule;
 pub(crate) use rule::with_a_port;
@@ -80,55 +80,73 @@ impl Policy {
     /// Adds an allow rule, `--allow-net` on the command line.
     ///
     /// # Errors
-    /// The rule does not follow the grammar; the error names the place and the mend.
-    pub fn allow(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.allow.push(Rule::parse(rule)?);
-        Ok(self)
+    /// The rule does not follow the grammar; the error names the column and suggests a fix.
+    pub fn allow(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::AllowNet, rule)
     }
 
     /// Adds a deny rule, `--deny-net` on the command line.
     ///
     /// # Errors
     /// As for [`Policy::allow`].
-    pub fn deny(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.deny.push(Rule::parse(rule)?);
-        Ok(self)
+    pub fn deny(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::DenyNet, rule)
     }
 
-    /// Adds a rule for what may be looked up, but not reached by that: HOST alone, `--allow-lookup` on the
-    /// command line. A name, `*.name` or `*` is for looking that up, an address or a network for looking up
-    /// the names of its addresses.
+    /// Adds a rule for what may be looked up without being reached: HOST alone, `--allow-lookup` on the command
+    /// line. A name, `*.name` or `*` allows looking that up; an address or a network allows looking up the names
+    /// of its addresses.
     ///
     /// # Errors
     /// As for [`Policy::allow`].
-    pub fn allow_lookup(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.lookup.push(Rule::parse_lookup(rule)?);
-        Ok(self)
+    pub fn allow_lookup(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::AllowLookup, rule)
     }
 
-    /// Adds a rule for what must not be looked up, as [`Policy::allow_lookup`] has it: `--deny-lookup` on
-    /// the command line. It says nothing of addresses that are connected to.
+    /// Adds a rule for what must not be looked up, in the grammar of [`Policy::allow_lookup`]: `--deny-lookup` on
+    /// the command line. It has no effect on addresses that are connected to.
     ///
     /// # Errors
     /// As for [`Policy::allow`].
-    pub fn deny_lookup(mut self, rule: &str) -> Result<Self, RuleError> {
-        self.deny_lookup.push(Rule::parse_lookup(rule)?);
+    pub fn deny_lookup(self, rule: &str) -> Result<Self, RuleError> {
+        self.with(List::DenyLookup, rule)
+    }
+
+    fn with(mut self, list: List, rule: &str) -> Result<Self, RuleError> {
+        self.add(list, rule)?;
         Ok(self)
     }
 
-    /// The rules in the order they were added in, each with the name of its flag and of its key in a policy
-    /// file: `("allow-net", "example.com:443")`.
-    pub fn rules(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// Adds a rule to a list.
+    pub(crate) fn add(&mut self, list: List, rule: &str) -> Result<(), RuleError> {
+        let (rules, parsed) = match list {
+            List::AllowNet => (&mut self.allow, Rule::parse(rule)),
+            List::DenyNet => (&mut self.deny, Rule::parse(rule)),
+            List::AllowListen => (&mut self.listen, Rule::parse_listen(rule)),
+            List::DenyListen => (&mut self.deny_listen, Rule::parse_listen(rule)),
+            List::AllowLookup => (&mut self.lookup, Rule::parse_lookup(rule)),
+            List::DenyLookup => (&mut self.deny_lookup, Rule::parse_lookup(rule)),
+            List::Resolve | List::Dns => {
+                let message = format!("{list} is no list of rules");
+                return Err(RuleError::new(rule, 0, message));
+            }
+        };
+        rules.push(parsed?);
+        Ok(())
+    }
+
+    /// The rules, list by list and in the order they were added in.
+    pub fn rules(&self) -> impl Iterator<Item = (List, String)> {
         [
-            ("allow-net", &self.allow),
-            ("deny-net", &self.deny),
-            ("allow-listen", &self.listen),
-            ("deny-listen", &self.deny_listen),
-            ("allow-lookup", &self.lookup),
-            ("deny-lookup", &self.deny_lookup),
+            (List::AllowNet, &self.allow),
+            (List::DenyNet, &self.deny),
+            (List::AllowListen, &self.listen),
+            (List::DenyListen, &self.deny_listen),
+            (List::AllowLookup, &self.lookup),
+            (List::DenyLookup, &self.deny_lookup),
         ]
         .into_iter()
-        .flat_map(|(flag, rules)| rules.iter().map(move |rule| (flag, rule.to_string())))
+        .flat_map(|(list, rules)| rules.iter().map(move |rule| (list, rule.to_string())))
     }
 
     /// May this name be looked up? `name` is in the form of [`HostName::Name`].
@@ -144,19 +162,17 @@ impl Policy {
         // A deny rule for one port leaves the other ports, and with them the look-up.
         let forbids = |rule: &&Rule| rule.covers_every_service() && rule.covers_name(name);
         if let Some(rule) = self.deny.iter().find(forbids) {
-            return denied(Reason::forbidden("deny-net", rule));
+            return denied(Reason::forbidden(List::DenyNet, rule));
         }
         if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.covers_name(name)) {
-            return denied(Reason::forbidden("deny-lookup", rule));
+            return denied(Reason::forbidden(List::DenyLookup, rule));
         }
         let mut granting = self.allow.iter().chain(&self.lookup);
         if granting.any(|rule| rule.covers_name(name)) {
             return Ok(());
         }
         // Not --allow-lookup, which would be narrower: what is looked up is to be reached.
-        denied(Reason::NotGranted {
-            missing: name.to_owned(),
-        })
+        denied(Reason::not_granted(List::AllowNet, name.to_owned()))
     }
 
     /// May the name that an address has be looked up? Where a rule covers the address, with any port.
@@ -170,18 +186,16 @@ impl Policy {
         };
         let forbids = |rule: &&Rule| rule.covers_every_service() && rule.leads_to(ip);
         if let Some(rule) = self.deny.iter().find(forbids) {
-            return denied(Reason::forbidden("deny-net", rule));
+            return denied(Reason::forbidden(List::DenyNet, rule));
         }
         if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.leads_to(ip)) {
-            return denied(Reason::forbidden("deny-lookup", rule));
+            return denied(Reason::forbidden(List::DenyLookup, rule));
         }
         let mut granting = self.allow.iter().chain(&self.lookup);
         if granting.any(|rule| rule.covers_ip(ip)) {
             return Ok(());
         }
-        denied(Reason::NotGrantedToLookUp {
-            missing: in_a_rule(ip),
-        })
+        denied(Reason::not_granted(List::AllowLookup, in_a_rule(ip)))
     }
 
     /// Does a deny rule keep this peer from the guest, whoever began?
@@ -264,7 +278,7 @@ impl Policy {
         };
 
         if let Some(rule) = self.forbidding(protocol, address, looked_up) {
-            return denied(Reason::forbidden("deny-net", rule));
+            return denied(Reason::forbidden(List::DenyNet, rule));
         }
 
         let candidates = self
@@ -281,16 +295,16 @@ impl Policy {
         };
         let missing = of_protocol(host, protocol);
         match looked_up.coverage(candidates, ip, now) {
-            Coverage::No => denied(Reason::NotGranted { missing }),
+            Coverage::No => denied(Reason::not_granted(List::AllowNet, missing)),
             Coverage::Expired { rule, .. } | Coverage::Until { rule, .. }
                 if !reachable_by_name(ip) =>
             {
-                denied(Reason::NotByName {
+                denied(Reason::NotPublic {
                     rule: rule.to_string(),
                     missing,
                 })
             }
-            Coverage::Expired { rule, name } => denied(Reason::LookedUpLongAgo {
+            Coverage::Expired { rule, name } => denied(Reason::AnswerExpired {
                 rule: rule.to_string(),
                 name: name.to_owned(),
             }),

@@ -148,7 +148,7 @@ impl Socket {
             }
             buffers.wipe(if wiped { incoming.length } else { usize::MAX });
             wiped = true;
-            self.state().peeked = 0;
+            self.state().counts.peeked = 0;
             if flags.contains(RecvFlags::PEEK) {
                 self.discard()?;
             }
@@ -209,7 +209,7 @@ impl Socket {
     }
 
     pub(super) fn discard(&self) -> Result<(), Errno> {
-        self.state().peeked = 0;
+        self.state().counts.peeked = 0;
         let nothing = &mut Buffers::One(&mut []);
         retry_on_intr(|| self.recv_once(nothing, RecvFlags::DONTWAIT, false))
             .map(drop)

@@ -163,7 +163,7 @@ impl Socket {
             // What may be bound depends on it. The kernel forbids it only while there is a port, and
             // that a stream may lose.
             SocketOption::IPV6_V6ONLY
-                if self.state().bound.is_some() && self.family() == Family::V6 =>
+                if self.state().grant.bound.is_some() && self.family() == Family::V6 =>
             {
                 return Err(Failure::Abi(Errno::EINVAL));
             }

@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering;
 use rustix::net::sockopt;
 use wasisocket_abi::Errno;
 
-use super::socket::{Family, Inbound, Kind, Socket};
+use super::socket::{Family, Kind, Socket};
+use super::state::Inbound;
 use crate::errno::from_system;
 
 /// Most datagrams that a bind throws away. Nothing comes to a socket without a port, so this is only
@@ -56,9 +57,9 @@ impl Socket {
         let result = self.bind(&address);
         if result.is_ok() {
             let mut state = self.state();
-            state.bound = Some(address);
-            if state.inbound != Inbound::Kernel {
-                state.inbound = Inbound::Anyone;
+            state.grant.bound = Some(address);
+            if state.grant.inbound != Inbound::Kernel {
+                state.grant.inbound = Inbound::Anyone;
             }
         }
         if shares {
@@ -72,7 +73,7 @@ impl Socket {
     /// could come to listen at one that the system picked, and be reached as this guest's own.
     pub(super) fn settle_stream_reuse(&self) -> Result<(), Errno> {
         let state = self.state();
-        let named = state.bound.is_some_and(|bound| bound.port() != 0);
+        let named = state.grant.bound.is_some_and(|bound| bound.port() != 0);
         let shares = state.reuse.port && named;
         drop(state);
         sockopt::set_socket_reuseport(self.as_fd(), shares).map_err(from_system)
@@ -139,11 +140,11 @@ impl Socket {
         }
         let has_port = self.has_port();
         let mut state = self.state();
-        if state.inbound == Inbound::Anyone && !has_port {
+        if state.grant.inbound == Inbound::Anyone && !has_port {
             // Not `Nobody`: what came before is still in the queue.
-            state.inbound = Inbound::Reachable;
-            state.bound = None;
-            state.heard.clear();
+            state.grant.inbound = Inbound::Reachable;
+            state.grant.bound = None;
+            state.grant.recent_senders.clear();
         }
         drop(state);
         self.settle_reuse();
@@ -284,12 +285,12 @@ mod tests {
         let (_sink, to) = sink();
         let socket = udp();
         socket.bind_ip(([127, 0, 0, 1], 0).into()).unwrap();
-        socket.state().heard.record(to);
+        socket.state().grant.recent_senders.record(to);
         assert_eq!(socket.inbound(), Inbound::Anyone);
         socket.disconnect().unwrap();
-        let state = socket.state();
-        assert_eq!((state.inbound, state.bound), (Inbound::Reachable, None));
-        assert!(!state.heard.contains(to));
+        let grant = &socket.state().grant;
+        assert_eq!((grant.inbound, grant.bound), (Inbound::Reachable, None));
+        assert!(!grant.recent_senders.contains(to));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use rustix::io::{ioctl_fionbio, retry_on_intr};
 use rustix::net::addr::SocketAddrArg;
@@ -16,9 +15,8 @@ use rustix::net::{self, AddressFamily, Shutdown, SocketAddrAny, SocketFlags, Soc
 use wasisocket_abi::v1::AF_UNIX;
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
-use super::heard::Heard;
 use super::message::{Admission, STRANGERS_MAX, source};
-use super::port::Reuse;
+use super::state::{Connection, Inbound, State, Traffic};
 use crate::errno::from_system;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,60 +32,15 @@ pub(crate) enum Kind {
     Datagram,
 }
 
-/// From whom may a socket receive? A UDP socket would take datagrams from anyone. UDP-Lite is UDP here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inbound {
-    /// A stream or a Unix socket: from its peer, or whoever may reach its path, as the kernel sees to.
-    Kernel,
-    /// UDP before anything: it has no port that anyone could send to.
-    Nobody,
-    /// UDP connected while it was `Nobody`: from the peer. The kernel sees to that from the moment that
-    /// it is connected, but gives it a port a moment earlier.
-    Peer(SocketAddr),
-    /// UDP that the kernel gave a port for sending or connecting: from those that the guest may send to.
-    Reachable,
-    /// UDP bound under a grant to listen: from anyone whom no deny rule keeps away.
-    Anyone,
-}
-
-/// What the policy has said of a socket. Shared by its duplicates, as the kernel's state is.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) inbound: Inbound,
-    /// What the guest bound it to, under a grant. With port 0 the kernel may have taken its choice back: of
-    /// a UDP socket this is then `None`, of a stream, where getsockname(2) does not tell, it stays.
-    pub(crate) bound: Option<SocketAddr>,
-    /// The last destination that was allowed, [`LookedUp::changes`](crate::policy::LookedUp) then, and until
-    /// when that holds.
-    pub(crate) sent_to: Option<(SocketAddr, u64, Option<Instant>)>,
-    /// Who sent to it while it was [`Inbound::Anyone`], and may be answered.
-    pub(crate) heard: Heard,
-    /// The guest talks to itself with this stream, without a grant.
-    pub(crate) own: bool,
-    /// How much of what is at the head of the queue was looked at, and counted.
-    pub(crate) peeked: usize,
-    /// A connect of this stream goes on in the kernel.
-    pub(crate) connecting: bool,
-    /// The path that a Unix socket was bound to, as the guest sees it.
-    pub(crate) path: Option<Arc<[u8]>>,
-    /// SO_REUSEADDR and SO_REUSEPORT of a UDP socket, and SO_REUSEPORT of a stream, as the guest has them.
-    pub(super) reuse: Reuse,
-    /// How many entries of interest sets it has.
-    pub(crate) watched: usize,
-    /// How many connections may wait to be accepted, at most since it was opened: they stay if it is less.
-    pub(crate) backlog: usize,
-    /// Others may have it too.
-    pub(crate) was_sent: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Shared {
     family: Family,
     kind: Kind,
-    /// Was SO_LINGER set, here or at the listener that this came from, or may others have set it?
+    /// SO_LINGER was set, here or at the listener that this came from, or others may have set it.
     lingers: AtomicBool,
-    /// Is there a flag in [`State::reuse`] that the kernel does not have yet?
+    /// The kernel does not have a flag of [`State::reuse`] yet.
     pub(super) reuse_waits: AtomicBool,
+    traffic: Traffic,
     state: Mutex<State>,
 }
 
@@ -110,20 +63,6 @@ impl Socket {
             (Family::V4 | Family::V6, Kind::Datagram) => Inbound::Nobody,
             _ => Inbound::Kernel,
         };
-        let state = State {
-            inbound,
-            bound: None,
-            sent_to: None,
-            heard: Heard::default(),
-            own: false,
-            peeked: 0,
-            connecting: false,
-            path: None,
-            reuse: Reuse::default(),
-            watched: 0,
-            backlog: 0,
-            was_sent: false,
-        };
         Self {
             fd,
             shared: Arc::new(Shared {
@@ -131,7 +70,8 @@ impl Socket {
                 kind,
                 lingers: AtomicBool::new(false),
                 reuse_waits: AtomicBool::new(false),
-                state: Mutex::new(state),
+                traffic: Traffic::default(),
+                state: Mutex::new(State::new(inbound)),
             }),
         }
     }
@@ -213,10 +153,14 @@ impl Socket {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From whom may it receive?
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
+    /// Who may send to it?
     pub(crate) fn inbound(&self) -> Inbound {
         match (self.family(), self.kind()) {
-            (Family::V4 | Family::V6, Kind::Datagram) => self.state().inbound,
+            (Family::V4 | Family::V6, Kind::Datagram) => self.state().grant.inbound,
             _ => Inbound::Kernel,
         }
     }
@@ -236,7 +180,8 @@ impl Socket {
         let number = i32::try_from(backlog).unwrap_or(i32::MAX);
         net::listen(&self.fd, number).map_err(from_system)?;
         let mut state = self.state();
-        state.backlog = state.backlog.max(backlog);
+        state.counts.backlog = state.counts.backlog.max(backlog);
+        state.connection = Connection::Listening;
         Ok(())
     }
 
@@ -270,6 +215,7 @@ impl Socket {
         let mut state = accepted.state();
         state.path = self.state().path.clone();
         state.reuse = self.state().reuse;
+        state.connection = Connection::Connected;
         drop(state);
         Ok((accepted, peer))
     }
@@ -299,9 +245,15 @@ impl Socket {
         }
     }
 
-    /// Ends a connect(2) that goes on in the kernel, if it does.
+    /// Takes note that an attempt to connect ended, other than by connect(2).
+    pub(crate) fn end_connect(&self) {
+        let mut state = self.state();
+        state.connection = state.connection.after_shutdown();
+    }
+
+    /// Ends an attempt to connect in the kernel, if there is one.
     pub(crate) fn give_up_connect(&self) {
-        self.state().connecting = false;
+        self.end_connect();
         if self.peer_name().is_err() {
             // There is nothing left to end if it fails.
             let _ = net::connect_unspec(&self.fd);
@@ -312,7 +264,7 @@ impl Socket {
     pub(crate) fn connect_datagram(&self, address: SocketAddr) -> Result<(), Errno> {
         let result = retry_on_intr(|| net::connect(&self.fd, &address));
         let mut state = self.state();
-        state.inbound = match (state.inbound, &result) {
+        state.grant.inbound = match (state.grant.inbound, &result) {
             (Inbound::Nobody, Ok(())) => Inbound::Peer(address),
             (Inbound::Nobody, Err(_)) => {
                 // A failed connect leaves the socket bound to a port, for anyone to send to.
@@ -333,8 +285,8 @@ impl Socket {
         let result = retry_on_intr(|| net::connect_unspec(&self.fd)).map_err(from_system);
         let mut state = self.state();
         // What the peer sent is still in the queue, and the kernel filters no more.
-        if let Inbound::Peer(_) = state.inbound {
-            state.inbound = Inbound::Reachable;
+        if let Inbound::Peer(_) = state.grant.inbound {
+            state.grant.inbound = Inbound::Reachable;
         }
         drop(state);
         self.settle_port();

@@ -1,25 +1,20 @@
-//! Waiting, in two ways: with poll(2), which blocks the thread, and on tokio's reactor, which does not.
+//! Waiting with poll(2), which blocks the thread. `reactor` waits on tokio, which does not.
 //!
-//! Every operation on a socket is an attempt; who waits between two attempts is the linker. But to wait
-//! without end for a connected socket, the kernel's own calls do in one what would be an attempt, a poll
+//! Every operation on a socket is an attempt that does not wait; the linker waits between two attempts. Only to wait
+//! without end for a connected socket, the kernel's own calls do in one system call what would be an attempt, a poll
 //! and another attempt: see [`Patience`].
 
-use std::future::{Future, poll_fn};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::pin::Pin;
-use std::task::Poll;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno as SystemErrno;
 use smallvec::SmallVec;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use wasisocket_abi::Errno;
 
 use crate::errno::from_system;
 
-/// How long a guest wants to wait: nanoseconds, negative without end, 0 not at all.
+/// How long a guest wants to wait, in nanoseconds: negative is without end, 0 is not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeout(pub(crate) i64);
 
@@ -27,24 +22,24 @@ impl Timeout {
     pub(crate) const NONE: Self = Self(0);
     pub(crate) const FOREVER: Self = Self(-1);
 
-    /// When it is over, if it begins now: `None` without end.
+    /// When the time is over if it begins now; `None` without end.
     pub(crate) fn end(self) -> Option<Instant> {
-        // Centuries from now, where the clock cannot tell them, are without end.
+        // Times that the clock cannot represent, centuries from now, are without end.
         u64::try_from(self.0)
             .ok()
             .and_then(|nanos| Instant::now().checked_add(Duration::from_nanos(nanos)))
     }
 }
 
-/// How long an attempt may block its thread. Where a clock has to end it, or the thread is others' too,
-/// it may not.
+/// How long an attempt may block its thread: not at all where a clock has to end it, or where others share the
+/// thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience(pub(crate) Timeout);
 
 impl Patience {
     pub(crate) const NONE: Self = Self(Timeout::NONE);
 
-    /// May it block without end? Only calls of the kernel that have no clock want to know.
+    /// May the attempt block without end? This matters only for system calls without a timeout.
     pub(crate) fn is_endless(self) -> bool {
         self.0.0 < 0
     }
@@ -77,99 +72,10 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], end: Option<Instant>) -> Result
     }
 }
 
-/// As [`block_until`], in place of the thread blocking the task, which is one of a tokio runtime. That
-/// something is ready is a guess, to be followed by an attempt.
-///
-/// # Errors
-/// Those of epoll_ctl(2): ENOMEM, ENOSPC.
-pub(crate) async fn ready_until(
-    watched: &Watched<'_>,
-    end: Option<Instant>,
-) -> Result<bool, Errno> {
-    let mut sources: SmallVec<[(AsyncFd<BorrowedFd<'_>>, Interest); 1]> = SmallVec::new();
-    for (fd, interest) in merged(watched) {
-        #[expect(
-            deprecated,
-            reason = "what is unsafe in the newer one holds: a BorrowedFd is open as long as it lives, and no other"
-        )]
-        match AsyncFd::with_interest(fd, interest) {
-            Ok(source) => sources.push((source, interest)),
-            // A file, which epoll(7) does not take, is always ready.
-            Err(error) if is_permission(&error) => return Ok(true),
-            Err(error) => {
-                let raw = error.raw_os_error().unwrap_or_default();
-                return Err(from_system(SystemErrno::from_raw_os_error(raw)));
-            }
-        }
-    }
-    let mut waits: SmallVec<[Pin<Box<dyn Future<Output = ()> + Send + '_>>; 1]> = sources
-        .iter()
-        .map(
-            |(source, interest)| -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-                Box::pin(async { drop(source.ready(*interest).await) })
-            },
-        )
-        .collect();
-    let any = poll_fn(|context| {
-        let ready = waits
-            .iter_mut()
-            .any(|wait| wait.as_mut().poll(context).is_ready());
-        if ready {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    });
-    match end {
-        None => any.await,
-        Some(end) => {
-            let timed = tokio::time::timeout_at(end.into(), any).await;
-            return Ok(timed.is_ok());
-        }
-    }
-    Ok(true)
-}
-
-fn is_permission(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(SystemErrno::PERM.raw_os_error())
-}
-
-/// Each descriptor once, with all that is waited for of it: an epoll(7) takes it once only.
-fn merged<'a>(watched: &Watched<'a>) -> SmallVec<[(BorrowedFd<'a>, Interest); 1]> {
-    let entries = watched.iter();
-    let mut merged: SmallVec<[(BorrowedFd<'a>, Interest); 1]> = entries
-        .map(|(fd, events)| (*fd, interest(*events)))
-        .collect();
-    // A guest may name tens of thousands.
-    merged.sort_unstable_by_key(|(fd, _)| fd.as_raw_fd());
-    merged.dedup_by(|(fd, interest), (known, all)| {
-        let same = fd.as_raw_fd() == known.as_raw_fd();
-        if same {
-            *all = all.add(*interest);
-        }
-        same
-    });
-    merged
-}
-
-/// What wakes who waits for these events. Errors and hang-ups do in any case.
-fn interest(events: PollFlags) -> Interest {
-    let wanted = [
-        (PollFlags::IN, Interest::READABLE),
-        (PollFlags::OUT, Interest::WRITABLE),
-        (PollFlags::PRI, Interest::PRIORITY),
-    ];
-    wanted
-        .into_iter()
-        .filter(|(event, _)| events.contains(*event))
-        .map(|(_, interest)| interest)
-        .reduce(Interest::add)
-        .unwrap_or(Interest::READABLE)
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "async"))]
 mod tests {
-    use super::{Duration, Errno, Instant, PollFlags, Timeout, Watched, block_until, ready_until};
+    use super::{Duration, Errno, Instant, PollFlags, Timeout, Watched, block_until};
+    use crate::sockets::ready_until;
     use crate::testing::runtime;
     use rustix::event::{EventfdFlags, eventfd};
     use std::os::fd::{AsFd, OwnedFd};

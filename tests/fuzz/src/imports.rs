@@ -109,8 +109,7 @@ pub fn call(input: &Input) {
         .limits(limits)
         .unix_folder(folder.path(), "/", false)
         .expect("it is there")
-        .on_denial(|_| ())
-        .on_limit(|_| ())
+        .on_event(|_| ())
         .build();
     let file = OneFile(tempfile::tempfile().expect("a file"));
 

@@ -1,10 +1,18 @@
 //! Rules and policy files of any text: a grant or an error, never a panic, and what is printed is what was meant.
 
 use proptest::prelude::*;
-use wasisocket_host::{Grants, Limits, Resolver};
+use wasisocket_host::{Grants, Limit, Limits, List, Resolver};
 
-fn list() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(&Grants::LISTS[..])
+fn list() -> impl Strategy<Value = List> {
+    prop::sample::select(List::ALL)
+}
+
+/// Every key of a policy file.
+fn keys() -> Vec<&'static str> {
+    let lists = List::ALL.iter().map(|list| list.name());
+    lists
+        .chain(Limit::ALL.iter().map(|limit| limit.name()))
+        .collect()
 }
 
 fn host() -> impl Strategy<Value = String> {
@@ -46,7 +54,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 /// What it prints is what it is.
-fn check(list: &str, text: &str) -> Result<(), TestCaseError> {
+fn check(list: List, text: &str) -> Result<(), TestCaseError> {
     let mut grants = Grants::default();
     if grants.add(list, text).is_err() {
         return Ok(());
@@ -76,10 +84,9 @@ proptest! {
         check(list, &text)?;
         let _ = Resolver::new().resolve(&text);
         let _ = Resolver::new().dns(&text);
-        for name in Limits::NAMES {
-            let _ = Limits::default().set(name, &text);
+        for limit in Limit::ALL {
+            let _ = Limits::default().set(*limit, &text);
         }
-        let _ = Limits::default().set(&text, "1");
     }
 
     #[test]
@@ -94,7 +101,7 @@ proptest! {
         entries in prop::collection::vec(
             (
                 prop_oneof![
-                    prop::sample::select([&Grants::LISTS[..], &Limits::NAMES[..]].concat()).prop_map(str::to_owned),
+                    prop::sample::select(keys()).prop_map(str::to_owned),
                     "[a-z-]{1,12}",
                 ],
                 prop_oneof![

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
 use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{
-    Files, Policy, SocketsCtx, SocketsCtxBuilder, SocketsView, add_files_to_linker, add_to_linker,
-    add_to_linker_async,
+    Event, Files, Policy, SocketsCtx, SocketsCtxBuilder, SocketsView, add_files_to_linker,
+    add_to_linker, add_to_linker_async,
 };
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
@@ -134,8 +134,11 @@ impl Guest {
         let limits: Arc<Mutex<Vec<_>>> = Arc::default();
         let reached = Arc::clone(&limits);
         let sockets = sockets
-            .on_denial(move |denial| sink.lock().unwrap().push(denial.to_string()))
-            .on_limit(move |limit| reached.lock().unwrap().push(limit.name()))
+            .on_event(move |event| match event {
+                Event::Denied(denial) => sink.lock().unwrap().push(denial.to_string()),
+                Event::LimitReached(limit) => reached.lock().unwrap().push(limit.name()),
+                _ => {}
+            })
             .build();
         let files = files.unwrap_or_default();
         let mut store = Store::new(&engine, Data { sockets, files });

@@ -13,11 +13,11 @@ use std::fs;
 
 use clap::Args;
 use tracing::debug;
+use wasisocket_host::List;
 use wasisocket_python::{Distribution, TLS_FOLDER};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-use crate::grants::add;
 use crate::run::GuestArgs;
 use crate::say;
 use arguments::Word;
@@ -138,7 +138,9 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     let mut grants = guest.grants.read()?;
     let rules = inputs.reach.rules(&grants.resolver);
     debug!(?rules, "granted to pip");
-    add(&mut grants, "allow-net", &rules)?;
+    for rule in &rules {
+        grants.add(List::AllowNet, rule)?;
+    }
 
     let (scratch, folders, target) = inputs.into_folders()?;
     let task = Task {

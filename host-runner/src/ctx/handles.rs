@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use wasisocket_abi::{Errno, FIRST_HANDLE};
 
-use super::{InterestSet, Lookup, Socket};
+use crate::names::Lookup;
+use crate::sockets::{InterestSet, Socket};
 
 /// What a handle stands for. Each has a file descriptor that can be waited for.
 #[derive(Debug)]

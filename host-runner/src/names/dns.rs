@@ -13,9 +13,8 @@ use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::Errno;
 
-use super::lookup::{Answer, Question};
 use super::order;
-use super::socket::Family;
+use super::question::{Answer, IpFamily, Question, cut};
 
 /// How long one question to a server may take, and how often it is asked again: 10 seconds with one server.
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
@@ -53,7 +52,7 @@ async fn answer(servers: &[SocketAddr], question: &Question) -> Result<Answer, E
             let full = Name::from_ascii(format!("{name}.")).map_err(|_| Errno::ENOENT)?;
             let found = resolver(servers, *family)?.lookup_ip(full).await;
             let mut answer = named(name, found.map_err(errno)?.as_lookup().answers())?;
-            order::cut(&mut answer.addresses);
+            cut(&mut answer.addresses);
             order::sort(&mut answer.addresses);
             Ok(answer)
         }
@@ -108,7 +107,7 @@ fn host_name(name: &Name) -> String {
     name
 }
 
-fn resolver(servers: &[SocketAddr], family: Option<Family>) -> Result<TokioResolver, Errno> {
+fn resolver(servers: &[SocketAddr], family: Option<IpFamily>) -> Result<TokioResolver, Errno> {
     let servers = servers.iter().map(|server| {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
         let connections = connections.map(|mut connection| {
@@ -125,9 +124,9 @@ fn resolver(servers: &[SocketAddr], family: Option<Family>) -> Result<TokioResol
     options.attempts = REPEATS;
     options.try_tcp_on_error = false;
     options.ip_strategy = match family {
-        Some(Family::V4) => LookupIpStrategy::Ipv4Only,
-        Some(Family::V6) => LookupIpStrategy::Ipv6Only,
-        Some(Family::Unix) | None => LookupIpStrategy::Ipv4AndIpv6,
+        Some(IpFamily::V4) => LookupIpStrategy::Ipv4Only,
+        Some(IpFamily::V6) => LookupIpStrategy::Ipv6Only,
+        None => LookupIpStrategy::Ipv4AndIpv6,
     };
     builder.build().map_err(|_| Errno::EIO)
 }
@@ -142,7 +141,7 @@ fn errno(error: NetError) -> Errno {
 #[cfg(test)]
 mod tests {
     use super::{
-        Duration, Errno, Family, IpAddr, LOOKUP_MAX, Name, Question, RData, Record, ask, named,
+        Duration, Errno, IpAddr, IpFamily, LOOKUP_MAX, Name, Question, RData, Record, ask, named,
     };
     use hickory_resolver::proto::op::Message;
     use hickory_resolver::proto::rr::rdata::{A, CNAME};
@@ -190,7 +189,7 @@ mod tests {
         let address = server.local_addr().unwrap();
         let question = Question::Name {
             name: "a.test".into(),
-            family: Some(Family::V4),
+            family: Some(IpFamily::V4),
         };
         let asks = thread::spawn(move || ask(&[address], &question));
         server.set_read_timeout(Some(LOOKUP_MAX)).unwrap();

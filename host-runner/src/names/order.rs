@@ -1,34 +1,19 @@
-//! Which of many addresses a guest is told, and which of them is tried first (RFC 6724, 6).
+//! In which order the addresses of a name are tried (RFC 6724, section 6).
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use ipnet::Ipv6Net;
-use wasisocket_abi::RESOLVE_MAX;
 
-/// Sorts as getaddrinfo(3) does: by RFC 6724's rules 1, 2, 5, 6, 8 and 9; the others ask for what only the kernel
-/// knows. Rule 9 is for IPv6 only: among IPv4 addresses it would prefer some at random, which a name server gives by
-/// turns. Addresses between which no rule decides stay as they are.
+/// Sorts as getaddrinfo(3) does, by rules 1, 2, 5, 6, 8 and 9 of RFC 6724; the others need what only the kernel knows.
+/// Rule 9 applies to IPv6 only: among IPv4 addresses, which name servers rotate, it would prefer one at random. The
+/// sort is stable: addresses between which no rule decides keep their order.
 pub(super) fn sort(addresses: &mut [IpAddr]) {
     sort_by_source(addresses, source);
 }
 
-/// Leaves [`RESOLVE_MAX`] of them, the first of each family: half of that at least, if there are so many.
-pub(super) fn cut(addresses: &mut Vec<IpAddr>) {
-    let half = RESOLVE_MAX / 2;
-    let v4 = addresses.iter().filter(|ip| ip.is_ipv4()).count();
-    let v6 = addresses.len() - v4;
-    let mut rooms = [v6, v4].map(|others| RESOLVE_MAX - others.min(half));
-    addresses.retain(|ip| {
-        let room = &mut rooms[usize::from(ip.is_ipv6())];
-        let fits = *room > 0;
-        *room -= usize::from(fits);
-        fits
-    });
-}
-
-/// The machine's address that packets to this one would come from. Nothing is sent: a datagram socket only takes
-/// note of its peer.
+/// The source address that packets to this address would have. Nothing is sent: connect(2) of a datagram socket only
+/// sets its peer.
 fn source(to: IpAddr) -> Option<IpAddr> {
     let any = match to {
         IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -55,7 +40,7 @@ fn sort_by_source(addresses: &mut [IpAddr], source: impl Fn(IpAddr) -> Option<Ip
     });
 }
 
-/// How many bits two IPv6 addresses have in common, of those that name a network.
+/// How many leading bits two IPv6 addresses have in common, of the 64 that identify a network.
 fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
     match (one, other) {
         (IpAddr::V6(one), IpAddr::V6(other)) => {
@@ -72,7 +57,7 @@ struct Attributes {
     label: u8,
 }
 
-/// RFC 6724, 2.1: network, precedence, label; of those that contain an address the first holds.
+/// RFC 6724, section 2.1: network, precedence, label. The first that contains an address applies.
 const POLICY_TABLE: [(Ipv6Net, u8, u8); 9] = [
     (net(1, 128), 50, 0),
     (net(0xffff << 32, 96), 35, 4),
@@ -96,7 +81,7 @@ const GLOBAL: u8 = 0xe;
 
 impl Attributes {
     fn of(ip: IpAddr) -> Self {
-        // RFC 6724, 3.2 and 2.1: IPv4 addresses have the kind of the addresses that they are mapped to.
+        // RFC 6724, 3.2 and 2.1: IPv4 addresses have the attributes of the addresses that they are mapped to.
         let (ip, scope) = match ip.to_canonical() {
             IpAddr::V4(ip) if ip.is_loopback() || ip.is_link_local() => {
                 (ip.to_ipv6_mapped(), LINK_LOCAL)
@@ -127,13 +112,13 @@ fn scope(ip: Ipv6Addr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{IpAddr, RESOLVE_MAX, cut, sort, sort_by_source};
+    use super::{IpAddr, sort, sort_by_source};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    /// The order of addresses that are given with the source that packets to them have, or `-`.
+    /// Sorts addresses, each given with the source address that packets to it have, or `-`.
     fn sorted(given: &[(&str, &str)]) -> Vec<String> {
         let mut addresses: Vec<IpAddr> = given.iter().map(|(to, _)| ip(to)).collect();
         sort_by_source(&mut addresses, |to| {
@@ -197,28 +182,6 @@ mod tests {
     fn order_of_the_name_server_is_kept_where_no_rule_decides() {
         let given = ["192.0.2.7", "192.0.2.1", "198.51.100.1", "192.0.2.3"];
         assert_eq!(sorted(&given.map(|to| (to, "192.0.2.9"))), given);
-    }
-
-    #[test]
-    fn each_family_has_room_that_the_other_leaves_and_half_at_least() {
-        for (given, left) in [
-            ((64, 0), (64, 0)),
-            ((100, 1), (63, 1)),
-            ((1, 100), (1, 63)),
-            ((100, 100), (32, 32)),
-            ((10, 20), (10, 20)),
-        ] {
-            let (v4, v6) = given;
-            let v4 = (0..v4).map(|last| IpAddr::from([192, 0, 2, last]));
-            let v6 = (0..v6).map(|last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
-            let mut addresses: Vec<IpAddr> = v6.chain(v4).collect();
-            let first = addresses[0];
-            cut(&mut addresses);
-            let v4 = addresses.iter().filter(|ip| ip.is_ipv4()).count();
-            assert_eq!((v4, addresses.len() - v4), left);
-            assert_eq!(addresses[0], first);
-            assert!(addresses.len() <= RESOLVE_MAX);
-        }
     }
 
     #[test]

@@ -1,59 +1,30 @@
-//! Look-ups that a guest starts and collects later, on a few threads.
+//! The look-ups of one guest: started, run on a few threads, and collected later.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
 use wasisocket_abi::Errno;
 
+use super::question::{Answer, Question};
 use super::resolver::{Resolver, caught};
-use super::socket::Family;
-use super::threads::{Threads, Work};
-use crate::clock::Cpu;
+use super::threads::Work;
 use crate::errno::from_system;
+use crate::event::Events;
+use crate::limits::CpuTime;
 
-/// Most threads that one guest's look-ups run on at a time; one where most of all are busy.
+/// Most threads that one guest's look-ups run on at a time; one while most of all threads are busy.
 const THREADS_MAX: usize = 4;
 
-/// Most threads of all guests of this process: as many as tokio has for what blocks. They outlive their guests for
-/// as long as resolvers do not answer.
-static THREADS: Threads = Threads::new("look-up", 512);
-
-/// What is looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// The addresses of a name, of one family or both, and its canonical name.
-    Name {
-        name: String,
-        family: Option<Family>,
-    },
-    /// The name of an address.
-    Address(IpAddr),
-}
-
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// At most [`wasisocket_abi::RESOLVE_MAX`]; none for the name of an address.
-    pub(crate) addresses: Vec<IpAddr>,
-    /// The canonical name, or that of the address.
-    pub(crate) host: String,
-    /// When it came.
-    pub(crate) came: Instant,
-    /// How long it holds, if the resolver tells.
-    pub(crate) ttl: Option<Duration>,
-}
-
-/// A look-up that was started. Its descriptor is readable once it is over. Dropping it ends it, unless
-/// a thread is at it: getaddrinfo(3) cannot be interrupted.
+/// A look-up that was started. Its descriptor becomes readable when it is done. Dropping it ends it, unless a
+/// thread is running it: getaddrinfo(3) cannot be interrupted.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     job: Arc<Job>,
-    pool: Arc<Pool>,
+    guest: Arc<Guest>,
 }
 
 #[derive(Debug)]
@@ -61,73 +32,40 @@ struct Job {
     question: Question,
     ask: Ask,
     answer: OnceLock<Result<Answer, Errno>>,
-    over: OwnedFd,
+    /// An eventfd(2), readable when the look-up is done.
+    done: OwnedFd,
 }
 
-/// The look-ups of one guest that are not over. Dropping it forgets those that no thread is at.
+/// All look-ups of one guest. Dropping it forgets those that no thread is running.
 #[derive(Debug)]
-pub(crate) struct Lookups(Arc<Pool>);
+pub(crate) struct Lookups(Arc<Guest>);
 
 #[derive(Debug)]
-struct Pool {
+struct Guest {
     queue: Mutex<Queue>,
     resolver: Resolver,
-    cpu: Arc<Cpu>,
+    cpu: Arc<CpuTime>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Not more than there are open look-ups: closing one takes it out.
+    /// At most as many as there are open look-ups: closing one removes it.
     waiting: VecDeque<Arc<Job>>,
-    /// Also those that are to come.
+    /// How many threads run these look-ups, or will as soon as one is free.
     threads: usize,
-}
-
-impl Queue {
-    fn has_room_for_another_thread(&self) -> bool {
-        let max = if THREADS.are_busy() { 1 } else { THREADS_MAX };
-        self.threads < max
-    }
-}
-
-impl Question {
-    /// Are these about the two families of one name?
-    pub(crate) fn is_other_half_of(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Name {
-                    name,
-                    family: Some(family),
-                },
-                Self::Name {
-                    name: other,
-                    family: Some(other_family),
-                },
-            ) => name == other && family != other_family,
-            _ => false,
-        }
-    }
-}
-
-impl Answer {
-    /// No addresses, without a time to live.
-    pub(crate) fn now(host: String) -> Self {
-        Self {
-            addresses: Vec::new(),
-            host,
-            came: Instant::now(),
-            ttl: None,
-        }
-    }
+    /// The guest is gone: nobody wants to know what is found.
+    ended: bool,
 }
 
 impl Lookups {
-    /// `cpu` is where the time is counted that its threads compute.
-    pub(crate) fn new(resolver: Resolver, cpu: Arc<Cpu>) -> Self {
-        Self(Arc::new(Pool {
+    /// `cpu` counts the CPU time that the threads use.
+    pub(crate) fn new(resolver: Resolver, cpu: Arc<CpuTime>, events: Events) -> Self {
+        Self(Arc::new(Guest {
             queue: Mutex::default(),
             resolver,
             cpu,
+            events,
         }))
     }
 
@@ -136,81 +74,103 @@ impl Lookups {
     /// # Errors
     /// EBUSY if no thread can be started; EMFILE or ENFILE for the descriptor.
     pub(crate) fn start(&self, question: Question) -> Result<Lookup, Errno> {
-        match self.0.resolver.known(&question) {
-            Some(known) => self.known(question, known),
+        let guest = &self.0;
+        match guest.resolver.known(&question) {
+            Some(known) => {
+                let lookup = self.known(question, known)?;
+                guest.events.lookup_asked(lookup.question());
+                guest.events.lookup_done(lookup.question(), lookup.answer());
+                Ok(lookup)
+            }
             None => self.start_with(question, ask),
         }
     }
 
     fn start_with(&self, question: Question, ask: Ask) -> Result<Lookup, Errno> {
         let job = Job::new(question, ask, 0)?;
-        let mut queue = self.0.lock();
+        let guest = Arc::clone(&self.0);
+        guest.events.lookup_asked(&job.question);
+        let mut queue = guest.lock();
         queue.waiting.push_back(Arc::clone(&job));
-        if queue.has_room_for_another_thread() {
-            let pool = Arc::clone(&self.0);
-            match THREADS.send_to(pool) {
+        if guest.may_use_another_thread(&queue) {
+            match guest.resolver.own_threads().run(Arc::clone(&self.0) as _) {
                 Ok(()) => queue.threads += 1,
                 Err(_) if queue.threads == 0 => {
                     queue.waiting.clear();
+                    drop(queue);
+                    guest.events.lookup_done(&job.question, Err(Errno::EBUSY));
                     return Err(Errno::EBUSY);
                 }
-                // Those that there are will come to it.
+                // The running threads will come to it.
                 Err(_) => {}
             }
         }
         drop(queue);
-        let pool = Arc::clone(&self.0);
-        Ok(Lookup { job, pool })
+        Ok(Lookup { job, guest })
     }
 
-    /// A look-up that is over at once.
+    /// A look-up that is done at once.
     pub(crate) fn known(
         &self,
         question: Question,
         answer: Result<Answer, Errno>,
     ) -> Result<Lookup, Errno> {
         let job = Job::new(question, ask, 1)?;
-        // It is new: nobody has answered.
+        // The job is new, so nobody has answered.
         let _ = job.answer.set(answer);
-        let pool = Arc::clone(&self.0);
-        Ok(Lookup { job, pool })
+        let guest = Arc::clone(&self.0);
+        Ok(Lookup { job, guest })
     }
 }
 
 impl Drop for Lookups {
     fn drop(&mut self) {
-        self.0.lock().waiting.clear();
+        let mut queue = self.0.lock();
+        queue.waiting.clear();
+        queue.ended = true;
     }
 }
 
 /// How a question is answered: [`ask`], but for tests.
 type Ask = fn(&Resolver, &Question) -> Result<Answer, Errno>;
 
-impl Pool {
+impl Guest {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn may_use_another_thread(&self, queue: &Queue) -> bool {
+        let busy = self.resolver.own_threads().are_busy();
+        queue.threads < if busy { 1 } else { THREADS_MAX }
+    }
 }
 
-impl Work for Pool {
+impl Work for Guest {
     fn work(&self) -> bool {
         let job = self.lock().waiting.pop_front();
         if let Some(job) = job {
             let ask = || (job.ask)(&self.resolver, &job.question);
-            let _ = job.answer.set(self.cpu.counting(|| caught(ask)));
-            // It holds one number, and is written once.
-            let _ = retry_on_intr(|| write(&job.over, &1_u64.to_ne_bytes()));
+            let answer = self.cpu.count(|| caught(ask));
+            if !self.lock().ended {
+                let answer = answer.as_ref().map_err(|errno| *errno);
+                // This thread has more to do, whatever the sink does.
+                let send = AssertUnwindSafe(|| self.events.lookup_done(&job.question, answer));
+                let _ = catch_unwind(send);
+            }
+            let _ = job.answer.set(answer);
+            // An eventfd(2) holds one number, and this one is written once.
+            let _ = retry_on_intr(|| write(&job.done, &1_u64.to_ne_bytes()));
         }
         let mut queue = self.lock();
         queue.threads -= 1;
-        let again = !queue.waiting.is_empty() && queue.has_room_for_another_thread();
+        let again = !queue.waiting.is_empty() && self.may_use_another_thread(&queue);
         queue.threads += usize::from(again);
         again
     }
 }
 
 fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
-    // EAGAIN would say that the look-up is not over.
+    // EAGAIN would say that the look-up is not done.
     resolver.ask_others(question).map_err(|errno| match errno {
         Errno::EAGAIN => Errno::EBUSY,
         errno => errno,
@@ -218,13 +178,13 @@ fn ask(resolver: &Resolver, question: &Question) -> Result<Answer, Errno> {
 }
 
 impl Job {
-    fn new(question: Question, ask: Ask, over: u32) -> Result<Arc<Self>, Errno> {
+    fn new(question: Question, ask: Ask, done: u32) -> Result<Arc<Self>, Errno> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Arc::new(Self {
             question,
             ask,
             answer: OnceLock::new(),
-            over: eventfd(over, flags).map_err(from_system)?,
+            done: eventfd(done, flags).map_err(from_system)?,
         }))
     }
 }
@@ -234,7 +194,7 @@ impl Lookup {
         &self.job.question
     }
 
-    /// What was found; EAGAIN if it is not over. May be asked for more than once.
+    /// What was found; EAGAIN if it is not done. May be read more than once.
     pub(crate) fn answer(&self) -> Result<&Answer, Errno> {
         match self.job.answer.get() {
             Some(answer) => answer.as_ref().map_err(|errno| *errno),
@@ -245,35 +205,38 @@ impl Lookup {
 
 impl AsFd for Lookup {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.job.over.as_fd()
+        self.job.done.as_fd()
     }
 }
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        let mut queue = self.pool.lock();
+        let mut queue = self.guest.lock();
         queue.waiting.retain(|job| !Arc::ptr_eq(job, &self.job));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Arc, Errno, Lookup, Lookups, Question, Resolver, THREADS_MAX};
-    use crate::sockets::{Watched, block_until};
-    use rustix::event::PollFlags;
-    use std::os::fd::AsFd as _;
+    use super::{Answer, Arc, Errno, Events, Lookup, Lookups, Question, Resolver, THREADS_MAX};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
     fn lookups() -> Lookups {
-        Lookups::new(Resolver::default(), Arc::default())
+        Lookups::new(Resolver::default(), Arc::default(), Events::default())
     }
 
-    /// What was found, once it is over.
+    /// What was found, once it is done.
     fn answer(lookup: &Lookup) -> Result<&Answer, Errno> {
-        let watched = Watched::from_iter([(lookup.as_fd(), PollFlags::IN)]);
-        let soon = Instant::now() + Duration::from_secs(10);
-        assert_eq!(block_until(&watched, Some(soon)), Ok(true));
+        let soon = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        assert_eq!(
+            poll(&mut [PollFd::new(lookup, PollFlags::IN)], Some(&soon)),
+            Ok(1)
+        );
         lookup.answer()
     }
 

@@ -1,21 +1,16 @@
-//! Who is asked for names and addresses. Blocks: guests that must not wait go through `lookup`.
+//! Who is asked for names and addresses. Asking blocks: guests ask through `lookup`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use dns_lookup::{
-    AddrFamily, AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo, getnameinfo,
-};
-use nix::libc::{AI_CANONNAME, NI_NAMEREQD};
-use rustix::io::Errno as SystemErrno;
 use wasisocket_abi::Errno;
 
-use super::lookup::{Answer, Question};
-use super::order;
-use super::servers;
-use super::socket::Family;
-use crate::errno::from_system;
+#[cfg(feature = "dns")]
+use super::dns;
+use super::question::{Answer, IpFamily, Question, cut};
+use super::system;
+use super::threads::LookupThreads;
 
 /// Who is asked for the names and addresses that a policy lets a guest look up.
 ///
@@ -23,8 +18,10 @@ use crate::errno::from_system;
 /// of it, and [`Resolver::dns`] gives name servers in its place. With a table and nothing else nobody is asked:
 /// other names do not exist.
 ///
-/// Whoever answers, the answer is under the rules: a private address in the table needs a rule that names the
-/// address, as it does where a name server told it.
+/// Whoever answers, the rules apply to the answer: a private address in the table needs a rule that names the
+/// address, as one from a name server does.
+///
+/// Clones share the threads that look-ups run on ([`LookupThreads`]).
 ///
 /// ```
 /// use wasisocket_host::{Policy, Resolver, SocketsCtx};
@@ -36,20 +33,31 @@ use crate::errno::from_system;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Resolver {
     /// Canonical names, each once.
     table: Vec<(String, Vec<IpAddr>)>,
-    behind: Behind,
+    fallback: Fallback,
+    threads: LookupThreads,
 }
+
+/// Resolvers are equal if they ask the same servers and have the same table, whatever threads they use.
+impl PartialEq for Resolver {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.table, &self.fallback) == (&other.table, &other.fallback)
+    }
+}
+
+impl Eq for Resolver {}
 
 /// Who is asked for what is not in the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Behind {
-    /// Not said: the system's resolver, if there is no table.
+pub(crate) enum Fallback {
+    /// The system's resolver if there is no table, and nobody if there is one.
     #[default]
-    Unsaid,
+    Default,
     System,
+    #[cfg(feature = "dns")]
     Servers(Vec<SocketAddr>),
 }
 
@@ -63,19 +71,21 @@ impl Resolver {
     /// The name servers that are asked, if not the system's resolver.
     #[must_use]
     pub fn servers(&self) -> &[SocketAddr] {
-        match &self.behind {
-            Behind::Servers(servers) => servers,
-            Behind::Unsaid | Behind::System => &[],
+        match &self.fallback {
+            #[cfg(feature = "dns")]
+            Fallback::Servers(servers) => servers,
+            Fallback::Default | Fallback::System => &[],
         }
     }
 
     /// Is the system's resolver asked?
     #[must_use]
     pub fn asks_system(&self) -> bool {
-        match self.behind {
-            Behind::Unsaid => self.table.is_empty(),
-            Behind::System => true,
-            Behind::Servers(_) => false,
+        match self.fallback {
+            Fallback::Default => self.table.is_empty(),
+            Fallback::System => true,
+            #[cfg(feature = "dns")]
+            Fallback::Servers(_) => false,
         }
     }
 
@@ -87,11 +97,23 @@ impl Resolver {
         }
     }
 
-    pub(crate) fn behind_mut(&mut self) -> &mut Behind {
-        &mut self.behind
+    pub(crate) fn fallback_mut(&mut self) -> &mut Fallback {
+        &mut self.fallback
     }
 
-    /// The answer to a question that no other party has to be asked.
+    /// Runs look-ups on these threads. By default each [`Resolver::new`] has its own, with a limit of
+    /// [`LookupThreads::MAX_DEFAULT`].
+    #[must_use]
+    pub fn threads(mut self, threads: LookupThreads) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    pub(super) fn own_threads(&self) -> &LookupThreads {
+        &self.threads
+    }
+
+    /// The table's answer, if the table has one.
     pub(super) fn known(&self, question: &Question) -> Option<Result<Answer, Errno>> {
         match question {
             Question::Name { name, family } => {
@@ -107,19 +129,21 @@ impl Resolver {
         }
     }
 
-    /// Asks. The errors are those that glibc's NSS modules pair with the EAI_ codes: ENOENT, EAGAIN, EIO.
+    /// Asks, and blocks until the answer comes. The errors are those that glibc's NSS modules pair with the EAI_
+    /// codes: ENOENT, EAGAIN, EIO.
     pub(crate) fn ask(&self, question: &Question) -> Result<Answer, Errno> {
         self.known(question)
             .unwrap_or_else(|| caught(|| self.ask_others(question)))
     }
 
-    /// Asks for what is not in the table.
+    /// Asks the others, for what is not in the table.
     pub(super) fn ask_others(&self, question: &Question) -> Result<Answer, Errno> {
-        match &self.behind {
-            Behind::Servers(servers) => servers::ask(servers, question),
-            Behind::System => ask_system(question),
-            Behind::Unsaid if self.table.is_empty() => ask_system(question),
-            Behind::Unsaid => Err(Errno::ENOENT),
+        match &self.fallback {
+            #[cfg(feature = "dns")]
+            Fallback::Servers(servers) => dns::ask(servers, question),
+            Fallback::System => system::ask(question),
+            Fallback::Default if self.table.is_empty() => system::ask(question),
+            Fallback::Default => Err(Errno::ENOENT),
         }
     }
 }
@@ -130,11 +154,13 @@ pub(super) fn caught(ask: impl FnOnce() -> Result<Answer, Errno>) -> Result<Answ
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Errno::EIO))
 }
 
-/// What a table has. It does not change: it holds as long as an answer can.
-fn fixed(name: &str, family: Option<Family>, addresses: &[IpAddr]) -> Result<Answer, Errno> {
-    let of_family = addresses.iter().filter(|ip| is_of(**ip, family));
+/// The table's answer for a name. The table does not change, so the answer holds as long as one can.
+fn fixed(name: &str, family: Option<IpFamily>, addresses: &[IpAddr]) -> Result<Answer, Errno> {
+    let of_family = addresses
+        .iter()
+        .filter(|ip| family.is_none_or(|family| family == IpFamily::of(**ip)));
     let mut addresses = of_family.copied().collect();
-    order::cut(&mut addresses);
+    cut(&mut addresses);
     match addresses.is_empty() {
         true => Err(Errno::ENOENT),
         false => Ok(Answer {
@@ -145,76 +171,11 @@ fn fixed(name: &str, family: Option<Family>, addresses: &[IpAddr]) -> Result<Ans
     }
 }
 
-fn is_of(ip: IpAddr, family: Option<Family>) -> bool {
-    match family {
-        Some(Family::V4) => ip.is_ipv4(),
-        Some(Family::V6) => ip.is_ipv6(),
-        Some(Family::Unix) | None => true,
-    }
-}
-
-fn ask_system(question: &Question) -> Result<Answer, Errno> {
-    match question {
-        Question::Name { name, family } => resolve(name, *family),
-        Question::Address(address) => {
-            let named = getnameinfo(&SocketAddr::new(*address, 0), NI_NAMEREQD);
-            named.map(|(name, _)| Answer::now(name)).map_err(errno)
-        }
-    }
-}
-
-/// The addresses of a name, each once, in the order of getaddrinfo(3) (RFC 6724), with the name's canonical
-/// one, if the resolver knows it.
-fn resolve(name: &str, family: Option<Family>) -> Result<Answer, Errno> {
-    let address = match family {
-        Some(Family::V4) => AddrFamily::Inet.into(),
-        Some(Family::V6) => AddrFamily::Inet6.into(),
-        Some(Family::Unix) | None => 0,
-    };
-    let hints = AddrInfoHints {
-        flags: AI_CANONNAME,
-        address,
-        // One socket type, or every address comes once for each.
-        socktype: SockType::Stream.into(),
-        ..AddrInfoHints::default()
-    };
-    let answers = getaddrinfo(Some(name), None, Some(hints)).map_err(errno)?;
-    let mut addresses = Vec::new();
-    let mut canonical = None;
-    for answer in answers {
-        let answer = answer.map_err(|_| Errno::EIO)?;
-        canonical = canonical.or(answer.canonname);
-        let ip = answer.sockaddr.ip();
-        if !addresses.contains(&ip) {
-            addresses.push(ip);
-        }
-    }
-    order::cut(&mut addresses);
-    Ok(Answer {
-        addresses,
-        ..Answer::now(canonical.unwrap_or_else(|| name.to_owned()))
-    })
-}
-
-fn errno(error: LookupError) -> Errno {
-    match error.kind() {
-        LookupErrorKind::NoName | LookupErrorKind::NoData => Errno::ENOENT,
-        LookupErrorKind::Again => Errno::EAGAIN,
-        LookupErrorKind::Memory => Errno::ENOMEM,
-        LookupErrorKind::System => std::io::Error::from(error)
-            .raw_os_error()
-            .map_or(Errno::EIO, |raw| {
-                from_system(SystemErrno::from_raw_os_error(raw))
-            }),
-        _ => Errno::EIO,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Errno, Family, IpAddr, Question, Resolver};
+    use super::{Answer, Errno, IpAddr, IpFamily, Question, Resolver};
 
-    fn name(name: &str, family: Option<Family>) -> Question {
+    fn name(name: &str, family: Option<IpFamily>) -> Question {
         Question::Name {
             name: name.into(),
             family,
@@ -236,7 +197,7 @@ mod tests {
             ask("db.test", None).unwrap(),
             ["10.0.0.5", "fd00::5", "10.0.0.6"]
         );
-        assert_eq!(ask("db.test", Some(Family::V6)).unwrap(), ["fd00::5"]);
+        assert_eq!(ask("db.test", Some(IpFamily::V6)).unwrap(), ["fd00::5"]);
         // The system knows this one.
         assert_eq!(ask("localhost", None), Err(Errno::ENOENT));
         assert!(!resolver.asks_system());
@@ -251,7 +212,7 @@ mod tests {
     #[test]
     fn family_that_the_table_does_not_have_is_none() {
         let resolver = Resolver::new().resolve("v4.test:10.0.0.5").unwrap();
-        let answer = resolver.ask(&name("v4.test", Some(Family::V6)));
+        let answer = resolver.ask(&name("v4.test", Some(IpFamily::V6)));
         assert_eq!(addresses(answer), Err(Errno::ENOENT));
     }
 
@@ -262,7 +223,7 @@ mod tests {
             .and_then(|resolver| resolver.dns("system"))
             .unwrap();
         assert!(resolver.asks_system() && Resolver::new().asks_system());
-        let answer = resolver.ask(&name("localhost", Some(Family::V4)));
+        let answer = resolver.ask(&name("localhost", Some(IpFamily::V4)));
         assert_eq!(addresses(answer).unwrap(), ["127.0.0.1"]);
     }
 }

@@ -1,0 +1,81 @@
+//! The lists of grants, declared once: flags, keys of a policy file and error messages take their names from
+//! here.
+
+use std::fmt;
+
+/// Declares the lists: variant, name, what stands for the value in a usage line, and a line of help.
+macro_rules! lists {
+    ($($(#[doc = $doc:literal])+ $list:ident = $name:literal, $placeholder:literal, $help:literal;)+) => {
+        /// A list in a set of grants: a flag of the command that can be given more than once, and a key of a
+        /// policy file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum List {
+            $($(#[doc = $doc])+ $list,)+
+        }
+
+        impl List {
+            /// All lists, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$list,)+];
+
+            /// The name of the flag, without its dashes, and of the key. It does not change.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$list => $name,)+ }
+            }
+
+            /// What stands for the value in a usage line: `RULE,...`.
+            #[must_use]
+            pub const fn placeholder(self) -> &'static str {
+                match self { $(Self::$list => $placeholder,)+ }
+            }
+
+            /// One line of help for the flag.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$list => $help,)+ }
+            }
+        }
+    };
+}
+
+lists! {
+    /// Where the guest may connect and send: [`Policy::allow`](crate::Policy::allow).
+    AllowNet = "allow-net", "RULE,...",
+        "Let the guest reach these hosts; without rules, every host";
+    /// Where the guest may not connect or send: [`Policy::deny`](crate::Policy::deny).
+    DenyNet = "deny-net", "RULE,...",
+        "Keep the guest from these hosts, whatever else is allowed; without rules, from every host";
+    /// Where the guest may bind and listen: [`Policy::allow_listen`](crate::Policy::allow_listen).
+    AllowListen = "allow-listen", "ADDR[:PORT],...",
+        "Let the guest listen at these addresses; without addresses, at every one";
+    /// Where the guest may not bind or listen: [`Policy::deny_listen`](crate::Policy::deny_listen).
+    DenyListen = "deny-listen", "ADDR[:PORT],...",
+        "Keep the guest from listening at these addresses; without addresses, at any";
+    /// What the guest may look up without reaching it: [`Policy::allow_lookup`](crate::Policy::allow_lookup).
+    AllowLookup = "allow-lookup", "HOST,...",
+        "Let the guest look these names up, which lets it reach nothing; without names, all";
+    /// What the guest may not look up: [`Policy::deny_lookup`](crate::Policy::deny_lookup).
+    DenyLookup = "deny-lookup", "HOST,...",
+        "Keep the guest from looking these names up; without names, any";
+    /// Fixed addresses of a name: [`Resolver::resolve`](crate::Resolver::resolve).
+    Resolve = "resolve", "NAME:IP,...",
+        "Give a name these addresses; without --dns, other names are then unknown";
+    /// The name servers to ask: [`Resolver::dns`](crate::Resolver::dns).
+    Dns = "dns", "SERVER[:PORT],...",
+        "Ask these name servers, and not the system's resolver, which is `system`";
+}
+
+impl List {
+    /// The list with this name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|list| list.name() == name)
+    }
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
