@@ -33,16 +33,19 @@ def main(site, results):
     sys.path.insert(0, site)
     here = {str(tag) for tag in get_supported()}
     with open(results, "w", encoding="utf-8", errors="replace") as output:
-        for dist in sorted(importlib.metadata.distributions(path=[site]), key=lambda dist: dist.name.lower()):
+        found = importlib.metadata.distributions(path=[site])
+        for dist in sorted(found, key=lambda dist: dist.name.lower()):
             if here.isdisjoint(wheel_tags(dist)):
                 verdict, details = try_package(dist)
-                print(dist.name, dist.version, verdict, textwrap.shorten(details, 160), sep="\t", file=output, flush=True)
+                columns = dist.name, dist.version, verdict, textwrap.shorten(details, 160)
+                print(*columns, sep="\t", file=output, flush=True)
 
 
 def wheel_tags(dist):
     """The tags of the wheel that the package was installed from."""
     lines = (dist.read_text("WHEEL") or "").splitlines()
-    return {str(tag) for line in lines if line.startswith("Tag:") for tag in parse_tag(line.partition(":")[2].strip())}
+    tags = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
+    return {str(tag) for text in tags for tag in parse_tag(text)}
 
 
 def modules(dist):
