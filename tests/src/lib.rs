@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod dns;
+#[path = "../fuzz/src/forwarding.rs"]
+pub mod forwarding;
 pub mod guest;
 pub mod misbehaving;
 pub mod nginx;

@@ -1,21 +1,31 @@
-//! What python.wasm imports and exports, against the written lists in `tests/imports`.
+//! What both Pythons import and export, against `tests/imports/preview1.txt` and the ABI's table.
 
 use std::fs;
 
+use wasisocket_abi::{CORE_IMPORTS, Import, v1};
 use wasisocket_tests::guest::built;
-use wasmparser::{Parser, Payload, TypeRef};
+use wasmparser::{FuncType, Parser, Payload, TypeRef, ValType};
 
-/// Imports and exports of a module, sorted.
-fn interface(name: &str) -> (Vec<String>, Vec<String>) {
+/// Imports of a module, sorted, each with its type; and its exports, sorted.
+fn interface(name: &str) -> (Vec<(String, FuncType)>, Vec<String>) {
     let wasm = fs::read(built("WASISOCKET_PYTHON").join(name)).unwrap();
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let (mut types, mut imports, mut exports) = (Vec::new(), Vec::new(), Vec::new());
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.unwrap() {
+            Payload::TypeSection(section) => {
+                types = section
+                    .into_iter_err_on_gc_types()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+            }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import.unwrap();
-                    assert!(matches!(import.ty, TypeRef::Func(_)), "{import:?}");
-                    imports.push(format!("{} {}", import.module, import.name));
+                    let TypeRef::Func(ty) = import.ty else {
+                        panic!("{import:?}");
+                    };
+                    let name = format!("{} {}", import.module, import.name);
+                    imports.push((name, types[ty as usize].clone()));
                 }
             }
             Payload::ExportSection(section) => {
@@ -27,28 +37,63 @@ fn interface(name: &str) -> (Vec<String>, Vec<String>) {
             _ => {}
         }
     }
-    imports.sort();
+    imports.sort_by(|(one, _), (other, _)| one.cmp(other));
     exports.sort();
     (imports, exports)
 }
 
-fn written(list: &str) -> Vec<&str> {
-    list.lines()
+fn ty(import: &Import) -> FuncType {
+    let parameters = import.parameters.iter();
+    FuncType::new(
+        parameters.map(|parameter| match parameter.is_i64() {
+            true => ValType::I64,
+            false => ValType::I32,
+        }),
+        [ValType::I32],
+    )
+}
+
+/// The module imports these of the table, with the table's types, and what it has of preview1.
+fn assert_imports<'a>(imports: &[(String, FuncType)], table: impl Iterator<Item = &'a Import>) {
+    let table: Vec<_> = table
+        .map(|import| (format!("{} {}", import.module, import.name), ty(import)))
+        .collect();
+    let of_table: Vec<_> = imports
+        .iter()
+        .filter(|import| table.contains(import))
+        .cloned()
+        .collect();
+    let mut sorted = table.clone();
+    sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(of_table, sorted);
+
+    let others: Vec<_> = imports
+        .iter()
+        .filter(|import| !table.contains(import))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let preview1: Vec<_> = include_str!("../imports/preview1.txt")
+        .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect()
+        .collect();
+    assert_eq!(others, preview1);
 }
 
 #[test]
-fn default_build_imports_what_is_written() {
+fn default_build_imports_two_of_the_core_six_and_all_others() {
     let (imports, exports) = interface("python.wasm");
-    assert_eq!(imports, written(include_str!("../imports/default.txt")));
+    let core = ["sock_open", "sock_close"];
+    let core = CORE_IMPORTS
+        .iter()
+        .filter(|import| core.contains(&import.name));
+    assert_imports(&imports, core.chain(v1::IMPORTS));
     assert_eq!(exports, ["_start", "memory"]);
 }
 
 #[test]
-fn core_build_imports_and_exports_what_is_written() {
+fn core_build_imports_the_core_six() {
     let (imports, exports) = interface("python-core.wasm");
-    assert_eq!(imports, written(include_str!("../imports/core.txt")));
+    assert_imports(&imports, CORE_IMPORTS.iter());
     assert_eq!(
         exports,
         [

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use wasisocket_abi::v1::UnixAddr;
 
+use crate::host::Address;
 use crate::sys::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC};
 use crate::{Errno, Result};
 
@@ -16,24 +17,6 @@ const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6: usize = 32;
 /// Where sun_path begins.
 const SUN_PATH: usize = 2;
-
-/// A socket's address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Address {
-    /// AF_UNSPEC: none; connecting a datagram socket to it dissolves its association.
-    #[default]
-    Unspecified,
-    /// AF_INET or AF_INET6.
-    Inet(SocketAddr),
-    /// AF_UNIX. A path as the program gave it, or as the host did: absolute.
-    Unix(UnixAddr),
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::Inet(address)
-    }
-}
 
 /// Splits bytes off the front of an address.
 struct Fields<'a>(&'a [u8]);

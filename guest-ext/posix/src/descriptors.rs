@@ -13,8 +13,9 @@ use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
+use crate::host::{self, Host as _, Imp};
 use crate::sys::{AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
-use crate::{Errno, Result, host, stdin};
+use crate::{Errno, Result, stdin};
 
 /// A file descriptor, `int` in C.
 pub type RawFd = i32;
@@ -336,7 +337,7 @@ fn fill(
     });
     if filled.is_err() {
         // The first error is the one to tell.
-        let _ = host::close(handle);
+        let _ = Imp::close(handle);
     }
     filled
 }
@@ -383,7 +384,7 @@ pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
 /// # Errors
 /// EOPNOTSUPP on a host where every call blocks.
 pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
-    if nonblocking && !host::CAN_WAIT {
+    if nonblocking && !Imp::CAN_WAIT {
         return Err(Errno(libc::EOPNOTSUPP));
     }
     match stdin::is_stdin(fd) {

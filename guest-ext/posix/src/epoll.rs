@@ -5,8 +5,9 @@ use std::rc::Rc;
 use wasisocket_abi::v1::{self, Event};
 
 use crate::descriptors::{self, Description, Kind, RawFd};
+use crate::host::{Host as _, Imp};
 use crate::sys::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, epoll_event};
-use crate::{Errno, Result, host};
+use crate::{Errno, Result};
 
 /// What can be asked for. The numbers are Linux's on both sides.
 const KNOWN: u32 = v1::EVENT_IN
@@ -27,7 +28,7 @@ const REDUNDANT: u32 = 0x40 | 0x80 | 0x100 | 0x200 | 0x400;
 /// # Errors
 /// EMFILE.
 pub fn epoll_create(cloexec: bool) -> Result<RawFd> {
-    let set = host::interest_create()?;
+    let set = Imp::interest_create()?;
     let description = Rc::new(Description::new(Kind::InterestSet));
     descriptors::insert(set, description, cloexec)
 }
@@ -71,7 +72,7 @@ pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) ->
     if op != v1::CTL_DEL && events & !KNOWN != 0 {
         return Err(Errno(libc::EINVAL));
     }
-    Ok(host::interest_ctl(
+    Ok(Imp::interest_ctl(
         set,
         op,
         target,
@@ -101,7 +102,7 @@ pub fn epoll_wait(
     }
     let mut room = [Event::default(); ROOM];
     let events = room.get_mut(..max.min(ROOM)).unwrap_or_default();
-    let count = host::interest_wait(set, events, timeout)?;
+    let count = Imp::interest_wait(set, events, timeout)?;
     let filled = events.get(..count).ok_or(Errno::EIO)?;
     filled
         .iter()

@@ -32,6 +32,10 @@
 
 #[cfg(not(any(feature = "host-wasisocket", feature = "host-core")))]
 compile_error!("choose a host: feature host-wasisocket or host-core");
+#[cfg(all(feature = "host-wasisocket", feature = "host-core"))]
+compile_error!(
+    "choose one host: with feature host-core, switch host-wasisocket off by --no-default-features"
+);
 
 mod address;
 mod ancillary;
@@ -53,13 +57,14 @@ pub mod stdin;
 pub mod sys;
 mod unix;
 
-pub use address::{Address, SOCKADDR_MAX};
+pub use address::SOCKADDR_MAX;
 pub use descriptors::{
     Family, RawFd, Type, is_cloexec, is_nonblocking, pipe_end, set_cloexec, set_nonblocking,
 };
 pub use epoll::{epoll_create, epoll_ctl, epoll_wait};
 pub use errno::{Errno, Result};
-pub use message::{Message, RecvFlags, SendFlags, Want, recv, recvmsg, send, sendmsg};
+pub use host::{Address, Want};
+pub use message::{Message, RecvFlags, SendFlags, recv, recvmsg, send, sendmsg};
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{Sets, poll, select};
 pub use rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};

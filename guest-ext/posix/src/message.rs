@@ -4,9 +4,8 @@ use core::mem::MaybeUninit;
 
 use wasisocket_abi::v1::{self, Ancillary};
 
-use crate::address::Address;
 use crate::descriptors::{self, Kind, RawFd, Type};
-use crate::host;
+use crate::host::{Address, Host as _, Imp, Want};
 use crate::socket::address_for;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
@@ -112,7 +111,7 @@ pub fn sendmsg(
         Some(address) => Some(address_for(kind, address)?),
         None => None,
     };
-    let sent = host::send(handle, data, to.as_ref(), ancillary, flags.bits(), timeout)?;
+    let sent = Imp::send(handle, data, to.as_ref(), ancillary, flags.bits(), timeout)?;
     let given = data
         .iter()
         .fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
@@ -132,15 +131,6 @@ pub fn sendmsg(
 #[inline]
 pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> Result<usize> {
     recvmsg(fd, &mut [buffer], Want::default(), flags).map(|message| message.bytes)
-}
-
-/// What `recvmsg` is asked for beside the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Want {
-    /// The sender.
-    pub address: bool,
-    /// What IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS have switched on.
-    pub ancillary: bool,
 }
 
 /// What `recvmsg` returns beside the data.
@@ -183,7 +173,7 @@ pub fn recvmsg(
     if flags.fills(ty, timeout) {
         return recv_all(handle, buffers, bits, timeout);
     }
-    let received = host::recv(handle, buffers, want, bits, timeout)?;
+    let received = Imp::recv(handle, buffers, want, bits, timeout)?;
     if received.bytes > room && !flags.whole_length {
         return Err(Errno::EIO);
     }
@@ -208,7 +198,7 @@ fn recv_all(
         let mut rest: &mut [MaybeUninit<u8>] = buffer;
         while !rest.is_empty() {
             let received =
-                match host::recv(handle, &mut [&mut *rest], Want::default(), bits, timeout) {
+                match Imp::recv(handle, &mut [&mut *rest], Want::default(), bits, timeout) {
                     Ok(received) => received,
                     // What has arrived is not lost; the error comes back with the next call.
                     Err(_) if total > 0 => break 'buffers,

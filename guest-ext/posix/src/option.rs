@@ -4,9 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 use wasisocket_abi::v1::SocketOption;
 
-use crate::address::Address;
 use crate::descriptors::{self, Descriptor, RawFd};
-use crate::host::{self, FOREVER};
+use crate::host::{Address, FOREVER, Host as _, Imp};
 use crate::sys::{
     IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
     IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
@@ -117,7 +116,7 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
     descriptor.socket()?;
     let description = &descriptor.description;
     match (level, name) {
-        (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) if !host::CAN_WAIT => {
+        (SOL_SOCKET, SO_RCVTIMEO | SO_SNDTIMEO) if !Imp::CAN_WAIT => {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         (SOL_SOCKET, SO_RCVTIMEO) => {
@@ -157,7 +156,7 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
             i64::from(u32::from_be_bytes(field(value, at)?))
         }
     };
-    Ok(host::setsockopt(descriptor.handle, option, value)?)
+    Ok(Imp::setsockopt(descriptor.handle, option, value)?)
 }
 
 /// `struct ip_mreq`, or `struct ip_mreqn` without an index: ip(7).
@@ -165,7 +164,7 @@ fn membership(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> {
     let group = Ipv4Addr::from(field::<4>(value, 0)?);
     let interface = Ipv4Addr::from(field::<4>(value, 4)?);
     let address = |ip: Ipv4Addr| Address::Inet(SocketAddr::new(IpAddr::V4(ip), 0));
-    Ok(host::membership(
+    Ok(Imp::membership(
         descriptor.handle,
         join,
         &address(group),
@@ -178,7 +177,7 @@ fn membership6(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> 
     let group = field::<16>(value, 0)?.into();
     let index = u32::from_ne_bytes(field(value, 16)?);
     let address = |ip, scope| Address::Inet(SocketAddrV6::new(ip, 0, 0, scope).into());
-    Ok(host::membership(
+    Ok(Imp::membership(
         descriptor.handle,
         join,
         &address(group, 0),
@@ -207,7 +206,7 @@ pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], 
         _ => {}
     }
     let (option, form) = lookup(level, name)?;
-    let value = host::getsockopt(descriptor.handle, option)?;
+    let value = Imp::getsockopt(descriptor.handle, option)?;
     let int = |value: i64| i32::try_from(value).map_err(|_| Errno::EIO);
     Ok(match form {
         Form::Int | Form::Byte if option == SocketOption::ERROR => {
@@ -263,7 +262,7 @@ fn to_timeval(timeout: i64) -> ([u8; VALUE_MAX], usize) {
 pub fn readable(fd: RawFd) -> Result<i32> {
     let descriptor = descriptors::get(fd)?;
     descriptor.socket()?;
-    let value = host::getsockopt(descriptor.handle, SocketOption::READABLE)?;
+    let value = Imp::getsockopt(descriptor.handle, SocketOption::READABLE)?;
     i32::try_from(value).map_err(|_| Errno::EIO)
 }
 

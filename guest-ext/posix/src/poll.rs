@@ -3,8 +3,9 @@
 use wasisocket_abi::v1::{self, PollEntry};
 
 use crate::descriptors::{self, RawFd};
+use crate::host::{Host as _, Imp};
 use crate::sys::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP, pollfd};
-use crate::{Errno, Result, host};
+use crate::{Errno, Result};
 
 /// Nanoseconds in a millisecond.
 const MILLISECOND: i64 = 1_000_000;
@@ -72,7 +73,7 @@ pub fn poll(
     files: impl FnOnce(&mut [pollfd], i32) -> Result<usize>,
 ) -> Result<usize> {
     let ours = |fd: &pollfd| descriptors::is_ours(fd.fd);
-    if !host::CAN_WAIT && !fds.iter().any(ours) {
+    if !Imp::CAN_WAIT && !fds.iter().any(ours) {
         return files(fds, to_milliseconds(timeout));
     }
     let mut entries = Vec::with_capacity(fds.len());
@@ -106,7 +107,7 @@ pub fn poll(
     let timeout = if known > 0 { 0 } else { timeout };
     let ready = match entries.is_empty() && timeout == 0 {
         true => 0,
-        false => host::poll(&mut entries, timeout)?,
+        false => Imp::poll(&mut entries, timeout)?,
     };
     let mut answers = entries.iter();
     for (fd, whose) in fds.iter_mut().zip(watched) {

@@ -11,12 +11,12 @@ use wasisocket_abi::v1::{
     self, PollEntry, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right,
 };
 
-use crate::address::Address;
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
-use crate::message::{Direction, Message, RecvFlags, SendFlags, Want, type_of};
+use crate::host::{self, Address, Host as _, Imp, Want};
+use crate::message::{Direction, Message, RecvFlags, SendFlags, type_of};
 use crate::socket::address_for;
 use crate::unix::as_spelled;
-use crate::{Errno, Result, host};
+use crate::{Errno, Result};
 
 /// Attempts after which waiting slows down, if each was told to be ready and was not: poll(2) tells nothing
 /// of a full queue of another Unix socket.
@@ -64,7 +64,7 @@ pub fn sendmsg_rights(
         None => None,
     };
     attempt_until(handle, v1::EVENT_OUT, timeout, || {
-        host::send_rights(handle, data, to.as_ref(), &rights, flags.bits())
+        Imp::send_rights(handle, data, to.as_ref(), &rights, flags.bits())
     })
 }
 
@@ -116,7 +116,7 @@ pub fn recvmsg_rights(
     loop {
         let mut rest = rest_of(buffers, message.bytes);
         let received = attempt_until(handle, v1::EVENT_IN, timeout, || {
-            host::recv_rights(handle, &mut rest, want.address, &mut entries, bits)
+            Imp::recv_rights(handle, &mut rest, want.address, &mut entries, bits)
         });
         let (received, count) = match received {
             Ok(received) => received,
@@ -209,7 +209,7 @@ fn kind_of(received: &ReceivedRight) -> Kind {
 
 fn close(right: Right) -> Result<()> {
     match right.kind {
-        RIGHT_SOCKET => Ok(host::close(right.number)?),
+        RIGHT_SOCKET => Ok(Imp::close(right.number)?),
         _ => Ok(host::close_file(right.number)?),
     }
 }
@@ -242,14 +242,14 @@ fn attempt_until<T>(
         }
         attempts = attempts.saturating_add(1);
         if attempts > QUICK_ATTEMPTS {
-            host::poll(&mut [], PAUSE)?;
+            Imp::poll(&mut [], PAUSE)?;
         }
         let mut waiting = [PollEntry {
             handle,
             events: events as u16,
             revents: 0,
         }];
-        host::poll(&mut waiting, left)?;
+        Imp::poll(&mut waiting, left)?;
     }
 }
 

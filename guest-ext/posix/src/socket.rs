@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
-use crate::address::Address;
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
+use crate::host::{self, Address, Host as _, Imp};
 use crate::sys::IPPROTO_UDPLITE;
 use crate::unix::{absolute, as_spelled};
-use crate::{Errno, Result, host};
+use crate::{Errno, Result};
 
 /// What `socket`, `socketpair` and `accept4` take with a type: SOCK_NONBLOCK and SOCK_CLOEXEC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ fn insert(handle: u32, family: Family, ty: Type, flags: Flags) -> Result<RawFd> 
 
 /// A host without waiting cannot keep O_NONBLOCK: better no socket than one that blocks.
 fn can_keep(flags: Flags) -> Result<()> {
-    match flags.nonblocking && !host::CAN_WAIT {
+    match flags.nonblocking && !Imp::CAN_WAIT {
         true => Err(Errno(libc::EOPNOTSUPP)),
         false => Ok(()),
     }
@@ -43,7 +43,7 @@ pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
         Type::DatagramLite => IPPROTO_UDPLITE as u32,
         _ => 0,
     };
-    let handle = host::open(family.to_abi(), ty.to_abi(), protocol)?;
+    let handle = Imp::open(family.to_abi(), ty.to_abi(), protocol)?;
     insert(handle, family, ty, flags)
 }
 
@@ -53,7 +53,7 @@ pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
 /// EMFILE.
 pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
     can_keep(flags)?;
-    let [first, second] = host::pair(ty.to_abi())?;
+    let [first, second] = Imp::pair(ty.to_abi())?;
     both(
         insert(first, Family::Unix, ty, flags),
         insert(second, Family::Unix, ty, flags),
@@ -69,7 +69,7 @@ pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
 /// EMFILE.
 pub fn pipe(flags: Flags) -> Result<[RawFd; 2]> {
     can_keep(flags)?;
-    let [read, write] = host::pair(Type::Stream.to_abi())?;
+    let [read, write] = Imp::pair(Type::Stream.to_abi())?;
     let insert = |handle, readable| {
         let description = Description::new(Kind::Pipe { readable });
         description.nonblocking.set(flags.nonblocking);
@@ -96,7 +96,7 @@ fn both(first: Result<RawFd>, second: Result<RawFd>) -> Result<[RawFd; 2]> {
 /// EMFILE; EBADF.
 pub fn dup(fd: RawFd) -> Result<RawFd> {
     let descriptor = descriptors::get(fd)?;
-    let handle = host::dup(descriptor.handle)?;
+    let handle = Imp::dup(descriptor.handle)?;
     descriptors::insert(handle, descriptor.description, false)
 }
 
@@ -133,7 +133,7 @@ pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
     if fd == target {
         return Ok(fd);
     }
-    let handle = host::dup(descriptor.handle)?;
+    let handle = Imp::dup(descriptor.handle)?;
     if descriptors::is_ours(target) {
         close(target)?;
     }
@@ -145,7 +145,7 @@ pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
 /// # Errors
 /// EBADF.
 pub fn close(fd: RawFd) -> Result<()> {
-    Ok(host::close(descriptors::remove(fd)?.handle)?)
+    Ok(Imp::close(descriptors::remove(fd)?.handle)?)
 }
 
 /// An address as the host takes it. EAFNOSUPPORT if it is not one of the socket's family: IPv4 for an IPv6
@@ -167,7 +167,7 @@ pub(crate) fn address_for(kind: Kind, address: &Address) -> Result<Address> {
 pub fn bind(fd: RawFd, address: &Address) -> Result<()> {
     let descriptor = descriptors::get(fd)?;
     let address = address_for(descriptor.description.kind, address)?;
-    Ok(host::bind(descriptor.handle, &address)?)
+    Ok(Imp::bind(descriptor.handle, &address)?)
 }
 
 /// `int listen(int fd, int backlog)`: listen(2). A negative backlog is 0, as on Linux.
@@ -177,7 +177,7 @@ pub fn bind(fd: RawFd, address: &Address) -> Result<()> {
 pub fn listen(fd: RawFd, backlog: i32) -> Result<()> {
     let descriptor = descriptors::get(fd)?;
     descriptor.socket()?;
-    Ok(host::listen(
+    Ok(Imp::listen(
         descriptor.handle,
         u32::try_from(backlog).unwrap_or(0),
     )?)
@@ -192,7 +192,7 @@ pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
     can_keep(flags)?;
     let (handle, kind, timeout) = descriptors::to_receive(fd)?;
     let (family, ty) = kind.socket()?;
-    let (accepted, peer) = host::accept(handle, timeout)?;
+    let (accepted, peer) = Imp::accept(handle, timeout)?;
     Ok((insert(accepted, family, ty, flags)?, named(family, peer)))
 }
 
@@ -203,11 +203,7 @@ pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
 /// EISCONN... as on Linux.
 pub fn connect(fd: RawFd, address: &Address) -> Result<()> {
     let (handle, kind, timeout) = descriptors::to_send(fd)?;
-    Ok(host::connect(
-        handle,
-        &address_for(kind, address)?,
-        timeout,
-    )?)
+    Ok(Imp::connect(handle, &address_for(kind, address)?, timeout)?)
 }
 
 /// Which directions `shutdown` ends.
@@ -233,7 +229,7 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> Result<()> {
         Shutdown::Write => v1::SHUT_WRITE,
         Shutdown::Both => v1::SHUT_READ | v1::SHUT_WRITE,
     };
-    Ok(host::shutdown(descriptor.handle, how)?)
+    Ok(Imp::shutdown(descriptor.handle, how)?)
 }
 
 /// `int getsockname(int fd, struct sockaddr *address, socklen_t *length)`: getsockname(2).
@@ -243,7 +239,7 @@ pub fn shutdown(fd: RawFd, how: Shutdown) -> Result<()> {
 pub fn getsockname(fd: RawFd) -> Result<Address> {
     let descriptor = descriptors::get(fd)?;
     let (family, _) = descriptor.socket()?;
-    Ok(named(family, host::getsockname(descriptor.handle)?))
+    Ok(named(family, Imp::getsockname(descriptor.handle)?))
 }
 
 /// `int getpeername(int fd, struct sockaddr *address, socklen_t *length)`: getpeername(2).
@@ -253,7 +249,7 @@ pub fn getsockname(fd: RawFd) -> Result<Address> {
 pub fn getpeername(fd: RawFd) -> Result<Address> {
     let descriptor = descriptors::get(fd)?;
     let (family, _) = descriptor.socket()?;
-    Ok(named(family, host::getpeername(descriptor.handle)?))
+    Ok(named(family, Imp::getpeername(descriptor.handle)?))
 }
 
 /// A Unix socket without a name has an address all the same: its family alone.

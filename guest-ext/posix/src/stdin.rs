@@ -5,7 +5,8 @@ use std::cell::Cell;
 
 use wasisocket_abi::v1::{self, PollEntry};
 
-use crate::{Errno, RawFd, Result, host};
+use crate::host::{Host as _, Imp};
+use crate::{Errno, RawFd, Result};
 
 thread_local! {
     /// O_NONBLOCK; none once it is closed, and its number free for a file.
@@ -53,7 +54,7 @@ pub fn check_read(fd: RawFd) -> Result<()> {
         events: v1::EVENT_IN as u16,
         revents: 0,
     };
-    match host::poll(core::slice::from_mut(&mut entry), 0)? {
+    match Imp::poll(core::slice::from_mut(&mut entry), 0)? {
         0 => Err(Errno::EAGAIN),
         _ => Ok(()),
     }
@@ -62,11 +63,11 @@ pub fn check_read(fd: RawFd) -> Result<()> {
 /// Is it a pipe or a terminal, rather than a file? Of those epoll_ctl(2) takes none.
 #[must_use]
 pub fn is_pipe() -> bool {
-    let Ok(set) = host::interest_create() else {
+    let Ok(set) = Imp::interest_create() else {
         return false;
     };
-    let added = host::interest_ctl(set, v1::CTL_ADD, v1::STDIN, v1::EVENT_IN, 0);
+    let added = Imp::interest_ctl(set, v1::CTL_ADD, v1::STDIN, v1::EVENT_IN, 0);
     // It was made here: there is nothing that could be done about an error.
-    let _ = host::close(set);
+    let _ = Imp::close(set);
     added.is_ok()
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use wasisocket_abi::v1::UnixAddr;
 
-use crate::address::Address;
-use crate::{Errno, Result, host};
+use crate::host::{self, Address};
+use crate::{Errno, Result};
 
 /// How many spellings are remembered; the oldest are forgotten first.
 const SPELLINGS_MAX: usize = 256;

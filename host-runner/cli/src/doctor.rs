@@ -103,7 +103,7 @@ fn differs(module: &str, import: &str) -> String {
             "build python.wasm and wasisocket from the same source: {import} has another type here"
         );
     }
-    if CORE_IMPORTS.iter().any(|(name, _)| *name == import) {
+    if CORE_IMPORTS.iter().any(|core| core.name == import) {
         format!(
             "wasi-libc's own {import} got into python.wasm: libwasisocket.a must come before -lc when linking"
         )

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use wasisocket_abi::v1::{self, ADDR_MAX, UnixAddr};
+use wasisocket_abi::v1::{Addr, UnixAddr};
 
 /// An address that a guest gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +28,15 @@ impl Name {
         let named = path.and_then(|path| UnixAddr::new(path).ok());
         Self::Unix(named.unwrap_or(UnixAddr::UNNAMED))
     }
+}
 
-    /// As it lies in the guest's memory, with zeros behind it. A family of 0 is no address.
-    pub(crate) fn to_bytes(self) -> [u8; ADDR_MAX] {
-        match self {
-            Self::None => [0; ADDR_MAX],
-            Self::Ip(address) => {
-                let mut bytes = [0; ADDR_MAX];
-                let ip = v1::SocketAddr::from(address).to_bytes();
-                bytes
-                    .iter_mut()
-                    .zip(ip)
-                    .for_each(|(place, byte)| *place = byte);
-                bytes
-            }
-            Self::Unix(address) => address.to_bytes(),
+/// A family of 0 is no address.
+impl From<Name> for Addr {
+    fn from(name: Name) -> Self {
+        match name {
+            Name::None => Self::default(),
+            Name::Ip(address) => address.into(),
+            Name::Unix(address) => address.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{IOVECS_MAX, Iovec};
 
 use crate::ctx::Room;
-use crate::guest_memory::GuestMemory;
+use crate::guest_memory::{GuestMemory, Slice};
 use crate::sockets::{Buffers, Data};
 
 /// Vectors up to this length need no allocation.
@@ -17,37 +17,30 @@ const USUAL: usize = 16;
 pub(super) struct Iovecs(SmallVec<[Iovec; USUAL]>);
 
 impl Iovecs {
-    /// Reads a vector, of as many bytes as there is room for. EMSGSIZE for more than [`IOVECS_MAX`] pieces
+    /// Reads a vector, of no more bytes than there is room for. EMSGSIZE for more than [`IOVECS_MAX`] pieces
     /// (sendmsg(2)); EFAULT for pieces that reach outside.
     pub(super) fn read(
         memory: &GuestMemory<'_>,
-        pointer: u32,
-        count: u32,
+        vector: Slice<Iovec>,
         room: Room,
     ) -> Result<Self, Errno> {
-        if count as usize > IOVECS_MAX {
+        if vector.count() > IOVECS_MAX {
             return Err(Errno::EMSGSIZE);
         }
-        let bytes = memory.slice(pointer, count * size_of::<Iovec>() as u32)?;
         let mut iovecs = SmallVec::new();
         // Not more than IO_MAX, which fits.
         let mut left = room.most as u32;
-        for chunk in bytes.chunks_exact(size_of::<Iovec>()) {
-            let [p0, p1, p2, p3, l0, l1, l2, l3] = *chunk else {
-                continue;
-            };
-            let pointer = u32::from_le_bytes([p0, p1, p2, p3]);
-            let length = u32::from_le_bytes([l0, l1, l2, l3]);
-            memory.slice(pointer, length)?;
-            if length > left
+        for mut iovec in memory.read_all(vector)? {
+            memory.bytes(bytes(&iovec))?;
+            if iovec.length > left
                 && let Some(errno) = room.excess
             {
                 return Err(errno);
             }
-            let length = length.min(left);
-            left -= length;
-            if length > 0 {
-                iovecs.push(Iovec { pointer, length });
+            iovec.length = iovec.length.min(left);
+            left -= iovec.length;
+            if iovec.length > 0 {
+                iovecs.push(iovec);
             }
         }
         Ok(Self(iovecs))
@@ -59,7 +52,7 @@ impl Iovecs {
         memory: &GuestMemory<'_>,
         send: impl FnOnce(Data<'_>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let piece = |iovec: &Iovec| memory.slice(iovec.pointer, iovec.length);
+        let piece = |iovec: &Iovec| memory.bytes(bytes(iovec));
         match self.0.as_slice() {
             [] => send(Data::One(&[])),
             [one] => send(Data::One(piece(one)?)),
@@ -81,9 +74,7 @@ impl Iovecs {
     ) -> Result<T, Errno> {
         match self.0.as_slice() {
             [] => receive(&mut Buffers::One(&mut [])),
-            [one] => receive(&mut Buffers::One(
-                memory.slice_mut(one.pointer, one.length)?,
-            )),
+            [one] => receive(&mut Buffers::One(memory.bytes_mut(bytes(one))?)),
             many => {
                 let mut slices: SmallVec<[IoSliceMut<'_>; USUAL]> = disjoint(memory, many)?
                     .into_iter()
@@ -93,6 +84,10 @@ impl Iovecs {
             }
         }
     }
+}
+
+fn bytes(iovec: &Iovec) -> Slice<u8> {
+    Slice::new(iovec.pointer, iovec.length)
 }
 
 /// Pieces of memory, each with its place in the vector.
@@ -124,7 +119,7 @@ fn disjoint<'a>(memory: &'a mut GuestMemory<'_>, iovecs: &[Iovec]) -> Result<Pie
 
 #[cfg(test)]
 mod tests {
-    use super::{Errno, GuestMemory, IOVECS_MAX, Iovec, Iovecs, Room, disjoint};
+    use super::{Errno, GuestMemory, IOVECS_MAX, Iovec, Iovecs, Room, Slice, disjoint};
     use wasisocket_abi::IO_MAX;
 
     const STREAM: Room = Room {
@@ -177,7 +172,7 @@ mod tests {
     fn vectors_are_capped() {
         let mut bytes = vec![0; 1 << 16];
         let memory = GuestMemory(&mut bytes);
-        let read = |pointer, count| Iovecs::read(&memory, pointer, count, STREAM).map(drop);
+        let read = |start, count| Iovecs::read(&memory, Slice::new(start, count), STREAM).map(drop);
         assert_eq!(read(0, IOVECS_MAX as u32), Ok(()));
         for count in [IOVECS_MAX as u32 + 1, 1 << 29, u32::MAX] {
             assert_eq!(read(0, count), Err(Errno::EMSGSIZE));
@@ -195,13 +190,12 @@ mod tests {
             bytes[at + 4..at + 8].copy_from_slice(&(16_u32 << 20).to_le_bytes());
         }
         let memory = GuestMemory(&mut bytes);
-        let stream = Iovecs::read(&memory, 0, 2, STREAM).unwrap();
+        let stream = Iovecs::read(&memory, Slice::new(0, 2), STREAM).unwrap();
         let total: u32 = stream.0.iter().map(|iovec| iovec.length).sum();
         assert_eq!(total as usize, IO_MAX);
         let datagram = Iovecs::read(
             &memory,
-            0,
-            2,
+            Slice::new(0, 2),
             Room {
                 excess: Some(Errno::EMSGSIZE),
                 ..STREAM

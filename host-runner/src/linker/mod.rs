@@ -2,8 +2,13 @@
 
 mod core_six;
 mod iovecs;
+mod lookups;
+mod messages;
 mod operation;
-mod v1;
+mod register;
+mod rights;
+mod sockets;
+mod waiting;
 
 use wasisocket_abi::Errno;
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
@@ -28,10 +33,9 @@ pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    core_six::add_to_linker(linker, get)?;
-    core_six::add_blocking(linker, get)?;
-    v1::add_to_linker(linker, get)?;
-    v1::add_blocking(linker, get)
+    register::add_calls(linker, get)?;
+    register::add_files(linker, move |data| (get(data), None::<&mut NoFiles>))?;
+    register::add_blocking(linker, get)
 }
 
 /// The same for an asynchronous store: what waits gives the thread to other tasks. The calls into the guest
@@ -47,10 +51,25 @@ pub fn add_to_linker_async<T: Send + 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    core_six::add_to_linker(linker, get)?;
-    core_six::add_async(linker, get)?;
-    v1::add_to_linker(linker, get)?;
-    v1::add_async(linker, get)
+    register::add_calls(linker, get)?;
+    register::add_files(linker, move |data| (get(data), None::<&mut NoFiles>))?;
+    register::add_async(linker, get)
+}
+
+/// Lets guests send their files through Unix sockets, and receive files: gives `sock_send_rights` and
+/// `sock_recv_rights` the [`Files`] of a guest beside its sockets. Call it after [`add_to_linker`] or
+/// [`add_to_linker_async`], with `linker.allow_shadowing(true)`.
+///
+/// # Errors
+/// Shadowing is not allowed.
+pub fn add_files_to_linker<T: 'static, F: Files + 'static>(
+    linker: &mut Linker<T>,
+    get: impl Fn(&mut T) -> (&mut SocketsCtx, &mut F) + Copy + Send + Sync + 'static,
+) -> Result<()> {
+    register::add_files(linker, move |data| {
+        let (sockets, files) = get(data);
+        (sockets, Some(files))
+    })
 }
 
 /// The guest's memory, and what `get` finds beside it: its sockets.
@@ -65,10 +84,8 @@ fn parts<'a, T, S>(
     Ok((GuestMemory(bytes), get(data)))
 }
 
-pub use v1::add_files_to_linker;
-
-/// Runs one import with the guest's memory and sockets. 0 or an errno goes back; a guest without a
-/// memory is trapped.
+/// Runs an import that does not wait, with the guest's memory and sockets. Returns 0 or an errno to the guest; traps
+/// a guest without a memory.
 fn call<T>(
     caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx,
@@ -81,7 +98,7 @@ fn call<T>(
     )
 }
 
-/// The same with the guest's files, if it was given them.
+/// The same with the guest's files, if the embedder gave them.
 fn call_with_files<T, F: Files>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>),
@@ -96,65 +113,44 @@ fn call_with_files<T, F: Files>(
     Ok(answer)
 }
 
-/// Runs one that may wait, in a synchronous store.
-fn block<T>(
+/// Runs an import that may wait, in a synchronous store. `places` checks where the results go, `write` writes them.
+fn block<T, R: Copy, P>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx,
-    operation: Operation<impl Attempt>,
+    operation: Operation<R, impl Attempt<R>>,
+    places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno>,
+    write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno>,
 ) -> Result<u32> {
     let (mut memory, sockets) = parts(&mut caller, get)?;
-    Ok(number(operation.block(&mut memory, sockets)?))
+    let places = match places(&memory) {
+        Ok(places) => places,
+        Err(errno) => return Ok(errno.0),
+    };
+    let answer = operation.block(&mut memory, sockets)?;
+    Ok(number(
+        answer.and_then(|answer| write(&mut memory, places, answer)),
+    ))
 }
 
-/// Runs one that may wait, in an asynchronous store.
-async fn run<T: Send>(
+/// The same in an asynchronous store.
+async fn run<T: Send, R: Copy + Send, P: Send>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send,
-    operation: Operation<impl Attempt>,
+    operation: Operation<R, impl Attempt<R>>,
+    places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno> + Send,
+    write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno> + Send,
 ) -> Result<u32> {
     let (mut memory, sockets) = parts(&mut caller, get)?;
-    Ok(number(operation.run(&mut memory, sockets).await?))
+    let places = match places(&memory) {
+        Ok(places) => places,
+        Err(errno) => return Ok(errno.0),
+    };
+    let answer = operation.run(&mut memory, sockets).await?;
+    Ok(number(
+        answer.and_then(|answer| write(&mut memory, places, answer)),
+    ))
 }
 
 fn number(answer: Result<(), Errno>) -> u32 {
     answer.map_or_else(|errno| errno.0, |()| 0)
 }
-
-/// Defines imports that may wait, each by the function that makes its [`Operation`] from the arguments:
-/// `add_blocking` for synchronous stores, `add_async` for asynchronous ones.
-macro_rules! waiting_imports {
-    ($module:expr; $($name:literal = $make:ident($($argument:ident: $type:ty),+);)+) => {
-        pub(in crate::linker) fn add_blocking<T: 'static>(
-            linker: &mut wasmtime::Linker<T>,
-            get: impl Fn(&mut T) -> &mut crate::SocketsCtx + Copy + Send + Sync + 'static,
-        ) -> wasmtime::Result<()> {
-            $(
-                linker.func_wrap(
-                    $module,
-                    $name,
-                    move |caller: wasmtime::Caller<'_, T>, $($argument: $type),+| {
-                        crate::linker::block(caller, get, $make($($argument),+))
-                    },
-                )?;
-            )+
-            Ok(())
-        }
-
-        pub(in crate::linker) fn add_async<T: Send + 'static>(
-            linker: &mut wasmtime::Linker<T>,
-            get: impl Fn(&mut T) -> &mut crate::SocketsCtx + Copy + Send + Sync + 'static,
-        ) -> wasmtime::Result<()> {
-            $(
-                linker.func_wrap_async(
-                    $module,
-                    $name,
-                    move |caller: wasmtime::Caller<'_, T>, ($($argument,)+): ($($type,)+)| {
-                        Box::new(crate::linker::run(caller, get, $make($($argument),+)))
-                    },
-                )?;
-            )+
-            Ok(())
-        }
-    };
-}
-use waiting_imports;

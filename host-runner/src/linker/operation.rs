@@ -24,27 +24,27 @@ const QUICK_ATTEMPTS: u32 = 8;
 /// The pause between attempts from then on.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Why an attempt was not the last.
+/// Why an attempt returned no answer.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// It was: this is the answer.
+pub(super) enum Stop<R> {
+    /// It failed.
     Errno(Errno),
     /// Part of it is done.
     Again,
     /// It cannot be done before this is ready. `over` is the answer if that takes too long.
     NotYet {
         waits_for: WaitsFor,
-        over: Result<(), Errno>,
+        over: Result<R, Errno>,
     },
 }
 
-impl From<Errno> for Stop {
+impl<R> From<Errno> for Stop<R> {
     fn from(errno: Errno) -> Self {
         Self::Errno(errno)
     }
 }
 
-impl Stop {
+impl<R> Stop<R> {
     /// EAGAIN is a reason to wait for these events of a handle.
     pub(super) fn unless_ready(handle: u32, events: u32) -> impl Fn(Errno) -> Self {
         move |errno| match errno {
@@ -71,33 +71,33 @@ impl Stop {
     }
 }
 
-/// One attempt; it may block its thread for as long as it is told.
-pub(super) trait Attempt:
-    FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop> + Send
+/// One attempt to get an `R`. It may block its thread for as long as its patience says.
+pub(super) trait Attempt<R>:
+    FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<R, Stop<R>> + Send
 {
 }
 
-impl<A> Attempt for A where
-    A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop> + Send
+impl<R, A> Attempt<R> for A where
+    A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<R, Stop<R>> + Send
 {
 }
 
-/// One call of an import that may wait.
-pub(super) struct Operation<A> {
+/// One call of an import that may wait, for an `R`.
+pub(super) struct Operation<R, A> {
     timeout: Timeout,
-    /// What has to be waited for because of a rate, in any case.
+    /// The rate that it has to wait for.
     pace: Option<Pace>,
     attempt: A,
     /// The end of `timeout`, once it has begun.
     end: Option<Instant>,
     attempts: u32,
     /// The answer, if no more time is left.
-    over: Option<Result<(), Errno>>,
+    over: Option<Result<R, Errno>>,
 }
 
 /// What comes next.
-enum Step {
-    Answer(Result<(), Errno>),
+enum Step<R> {
+    Answer(Result<R, Errno>),
     Again,
     Sleep(Instant),
     /// Until this is ready, or the time is over; first for a moment in any case, if there is one.
@@ -108,11 +108,11 @@ enum Step {
     },
 }
 
-impl<A: Attempt> Operation<A> {
-    /// `pace`: it may have to wait for a rate, in any case.
+impl<R: Copy, A: Attempt<R>> Operation<R, A> {
+    /// `pace` is the rate that it has to wait for, if any, whatever `timeout` is.
     pub(super) fn new(timeout: Timeout, pace: Option<Pace>, attempt: A) -> Self
     where
-        A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<(), Stop>,
+        A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<R, Stop<R>>,
     {
         Self {
             timeout,
@@ -129,7 +129,7 @@ impl<A: Attempt> Operation<A> {
         mut self,
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
-    ) -> Result<Result<(), Errno>, LimitReached> {
+    ) -> Result<Result<R, Errno>, LimitReached> {
         let patience = match sockets.end() {
             None => Patience(self.timeout),
             // The kernel's own calls would not know of it.
@@ -162,7 +162,7 @@ impl<A: Attempt> Operation<A> {
         mut self,
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
-    ) -> Result<Result<(), Errno>, LimitReached> {
+    ) -> Result<Result<R, Errno>, LimitReached> {
         sockets.shares_thread = true;
         // What never has to wait would never let others run.
         if sockets.turn.is_over() {
@@ -198,7 +198,7 @@ impl<A: Attempt> Operation<A> {
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
         patience: Patience,
-    ) -> Result<Step, LimitReached> {
+    ) -> Result<Step<R>, LimitReached> {
         sockets.check_time()?;
         if let Some(over) = self.over {
             return Ok(Step::Answer(over));
@@ -208,7 +208,7 @@ impl<A: Attempt> Operation<A> {
             return Ok(Step::Sleep(last.map_or(until, |last| until.min(last))));
         }
         let (waits_for, over) = match (self.attempt)(memory, sockets, patience) {
-            Ok(()) => return Ok(Step::Answer(Ok(()))),
+            Ok(answer) => return Ok(Step::Answer(Ok(answer))),
             Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),
             Err(Stop::Again) => return Ok(Step::Again),
             Err(Stop::NotYet { waits_for, over }) => (waits_for, over),
@@ -240,7 +240,7 @@ impl<A: Attempt> Operation<A> {
             Ok(true) => self.over = None,
             Ok(false) => {}
             // What is done stays done.
-            Err(_) if self.over == Some(Ok(())) => {}
+            Err(_) if matches!(self.over, Some(Ok(_))) => {}
             Err(errno) => self.over = Some(Err(errno)),
         }
     }
@@ -264,7 +264,7 @@ mod tests {
     fn both_ways(
         limits: &Limits,
         timeout: Timeout,
-        mut attempt: impl FnMut(u32, u32) -> Result<(), Stop> + Send,
+        mut attempt: impl FnMut(u32, u32) -> Result<(), Stop<()>> + Send,
     ) -> [Outcome; 2] {
         let runtime = runtime();
         [false, true].map(|blocks| {
@@ -291,7 +291,7 @@ mod tests {
         })
     }
 
-    fn not_yet(handle: u32, events: u32) -> Result<(), Stop> {
+    fn not_yet(handle: u32, events: u32) -> Result<(), Stop<()>> {
         Err(Stop::unless_ready(handle, events)(Errno::EAGAIN))
     }
 

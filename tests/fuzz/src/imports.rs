@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use tokio::runtime::{Builder, Runtime};
+use wasisocket_abi::Plain as _;
 use wasisocket_abi::v1::{SocketAddr, UnixAddr};
 use wasisocket_host::{
     Files, Limits, Policy, SocketsCtx, SocketsView, add_files_to_linker, add_to_linker,
     add_to_linker_async,
 };
 use wasmtime::{Engine, Linker, Module, Store, Val, ValType};
+
+use super::forwarding;
 
 /// Where the guest has the address that it may reach, and a path in its folder.
 const ADDRESS: u16 = 60_000;
@@ -60,7 +63,7 @@ pub struct Input {
 }
 
 static MODULE: LazyLock<Module> = LazyLock::new(|| {
-    let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).expect("it is wasm");
+    let wasm = wat::parse_str(forwarding::module()).expect("it is wasm");
     Module::new(&Engine::default(), wasm).expect("it compiles")
 });
 

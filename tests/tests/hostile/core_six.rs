@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::v1::AF_UNIX;
-use wasisocket_abi::{AF_INET, CoreSocketAddr, Errno, FIRST_HANDLE, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_abi::{
+    AF_INET, CoreSocketAddr, Errno, FIRST_HANDLE, Plain as _, SOCK_DGRAM, SOCK_STREAM,
+};
 use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
 use wasisocket_tests::servers::{self, loopback};
 use wasmtime::{Engine, Linker, Module, Store};

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::{Builder, Runtime};
 use wasisocket_abi::v1::{self, ADDR_MAX, Iovec, PollEntry, UnixAddr};
-use wasisocket_abi::{AF_INET, AF_INET6, CoreSocketAddr, Errno, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_abi::{
+    AF_INET, AF_INET6, CoreSocketAddr, Errno, Plain as _, SOCK_DGRAM, SOCK_STREAM,
+};
 use wasisocket_host::{
     Event, Files, Policy, SocketsCtx, SocketsCtxBuilder, SocketsView, add_files_to_linker,
     add_to_linker, add_to_linker_async,
 };
+use wasisocket_tests::forwarding;
 use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
 pub(crate) const PAGE: u32 = 65536;
@@ -112,7 +115,7 @@ impl Guest {
 
     fn linked(sockets: SocketsCtxBuilder, files: Option<TestFiles>) -> Self {
         let engine = Engine::default();
-        let wasm = wat::parse_str(include_str!("../../wat/hostile.wat")).unwrap();
+        let wasm = wat::parse_str(forwarding::module()).unwrap();
         let mut linker = Linker::new(&engine);
         let runtime = crate::ASYNC.then(|| {
             let runtime = Builder::new_current_thread().enable_all().build();
@@ -323,7 +326,7 @@ impl Guest {
         let bytes: Vec<u8> = iovecs
             .iter()
             .map(|&(pointer, length)| Iovec { pointer, length })
-            .flat_map(|iovec| [iovec.pointer.to_le_bytes(), iovec.length.to_le_bytes()].concat())
+            .flat_map(Iovec::to_bytes)
             .collect();
         self.write(IOVECS, &bytes);
     }
@@ -360,9 +363,7 @@ impl Guest {
                 events: events as u16,
                 revents: 0xffff,
             };
-            self.write(at, &entry.handle.to_le_bytes());
-            self.write(at + 4, &entry.events.to_le_bytes());
-            self.write(at + 6, &entry.revents.to_le_bytes());
+            self.write(at, &entry.to_bytes());
         }
         let count = entries.len() as u32;
         let ready = self.get("sock_poll", &[DATA, count, timeout])?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use wasisocket_abi::v1::{AF_UNIX, MSG_OOB, MSG_PEEK, UnixAddr};
-use wasisocket_abi::{Errno, SOCK_DGRAM, SOCK_STREAM};
+use wasisocket_abi::{Errno, Plain as _, SOCK_DGRAM, SOCK_STREAM};
 use wasisocket_host::{Policy, SocketsCtx};
 
 use crate::guest::{ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all};

@@ -2,78 +2,100 @@
 
 use core::net;
 
-use crate::{AF_INET, AF_INET6, Errno};
+use crate::plain::structs;
+use crate::{AF_INET, AF_INET6, Errno, Plain};
 
 use super::AF_UNIX;
 
-/// Room that an address needs at most, in bytes: a [`UnixAddr`].
-pub const ADDR_MAX: usize = size_of::<UnixAddr>();
+/// Size of the largest address in bytes: that of a [`UnixAddr`].
+pub const ADDR_MAX: usize = UnixAddr::SIZE;
 
 /// Longest path of a Unix socket, in bytes (unix(7)).
 pub const UNIX_PATH_MAX: usize = 107;
 
-/// An IPv4 or IPv6 address: 28 bytes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SocketAddr {
-    /// [`AF_INET`] or [`AF_INET6`].
-    pub family: u16,
-    /// Port.
-    pub port: u16,
-    /// IPv6 flow label and traffic class (RFC 3493, 3.3), as a number; 0 for IPv4.
-    pub flowinfo: u32,
-    /// IPv6 scope, an interface's index; 0 for IPv4.
-    pub scope_id: u32,
-    /// Address in network order; IPv4 in the first four bytes, the rest zero.
-    pub address: [u8; 16],
-}
+structs! {
+    /// Addresses.
+    pub const ADDRESS_STRUCTS;
 
-/// A Unix socket's address: 112 bytes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnixAddr {
-    /// [`AF_UNIX`].
-    pub family: u16,
-    /// Length of the path in bytes, up to [`UNIX_PATH_MAX`]; 0 for a socket without a name.
-    pub length: u16,
-    /// The path, absolute, as the guest sees it.
-    pub path: [u8; 108],
+    /// An address of any family, with as much room as the largest needs: 112 bytes. A host reads no more of it than
+    /// its family has.
+    pub struct Addr {
+        /// [`AF_INET`], [`AF_INET6`] or [`AF_UNIX`]; 0 for no address.
+        pub family: u16,
+        /// The other fields of a [`SocketAddr`] or [`UnixAddr`], and zeros behind them.
+        pub rest: [u8; 110],
+    }
+
+    /// An IPv4 or IPv6 address: 28 bytes.
+    #[derive(Default)]
+    pub struct SocketAddr {
+        /// [`AF_INET`] or [`AF_INET6`].
+        pub family: u16,
+        /// Port.
+        pub port: u16,
+        /// IPv6 flow label and traffic class (RFC 3493, 3.3), as a number; 0 for IPv4.
+        pub flowinfo: u32,
+        /// IPv6 scope, an interface's index; 0 for IPv4.
+        pub scope_id: u32,
+        /// Address in network order; IPv4 in the first four bytes, the rest zero.
+        pub address: [u8; 16],
+    }
+
+    /// A Unix socket's address: 112 bytes.
+    pub struct UnixAddr {
+        /// [`AF_UNIX`].
+        pub family: u16,
+        /// Length of the path in bytes, up to [`UNIX_PATH_MAX`]; 0 for a socket without a name.
+        pub length: u16,
+        /// The path, absolute, as the guest sees it.
+        pub path: [u8; 108],
+    }
 }
 
 const _: () = {
-    assert!(size_of::<SocketAddr>() == 28);
-    assert!(size_of::<UnixAddr>() == 112);
+    assert!(SocketAddr::SIZE == 28);
+    assert!(UnixAddr::SIZE == 112);
+    assert!(Addr::SIZE == ADDR_MAX);
     assert!(UNIX_PATH_MAX < 108);
 };
 
-impl SocketAddr {
-    /// The 28 bytes as they lie in memory.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 28] {
-        let mut bytes = [0; 28];
-        let (family, rest) = bytes.split_at_mut(2);
-        let (port, rest) = rest.split_at_mut(2);
-        let (flowinfo, rest) = rest.split_at_mut(4);
-        let (scope_id, address) = rest.split_at_mut(4);
-        family.copy_from_slice(&self.family.to_le_bytes());
-        port.copy_from_slice(&self.port.to_le_bytes());
-        flowinfo.copy_from_slice(&self.flowinfo.to_le_bytes());
-        scope_id.copy_from_slice(&self.scope_id.to_le_bytes());
-        address.copy_from_slice(&self.address);
-        bytes
-    }
-
-    /// The address that lies in these 28 bytes. Its family may be any number.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 28]) -> Self {
-        let [f0, f1, p0, p1, i0, i1, i2, i3, s0, s1, s2, s3, address @ ..] = bytes;
+/// No address.
+impl Default for Addr {
+    fn default() -> Self {
         Self {
-            family: u16::from_le_bytes([f0, f1]),
-            port: u16::from_le_bytes([p0, p1]),
-            flowinfo: u32::from_le_bytes([i0, i1, i2, i3]),
-            scope_id: u32::from_le_bytes([s0, s1, s2, s3]),
-            address,
+            family: 0,
+            rest: [0; 110],
         }
+    }
+}
+
+impl From<net::SocketAddr> for Addr {
+    fn from(address: net::SocketAddr) -> Self {
+        let mut bytes = [0; ADDR_MAX];
+        bytes[..SocketAddr::SIZE].copy_from_slice(&SocketAddr::from(address).to_bytes());
+        Self::from_bytes(bytes)
+    }
+}
+
+impl From<UnixAddr> for Addr {
+    fn from(address: UnixAddr) -> Self {
+        Self::from_bytes(address.to_bytes())
+    }
+}
+
+/// The bytes of an IP address, or of any other as if it were one.
+impl From<Addr> for SocketAddr {
+    fn from(address: Addr) -> Self {
+        let mut bytes = [0; Self::SIZE];
+        bytes.copy_from_slice(&address.to_bytes()[..Self::SIZE]);
+        Self::from_bytes(bytes)
+    }
+}
+
+/// The bytes of a Unix socket's address, or of any other as if it were one.
+impl From<Addr> for UnixAddr {
+    fn from(address: Addr) -> Self {
+        Self::from_bytes(address.to_bytes())
     }
 }
 
@@ -98,35 +120,12 @@ impl UnixAddr {
         Ok(address)
     }
 
-    /// The path; EINVAL if its length is not one.
+    /// The path; EINVAL if its length is out of range.
     pub fn path(&self) -> Result<&[u8], Errno> {
         let length = usize::from(self.length);
         match self.path.get(..length) {
             Some(path) if length <= UNIX_PATH_MAX => Ok(path),
             _ => Err(Errno::EINVAL),
-        }
-    }
-
-    /// The 112 bytes as they lie in memory.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; ADDR_MAX] {
-        let mut bytes = [0; ADDR_MAX];
-        let (family, rest) = bytes.split_at_mut(2);
-        let (length, path) = rest.split_at_mut(2);
-        family.copy_from_slice(&self.family.to_le_bytes());
-        length.copy_from_slice(&self.length.to_le_bytes());
-        path.copy_from_slice(&self.path);
-        bytes
-    }
-
-    /// The address that lies in these 112 bytes. Family and length may be any numbers.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; ADDR_MAX]) -> Self {
-        let [f0, f1, l0, l1, path @ ..] = bytes;
-        Self {
-            family: u16::from_le_bytes([f0, f1]),
-            length: u16::from_le_bytes([l0, l1]),
-            path,
         }
     }
 }
@@ -177,7 +176,7 @@ impl TryFrom<SocketAddr> for net::SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Errno, SocketAddr, UNIX_PATH_MAX, UnixAddr, net};
+    use super::{Addr, Errno, Plain as _, SocketAddr, UNIX_PATH_MAX, UnixAddr, net};
 
     #[test]
     fn addresses_survive_the_way_there_and_back() {
@@ -188,6 +187,8 @@ mod tests {
         ] {
             let bytes = SocketAddr::from(address).to_bytes();
             assert_eq!(SocketAddr::from_bytes(bytes).try_into(), Ok(address));
+            let any = SocketAddr::from(Addr::from(address));
+            assert_eq!(any, SocketAddr::from(address));
         }
         let unknown = SocketAddr {
             family: 3,
@@ -212,6 +213,7 @@ mod tests {
         let longest = UnixAddr::new(&path[1..]).unwrap();
         assert_eq!(longest.path(), Ok(&path[1..]));
         assert_eq!(UnixAddr::from_bytes(longest.to_bytes()), longest);
+        assert_eq!(UnixAddr::from(Addr::from(longest)), longest);
         assert_eq!(UnixAddr::new(&path), Err(Errno::ENAMETOOLONG));
         for length in [108, 109, u16::MAX] {
             let wrong = UnixAddr { length, ..longest };

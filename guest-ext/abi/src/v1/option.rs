@@ -7,8 +7,8 @@
 /// - duration: nanoseconds, rounded up to what the system counts in.
 /// - linger: seconds, or -1 for off.
 ///
-/// ENOPROTOOPT for an option that the host or this kind of socket does not have. An open newtype: the
-/// host answers so for any number without a name here.
+/// ENOPROTOOPT for an option that the host or this kind of socket does not have, and for any number without a name
+/// here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct SocketOption(pub u32);
@@ -26,26 +26,26 @@ macro_rules! options {
 }
 
 options! {
-    /// int, to read only: the pending error as an [`Errno`](crate::Errno) or 0; reading it clears it.
+    /// int, read only: the pending error as an [`Errno`](crate::Errno) or 0; reading it clears it.
     ERROR = 1,
-    /// bool, to read only: does it listen?
+    /// bool, read only: whether it listens.
     ACCEPTING = 2,
-    /// int, to read only: bytes that can be read at once (FIONREAD, tcp(7) and udp(7)).
+    /// int, read only: bytes that can be read at once (FIONREAD, tcp(7) and udp(7)).
     READABLE = 3,
-    /// bool: socket(7), SO_REUSEADDR. A UDP port that the system picks is nobody else's all the same.
+    /// bool: socket(7), SO_REUSEADDR. A UDP port that the system picks is exclusive even so.
     REUSE_ADDR = 4,
-    /// bool: SO_REUSEPORT. A UDP port that the system picks is nobody else's all the same.
+    /// bool: SO_REUSEPORT. A UDP port that the system picks is exclusive even so.
     REUSE_PORT = 5,
     /// bool: SO_KEEPALIVE.
     KEEPALIVE = 6,
     /// bool: SO_BROADCAST.
     BROADCAST = 7,
     /// linger: SO_LINGER. `sock_close` does not wait for it: with 0 it resets the connection, with more the
-    /// host sends on what is left by itself.
+    /// host sends the rest in the background.
     LINGER = 8,
-    /// int, bytes: SO_RCVBUF; Linux answers twice of what was set.
+    /// int, bytes: SO_RCVBUF; Linux returns twice the value that was set.
     RECV_BUFFER = 9,
-    /// int, bytes: SO_SNDBUF; Linux answers twice of what was set.
+    /// int, bytes: SO_SNDBUF; Linux returns twice the value that was set.
     SEND_BUFFER = 10,
     /// bool: SO_OOBINLINE.
     OOB_INLINE = 11,

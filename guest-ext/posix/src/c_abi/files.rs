@@ -14,7 +14,8 @@ use super::messages::{iovecs, recv_iovecs, send_iovecs};
 use super::{bytes, c_length, c_number, c_unit};
 use crate::descriptors::{self, is_ours};
 use crate::host;
-use crate::message::{self, RecvFlags, SendFlags, Want};
+use crate::host::Want;
+use crate::message::{self, RecvFlags, SendFlags};
 use crate::option;
 use crate::sys::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,

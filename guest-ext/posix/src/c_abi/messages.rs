@@ -13,7 +13,8 @@ use wasisocket_abi::v1::{Ancillary, IOVECS_MAX};
 use super::sockets::{address_at, put_address};
 use super::{LENGTH_MAX, bytes, c_length};
 use crate::ancillary;
-use crate::message::{self, Message, RecvFlags, SendFlags, Want};
+use crate::host::Want;
+use crate::message::{self, Message, RecvFlags, SendFlags};
 use crate::rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};
 use crate::sys::{
     MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,

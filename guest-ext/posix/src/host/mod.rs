@@ -1,58 +1,324 @@
-//! The seam below this crate: one module per host, all with the same functions.
+//! The seam below this crate: what it needs from a host, as the trait [`Host`].
 //!
-//! Every function is one crossing into the host. Errors are the host's, in Linux numbering. A `timeout`
-//! is in nanoseconds: 0 tries once, negative ([`FOREVER`]) waits without end.
+//! | host | chosen by | |
+//! |---|---|---|
+//! | `wasisocket` | feature `host-wasisocket` | the imports of `wasisocket_v1`, and two of the core six |
+//! | `core_six` | feature `host-core` | the core six alone |
+//! | `fake` | any target but WASI | a host in memory, for unit tests |
+//!
+//! [`Imp`] is the chosen one. Files are preview1's on each host: [`is_file`], [`close_file`], [`working_folder`].
 
+mod address;
 #[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
 mod core_six;
 #[cfg(not(target_os = "wasi"))]
 mod fake;
 #[cfg(target_os = "wasi")]
 mod files;
-#[cfg(not(all(target_os = "wasi", feature = "host-wasisocket")))]
-mod unsupported;
+#[cfg(target_os = "wasi")]
+mod import;
 #[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
 mod wasisocket;
 
-#[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
-use core_six as imp;
-#[cfg(not(target_os = "wasi"))]
-use fake as imp;
-#[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
-use wasisocket as imp;
+use core::mem::MaybeUninit;
+use std::net::IpAddr;
 
-pub(crate) use imp::{
-    CAN_WAIT, accept, bind, close, connect, dup, getpeername, getsockname, getsockopt,
-    interest_create, interest_ctl, interest_wait, listen, lookup_addr, lookup_addrs, lookup_host,
-    lookup_name, membership, net_interfaces, open, pair, poll, recv, recv_rights, resolve, send,
-    send_rights, setsockopt, shutdown,
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{
+    Ancillary, Event, Interface, PollEntry, ReceivedRight, Right, SocketOption,
 };
 
+pub use address::Address;
+#[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
+pub(crate) use core_six::CoreSix as Imp;
 #[cfg(not(target_os = "wasi"))]
-pub(crate) use fake::{close_file, is_file, working_folder};
+pub(crate) use fake::{Fake as Imp, close_file, is_file, working_folder};
 #[cfg(target_os = "wasi")]
 pub(crate) use files::{close_file, is_file, working_folder};
+#[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
+pub(crate) use wasisocket::Wasisocket as Imp;
 
 /// The timeout that never ends.
 pub(crate) const FOREVER: i64 = -1;
 
-/// What a `recv` brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a call on a host returns: its errors are in Linux numbering.
+pub(crate) type Result<T> = core::result::Result<T, Errno>;
+
+/// What `recvmsg` is asked for beside the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// The sender.
+    pub address: bool,
+    /// What IPV6_RECVHOPLIMIT and IPV6_RECVTCLASS have switched on.
+    pub ancillary: bool,
+}
+
+/// What was received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
+    /// How many bytes are initialised, from the first buffer on. With MSG_TRUNC among the flags of the call it is the
+    /// length of the whole datagram, which may be more than the buffers have room for.
     pub(crate) bytes: usize,
     /// `MSG_` flags of the ABI.
     pub(crate) flags: u32,
     /// The sender's address, if it was asked for.
-    pub(crate) from: crate::Address,
-    /// What came with it, if it was asked for.
-    pub(crate) ancillary: wasisocket_abi::v1::Ancillary,
+    pub(crate) from: Address,
+    /// The ancillary data, if it was asked for.
+    pub(crate) ancillary: Ancillary,
 }
 
-/// What an import answers: 0 is success, anything else the error.
-#[cfg(target_os = "wasi")]
-fn check(errno: u32) -> Result<(), wasisocket_abi::Errno> {
-    match errno {
-        0 => Ok(()),
-        errno => Err(wasisocket_abi::Errno(errno)),
+fn unsupported<T>() -> Result<T> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+/// A host, as this crate needs it. Each function is one crossing into it, if not said otherwise.
+///
+/// A handle is the host's number of a socket, an interest set or a look-up; EBADF if there is none with that number,
+/// or if it is of another kind. Numbers of families, types, options, events and flags are those of `wasisocket_abi`. A
+/// `timeout` is in nanoseconds: 0 does not wait, a negative one waits without end ([`FOREVER`]); EAGAIN if the time is
+/// over. Functions without a timeout do not wait.
+///
+/// An implementation must keep two promises, on which unsafe code rests: [`recv`](Host::recv) and
+/// [`recv_rights`](Host::recv_rights) have initialised as many bytes of the buffers as they return, up to the room
+/// that there is.
+///
+/// What has a default here is EOPNOTSUPP (ENOTSUP), or what is said there, on a host that does not have it.
+pub(crate) trait Host {
+    /// Whether calls can be bounded in time, and [`poll`](Host::poll) can wait. If not, every call blocks until it is
+    /// done, and returns EOPNOTSUPP for any timeout but [`FOREVER`].
+    const CAN_WAIT: bool;
+
+    /// socket(2): a new handle. Protocol 0 is the usual one of the type.
+    ///
+    /// # Errors
+    /// EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE.
+    fn open(family: u32, ty: u32, protocol: u32) -> Result<u32>;
+
+    /// close(2), of any handle.
+    fn close(handle: u32) -> Result<()>;
+
+    /// socketpair(2), of Unix sockets.
+    ///
+    /// # Errors
+    /// EMFILE.
+    fn pair(_ty: u32) -> Result<[u32; 2]> {
+        unsupported()
+    }
+
+    /// dup(2): another handle of the same socket.
+    ///
+    /// # Errors
+    /// EMFILE.
+    fn dup(_handle: u32) -> Result<u32> {
+        unsupported()
+    }
+
+    /// bind(2).
+    ///
+    /// # Errors
+    /// EACCES without a grant to listen there; those of the man page.
+    fn bind(_handle: u32, _address: &Address) -> Result<()> {
+        unsupported()
+    }
+
+    /// listen(2).
+    ///
+    /// # Errors
+    /// EACCES without a grant, for a socket that was not bound; those of the man page.
+    fn listen(_handle: u32, _backlog: u32) -> Result<()> {
+        unsupported()
+    }
+
+    /// accept(2): the new handle, and the peer's address.
+    ///
+    /// # Errors
+    /// EMFILE; those of the man page.
+    fn accept(_handle: u32, _timeout: i64) -> Result<(u32, Address)> {
+        unsupported()
+    }
+
+    /// connect(2). [`Address::Unspecified`] removes the peer of a datagram socket.
+    ///
+    /// # Errors
+    /// EACCES without a grant; EINPROGRESS if the time is over; those of the man page.
+    fn connect(handle: u32, address: &Address, timeout: i64) -> Result<()>;
+
+    /// shutdown(2): `how` is `SHUT_` bits.
+    ///
+    /// # Errors
+    /// ENOTCONN.
+    fn shutdown(_handle: u32, _how: u32) -> Result<()> {
+        unsupported()
+    }
+
+    /// getsockname(2). Unspecified for a socket without an address.
+    fn getsockname(_handle: u32) -> Result<Address> {
+        unsupported()
+    }
+
+    /// getpeername(2). Unspecified for a peer without an address.
+    ///
+    /// # Errors
+    /// ENOTCONN.
+    fn getpeername(_handle: u32) -> Result<Address> {
+        unsupported()
+    }
+
+    /// sendmsg(2): how many bytes the host took, which may be fewer than there are. To the peer, or to `to`.
+    ///
+    /// # Errors
+    /// EACCES without a grant for `to`; those of the man page.
+    fn send(
+        handle: u32,
+        data: &[&[u8]],
+        to: Option<&Address>,
+        ancillary: Option<&Ancillary>,
+        flags: u32,
+        timeout: i64,
+    ) -> Result<usize>;
+
+    /// recvmsg(2). 0 bytes of a stream are its end.
+    ///
+    /// # Errors
+    /// Those of the man page.
+    fn recv(
+        handle: u32,
+        buffers: &mut [&mut [MaybeUninit<u8>]],
+        want: Want,
+        flags: u32,
+        timeout: i64,
+    ) -> Result<Received>;
+
+    /// sendmsg(2) of a Unix socket, with rights. Tries once.
+    ///
+    /// # Errors
+    /// EAGAIN; EOPNOTSUPP for a right that the host cannot send; those of the man page.
+    fn send_rights(
+        _handle: u32,
+        _data: &[&[u8]],
+        _to: Option<&Address>,
+        _rights: &[Right],
+        _flags: u32,
+    ) -> Result<usize> {
+        unsupported()
+    }
+
+    /// recvmsg(2) of a Unix socket, with rights: what was received, and how many of `rights` are written. Tries once.
+    ///
+    /// # Errors
+    /// EAGAIN; those of the man page.
+    fn recv_rights(
+        _handle: u32,
+        _buffers: &mut [&mut [MaybeUninit<u8>]],
+        _address: bool,
+        _rights: &mut [ReceivedRight],
+        _flags: u32,
+    ) -> Result<(Received, usize)> {
+        unsupported()
+    }
+
+    /// getsockopt(2), with the typed values of the ABI.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT for an option that there is not; so on a host without options, because programs ignore this
+    /// errno (http.client sets TCP_NODELAY).
+    fn getsockopt(_handle: u32, _option: SocketOption) -> Result<i64> {
+        Err(Errno::ENOPROTOOPT)
+    }
+
+    /// setsockopt(2), with the typed values of the ABI.
+    ///
+    /// # Errors
+    /// As for [`getsockopt`](Host::getsockopt); EINVAL for a value out of range.
+    fn setsockopt(_handle: u32, _option: SocketOption, _value: i64) -> Result<()> {
+        Err(Errno::ENOPROTOOPT)
+    }
+
+    /// Joins or leaves a multicast group; `interface` is as `sock_membership` has it. EAFNOSUPPORT for addresses that
+    /// are not IP addresses.
+    ///
+    /// # Errors
+    /// EACCES without a grant to listen at the group's address; those of ip(7) and ipv6(7).
+    fn membership(_handle: u32, _join: bool, _group: &Address, _interface: &Address) -> Result<()> {
+        unsupported()
+    }
+
+    /// poll(2), of handles and standard input: writes `revents`, and returns how many are not 0. If the time is over
+    /// it returns 0.
+    ///
+    /// # Errors
+    /// EINVAL for more entries than the host takes.
+    fn poll(_entries: &mut [PollEntry], _timeout: i64) -> Result<usize> {
+        unsupported()
+    }
+
+    /// epoll_create(2).
+    ///
+    /// # Errors
+    /// EMFILE.
+    fn interest_create() -> Result<u32> {
+        unsupported()
+    }
+
+    /// epoll_ctl(2).
+    ///
+    /// # Errors
+    /// Those of the man page.
+    fn interest_ctl(_set: u32, _op: u32, _handle: u32, _events: u32, _data: u64) -> Result<()> {
+        unsupported()
+    }
+
+    /// epoll_wait(2): how many of `events` are written; 0 if the time is over.
+    fn interest_wait(_set: u32, _events: &mut [Event], _timeout: i64) -> Result<usize> {
+        unsupported()
+    }
+
+    /// Starts a look-up of the addresses of a name: its handle. Family 0 is any.
+    ///
+    /// # Errors
+    /// EACCES without a grant for the name; ENAMETOOLONG; EMFILE.
+    fn lookup_name(_name: &[u8], _family: u32) -> Result<u32> {
+        unsupported()
+    }
+
+    /// Starts a look-up of the name of an IP address: its handle.
+    ///
+    /// # Errors
+    /// EACCES without a grant for the address; EMFILE.
+    fn lookup_addr(_address: IpAddr) -> Result<u32> {
+        unsupported()
+    }
+
+    /// The answer to [`lookup_name`](Host::lookup_name).
+    ///
+    /// # Errors
+    /// EAGAIN if it is not over; ENOENT for an unknown name, EBUSY for a failure that may pass, EIO for any other.
+    fn lookup_addrs(_lookup: u32, _timeout: i64) -> Result<Vec<IpAddr>> {
+        unsupported()
+    }
+
+    /// The name that a look-up found, of an address or the canonical one of a name: its length.
+    ///
+    /// # Errors
+    /// As for [`lookup_addrs`](Host::lookup_addrs); ENAMETOOLONG if it is longer than `name`.
+    fn lookup_host(_lookup: u32, _name: &mut [u8], _timeout: i64) -> Result<usize> {
+        unsupported()
+    }
+
+    /// A look-up of the addresses of a name from its start to its end. Waits for it, and may take more than one
+    /// crossing.
+    ///
+    /// # Errors
+    /// Those of [`lookup_name`](Host::lookup_name) and [`lookup_addrs`](Host::lookup_addrs).
+    fn resolve(name: &[u8], family: u32) -> Result<Vec<IpAddr>> {
+        let lookup = Self::lookup_name(name, family)?;
+        let found = Self::lookup_addrs(lookup, FOREVER);
+        Self::close(lookup)?;
+        found
+    }
+
+    /// if_nameindex(3): how many of `entries` are written.
+    fn net_interfaces(_entries: &mut [Interface]) -> Result<usize> {
+        unsupported()
     }
 }

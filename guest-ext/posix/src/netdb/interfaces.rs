@@ -2,7 +2,8 @@
 
 use wasisocket_abi::v1::{INTERFACES_MAX, Interface};
 
-use crate::{Result, host};
+use crate::Result;
+use crate::host::{Host as _, Imp};
 
 fn name(interface: &Interface) -> &[u8] {
     let end = interface.name.iter().position(|byte| *byte == 0);
@@ -14,7 +15,7 @@ fn name(interface: &Interface) -> &[u8] {
 
 fn interfaces() -> Result<Vec<Interface>> {
     let mut entries = vec![Interface::default(); INTERFACES_MAX];
-    let count = host::net_interfaces(&mut entries)?;
+    let count = Imp::net_interfaces(&mut entries)?;
     entries.truncate(count);
     Ok(entries)
 }

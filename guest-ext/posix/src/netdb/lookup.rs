@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::address::Address;
 use crate::descriptors::{self, Description, Kind, RawFd};
-use crate::host::{self, FOREVER};
+use crate::host::{FOREVER, Host as _, Imp};
 use crate::netdb::Failure;
 use crate::{Errno, Family, Result};
 
@@ -18,7 +17,7 @@ struct Lookup(u32);
 impl Drop for Lookup {
     fn drop(&mut self) {
         // It was one of ours: there is nothing that could be done about an error.
-        let _ = host::close(self.0);
+        let _ = Imp::close(self.0);
     }
 }
 
@@ -30,24 +29,23 @@ pub(super) fn names(
 ) -> core::result::Result<(Vec<IpAddr>, Option<Vec<u8>>), Failure> {
     let family = family.map_or(0, Family::to_abi);
     if !canonical {
-        return Ok((host::resolve(name, family).map_err(Errno::from)?, None));
+        return Ok((Imp::resolve(name, family).map_err(Errno::from)?, None));
     }
-    let lookup = Lookup(host::lookup_name(name, family).map_err(Errno::from)?);
-    let found = host::lookup_addrs(lookup.0, FOREVER).map_err(Errno::from)?;
+    let lookup = Lookup(Imp::lookup_name(name, family).map_err(Errno::from)?);
+    let found = Imp::lookup_addrs(lookup.0, FOREVER).map_err(Errno::from)?;
     let name = host_name(lookup.0, FOREVER)?;
     Ok((found, Some(name)))
 }
 
 /// The name of an address.
 pub(super) fn address(ip: IpAddr) -> core::result::Result<Vec<u8>, Failure> {
-    let address = Address::Inet((ip, 0).into());
-    let lookup = Lookup(host::lookup_addr(&address).map_err(Errno::from)?);
+    let lookup = Lookup(Imp::lookup_addr(ip).map_err(Errno::from)?);
     Ok(host_name(lookup.0, FOREVER)?)
 }
 
 fn host_name(lookup: u32, timeout: i64) -> Result<Vec<u8>> {
     let mut name = vec![0; NAME_MAX];
-    let length = host::lookup_host(lookup, &mut name, timeout)?;
+    let length = Imp::lookup_host(lookup, &mut name, timeout)?;
     name.truncate(length);
     Ok(name)
 }
@@ -57,7 +55,7 @@ fn host_name(lookup: u32, timeout: i64) -> Result<Vec<u8>> {
 /// # Errors
 /// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
 pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
-    let found = host::resolve(name, family.map_or(0, Family::to_abi));
+    let found = Imp::resolve(name, family.map_or(0, Family::to_abi));
     // A look-up that waits to its end has no other "busy" than the resolver's.
     found.map_err(|error| match error {
         wasisocket_abi::Errno::EBUSY => Errno(libc::EAGAIN),
@@ -71,7 +69,7 @@ pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
 /// # Errors
 /// EACCES without a grant for the name; EMFILE; EOPNOTSUPP on a host whose every call blocks.
 pub fn start_lookup_name(name: &[u8], family: Option<Family>) -> Result<RawFd> {
-    started(host::lookup_name(name, family.map_or(0, Family::to_abi))?)
+    started(Imp::lookup_name(name, family.map_or(0, Family::to_abi))?)
 }
 
 /// Starts to look the name of an address up. See [`start_lookup_name`].
@@ -79,7 +77,7 @@ pub fn start_lookup_name(name: &[u8], family: Option<Family>) -> Result<RawFd> {
 /// # Errors
 /// EACCES without a grant for the address; EMFILE; EOPNOTSUPP.
 pub fn start_lookup_addr(ip: IpAddr) -> Result<RawFd> {
-    started(host::lookup_addr(&Address::Inet((ip, 0).into()))?)
+    started(Imp::lookup_addr(ip)?)
 }
 
 fn started(lookup: u32) -> Result<RawFd> {
@@ -99,7 +97,7 @@ fn lookup(fd: RawFd) -> Result<u32> {
 /// # Errors
 /// EAGAIN before it is there; a [`Failure`]'s code in `Err` of the inner result.
 pub fn addresses_found(fd: RawFd) -> Result<core::result::Result<Vec<IpAddr>, Failure>> {
-    answer(host::lookup_addrs(lookup(fd)?, 0))
+    answer(Imp::lookup_addrs(lookup(fd)?, 0))
 }
 
 /// The answer to [`start_lookup_addr`], or the canonical name after [`start_lookup_name`].
@@ -108,7 +106,7 @@ pub fn addresses_found(fd: RawFd) -> Result<core::result::Result<Vec<IpAddr>, Fa
 /// As for [`addresses_found`].
 pub fn name_found(fd: RawFd) -> Result<core::result::Result<Vec<u8>, Failure>> {
     let mut name = vec![0; NAME_MAX];
-    let length = host::lookup_host(lookup(fd)?, &mut name, 0);
+    let length = Imp::lookup_host(lookup(fd)?, &mut name, 0);
     Ok(answer(length)?.map(|length| {
         name.truncate(length);
         name

@@ -1,0 +1,321 @@
+//! The table of the imports, and what it looks like as data.
+
+#[cfg(doc)]
+use crate::{Errno, v1};
+
+/// A socket, an interest set or a look-up: [`FIRST_HANDLE`](crate::FIRST_HANDLE) or above.
+pub type Handle = u32;
+
+/// How long a call may wait, in nanoseconds: 0 does not wait, a negative number waits without end.
+pub type Timeout = i64;
+
+/// The table of the imports: passes every import to the macro `$callback`, behind the tokens in `$context`.
+///
+/// The guest's `extern` blocks, the host's registration and the lists in this crate are such callbacks, so an
+/// import is spelled here and nowhere else.
+///
+/// # Grammar
+///
+/// ```text
+/// module LIST "import module" {
+///     /// What it does.
+///     KIND name(parameter: ROLE, ...) -> (result: TYPE, ...);
+/// }
+/// ```
+///
+/// KIND says how a host runs it:
+///
+/// | kind | |
+/// |---|---|
+/// | `call` | It never waits. |
+/// | `wait` | It may wait, for as long as its `Timeout` says; without one, until it is done. |
+/// | `files` | It never waits, and it takes or makes file descriptors of preview1 besides handles. |
+///
+/// ROLE says what a parameter is, and how many parameters the function has for it in WebAssembly:
+///
+/// | role | in WebAssembly | |
+/// |---|---|---|
+/// | `u32`, `Handle` | `i32` | A number, read as unsigned. |
+/// | `i64`, `Timeout` | `i64` | A number. |
+/// | `&T` | `i32` | A pointer to a `T`, which the host reads. |
+/// | `&[T; n]` | `i32`, `i32` | A pointer to `n` of `T`, which the host reads, and `n`. |
+/// | `&mut [T; n]` | `i32`, `i32` | A pointer to room for `n` of `T`, which the host may read and write, and `n`. |
+/// | `Option<&T>` | `i32` | As `&T`, or null. |
+/// | `Option<&mut T>` | `i32` | A pointer to room for a `T`, which the host writes, or null. |
+///
+/// Each result is one more parameter, an `i32`: a pointer to where the host writes a `TYPE` if the function
+/// succeeds. The function itself returns an `i32`: 0, or an [`Errno`](crate::Errno).
+#[macro_export]
+macro_rules! imports {
+    ($callback:ident $($context:tt)*) => {
+        $callback! {
+            $($context)*
+
+            module CORE_IMPORTS "wasi_snapshot_preview1" {
+                /// `socket(2)`. A new handle.
+                call sock_open(af: u32, ty: u32) -> (fd: Handle);
+
+                /// `getaddrinfo(3)`: writes up to `max_entries` addresses, each with `port`.
+                wait sock_resolve(
+                    host: &[u8; host_len], port: u32, addrs: &mut [CoreSocketAddr; max_entries]
+                ) -> (count: u32);
+
+                /// `connect(2)`.
+                wait sock_connect(fd: Handle, addr: &CoreSocketAddr) -> ();
+
+                /// `send(2)`; may send less than `len`.
+                wait sock_send(fd: Handle, buf: &[u8; len]) -> (sent: u32);
+
+                /// `recv(2)`; 0 bytes is the end of a stream.
+                wait sock_recv(fd: Handle, buf: &mut [u8; len]) -> (received: u32);
+
+                /// `close(2)`.
+                call sock_close(fd: Handle) -> ();
+            }
+
+            module V1_IMPORTS "wasisocket_v1" {
+                /// `socket(2)` with a protocol: 0, or IANA's number if it fits the type. The only way to
+                /// UDP-Lite, 136 (RFC 3828), which needs the grants of UDP; a guest without any grant gets
+                /// [`Errno::EPROTONOSUPPORT`].
+                call sock_open_protocol(af: u32, ty: u32, protocol: u32) -> (fd: Handle);
+
+                /// `socketpair(2)`: two connected [`AF_UNIX`](v1::AF_UNIX) sockets. Needs no grant.
+                call sock_pair(ty: u32) -> (pair: Pair);
+
+                /// `dup(2)`: a second handle for the same socket.
+                call sock_dup(fd: Handle) -> (dup: Handle);
+
+                /// `bind(2)`. Needs a grant to listen there.
+                call sock_bind(fd: Handle, addr: &Addr) -> ();
+
+                /// `listen(2)`. Needs the grant too, if the socket was not bound.
+                call sock_listen(fd: Handle, backlog: u32) -> ();
+
+                /// `accept(2)`; `addr` is the peer's.
+                wait sock_accept(fd: Handle, timeout: Timeout) -> (addr: Addr, accepted: Handle);
+
+                /// `connect(2)`. Needs a grant for the address. An `addr` of family 0 (AF_UNSPEC) removes the
+                /// peer of a datagram socket, and the port of a UDP socket too if the system picked it; for a
+                /// stream it is [`Errno::EAFNOSUPPORT`].
+                wait sock_connect_to(fd: Handle, addr: &Addr, timeout: Timeout) -> ();
+
+                /// `shutdown(2)`: [`SHUT_READ`](v1::SHUT_READ), [`SHUT_WRITE`](v1::SHUT_WRITE) or both.
+                call sock_shutdown(fd: Handle, how: u32) -> ();
+
+                /// `getsockname(2)`.
+                call sock_getsockname(fd: Handle) -> (addr: Addr);
+
+                /// `getpeername(2)`.
+                call sock_getpeername(fd: Handle) -> (addr: Addr);
+
+                /// `sendmsg(2)`. Without `addr` it sends to the peer. With one it needs a grant for the
+                /// address, or the address is that of a sender whom this socket, bound under a grant, received
+                /// from in the last two minutes; a TCP stream ignores it.
+                wait sock_sendmsg(
+                    fd: Handle, iovecs: &[Ciovec; count], addr: Option<&Addr>, ancillary: Option<&Ancillary>,
+                    flags: u32, timeout: Timeout
+                ) -> (sent: u32);
+
+                /// `recvmsg(2)` into pieces that must not overlap. Without `addr` the sender is not reported.
+                wait sock_recvmsg(
+                    fd: Handle, iovecs: &[Iovec; count], addr: Option<&mut Addr>,
+                    ancillary: Option<&mut Ancillary>, flags: u32, timeout: Timeout
+                ) -> (received: Received);
+
+                /// `sendmsg(2)` of a Unix socket, with [rights](v1#rights).
+                files sock_send_rights(
+                    fd: Handle, iovecs: &[Ciovec; count], addr: Option<&Addr>, rights: &[Right; rights_count],
+                    flags: u32
+                ) -> (sent: u32);
+
+                /// `recvmsg(2)` of a Unix socket, with up to `max` [rights](v1#rights).
+                files sock_recv_rights(
+                    fd: Handle, iovecs: &[Iovec; count], addr: Option<&mut Addr>,
+                    rights: &mut [ReceivedRight; max], flags: u32
+                ) -> (received: ReceivedRights);
+
+                /// `getsockopt(2)` of a [`SocketOption`](v1::SocketOption).
+                call sock_getsockopt(fd: Handle, option: u32) -> (value: i64);
+
+                /// `setsockopt(2)` of a [`SocketOption`](v1::SocketOption).
+                call sock_setsockopt(fd: Handle, option: u32, value: i64) -> ();
+
+                /// Joins (1) or leaves (0) a multicast group. For IPv4 `interface` is one of the interface's
+                /// addresses or 0.0.0.0; for IPv6 its scope is the interface's index or 0. Needs a grant to
+                /// listen at the group's address.
+                call sock_membership(
+                    fd: Handle, join: u32, group: &SocketAddr, interface: &SocketAddr
+                ) -> ();
+
+                /// `poll(2)`: writes the `revents` of each entry, and how many are not 0.
+                wait sock_poll(entries: &mut [PollEntry; count], timeout: Timeout) -> (ready: u32);
+
+                /// `epoll_create(2)`: an empty interest set.
+                call interest_create() -> (set: Handle);
+
+                /// `epoll_ctl(2)`: [`CTL_ADD`](v1::CTL_ADD), [`CTL_MOD`](v1::CTL_MOD) or
+                /// [`CTL_DEL`](v1::CTL_DEL). A set can be in another set, but no deeper: [`Errno::ELOOP`].
+                /// [`Errno::ENOSPC`] if what the handle stands for is in too many sets. An entry ends with
+                /// its handle, also if the socket has other handles.
+                call interest_ctl(set: Handle, op: u32, fd: Handle, events: u32, data: i64) -> ();
+
+                /// `epoll_wait(2)`: writes up to `max` events. Its cost does not grow with what is idle.
+                wait interest_wait(
+                    set: Handle, events: &mut [Event; max], timeout: Timeout
+                ) -> (count: u32);
+
+                /// Starts `getaddrinfo(3)` of a host name, for one family, or for both with 0. Needs a grant
+                /// for the name.
+                call lookup_name(name: &[u8; len], family: u32) -> (lookup: Handle);
+
+                /// Starts `getnameinfo(3)` of an address. Needs a grant for the address, with any port.
+                call lookup_addr(addr: &SocketAddr) -> (lookup: Handle);
+
+                /// The answer to `lookup_name`: up to `max` addresses, with port 0.
+                wait lookup_addrs(
+                    lookup: Handle, addrs: &mut [SocketAddr; max], timeout: Timeout
+                ) -> (count: u32);
+
+                /// The name of an address, or the canonical name of a name: up to `max` bytes;
+                /// [`Errno::ENAMETOOLONG`] if it is longer.
+                wait lookup_host(
+                    lookup: Handle, name: &mut [u8; max], timeout: Timeout
+                ) -> (len: u32);
+
+                /// `if_nameindex(3)`: up to `max` interfaces; none for a guest without a grant to connect or
+                /// listen.
+                call net_interfaces(entries: &mut [Interface; max]) -> (count: u32);
+            }
+        }
+    };
+}
+
+/// One import, described as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The import module.
+    pub module: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its documentation, one line each.
+    pub doc: &'static [&'static str],
+    /// Whether it may wait.
+    pub waits: bool,
+    /// Its parameters in WebAssembly, in order. It returns one `i32`.
+    pub parameters: &'static [Parameter],
+}
+
+/// One parameter of an [`Import`], as WebAssembly has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub role: Role,
+    /// A number's type, or the type of what a pointer points to.
+    pub ty: &'static str,
+}
+
+/// What a [`Parameter`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A number: an `i64` if its type is `i64` or `Timeout`, else an `i32`.
+    Number,
+    /// A pointer that the host reads from. A [`Role::Length`] follows if it points to more than one.
+    In,
+    /// The same, or null.
+    InOrNull,
+    /// A pointer that the host may read from and write to. A [`Role::Length`] follows.
+    InOut,
+    /// A pointer that the host writes to, or null.
+    OutOrNull,
+    /// How many elements the pointer before it points to.
+    Length,
+    /// A pointer to where the host writes a result.
+    Result,
+}
+
+impl Parameter {
+    /// Whether it is an `i64` in WebAssembly. All others are `i32`.
+    #[must_use]
+    pub const fn is_i64(&self) -> bool {
+        matches!(self.role, Role::Number) && matches!(self.ty.as_bytes(), b"i64" | b"Timeout")
+    }
+}
+
+/// The lists of [`Import`]s, each with the table for rustdoc.
+macro_rules! lists {
+    ($(
+        module $list:ident $module:literal {
+            $($(#[doc = $doc:literal])+ $kind:ident $name:ident $parameters:tt -> $results:tt;)+
+        }
+    )+) => {
+        $(
+            #[doc = concat!("The imports from `", $module, "`.")]
+            ///
+            #[doc = "| import | parameters | results | does |"]
+            #[doc = "|---|---|---|---|"]
+            $(#[doc = concat!(
+                "| `", stringify!($name), "` |", types!($parameters), " |", types!($results), " |", $($doc,)+ " |",
+            )])+
+            pub const $list: &[Import] = &[$(
+                Import {
+                    module: $module,
+                    name: stringify!($name),
+                    doc: &[$($doc),+],
+                    waits: matches!(stringify!($kind).as_bytes(), b"wait"),
+                    parameters: parameters!($parameters $results),
+                },
+            )+];
+        )+
+    };
+}
+
+/// Names and types for rustdoc.
+macro_rules! types {
+    (($($name:ident: $ty:ty),*)) => {
+        concat!($(" `", stringify!($name), ": ", stringify!($ty), "`"),*)
+    };
+}
+
+/// The [`Parameter`]s of one import, by the rules of [`imports`].
+macro_rules! parameters {
+    (($($parameters:tt)*) ($($result:ident: $ty:ty),*)) => {
+        parameters!([] $($parameters)*, $($result -> $ty,)*)
+    };
+    ([$($done:tt)*]) => { &[$($done)*] };
+    ([$($done:tt)*] , $($rest:tt)*) => { parameters!([$($done)*] $($rest)*) };
+    ([$($done:tt)*] $name:ident: &mut [$ty:ty; $length:ident] $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(InOut, $name, $ty), parameter!(Length, $length, u32),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident: &[$ty:ty; $length:ident] $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(In, $name, $ty), parameter!(Length, $length, u32),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident: Option<&mut $ty:ty> $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(OutOrNull, $name, $ty),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident: Option<&$ty:ty> $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(InOrNull, $name, $ty),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident: &$ty:ty $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(In, $name, $ty),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident: $ty:ty $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(Number, $name, $ty),] $($($rest)*)?)
+    };
+    ([$($done:tt)*] $name:ident -> $ty:ty $(, $($rest:tt)*)?) => {
+        parameters!([$($done)* parameter!(Result, $name, $ty),] $($($rest)*)?)
+    };
+}
+
+macro_rules! parameter {
+    ($role:ident, $name:ident, $ty:ty) => {
+        Parameter {
+            name: stringify!($name),
+            role: Role::$role,
+            ty: stringify!($ty),
+        }
+    };
+}
+
+imports!(lists);

@@ -1,0 +1,60 @@
+//! Name look-up.
+
+use wasisocket_abi::v1::{EVENT_IN, SocketAddr};
+use wasisocket_abi::{Errno, HOST_NAME_MAX, RESOLVE_MAX};
+
+use super::operation::{Attempt, Operation, Stop};
+use crate::SocketsCtx;
+use crate::guest_memory::{GuestMemory, Pointer, Slice};
+use crate::sockets::Timeout;
+
+pub(super) fn lookup_name(
+    memory: &mut GuestMemory<'_>,
+    sockets: &mut SocketsCtx,
+    name: Slice<u8>,
+    family: u32,
+) -> Result<u32, Errno> {
+    if name.count() > HOST_NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    sockets.lookup_name(memory.bytes(name)?, family)
+}
+
+pub(super) fn lookup_addr(
+    memory: &mut GuestMemory<'_>,
+    sockets: &mut SocketsCtx,
+    address: Pointer<SocketAddr>,
+) -> Result<u32, Errno> {
+    let address = std::net::SocketAddr::try_from(memory.read(address)?)?;
+    sockets.lookup_addr(address.ip())
+}
+
+pub(super) fn lookup_addrs(
+    lookup: u32,
+    addresses: Slice<SocketAddr>,
+    timeout: Timeout,
+) -> Operation<u32, impl Attempt<u32>> {
+    let addresses = addresses.first(RESOLVE_MAX);
+    Operation::new(timeout, None, move |memory, sockets, _| {
+        memory.bytes(addresses)?;
+        let found = sockets.lookup_addrs(lookup);
+        let found = found.map_err(Stop::unless_ready(lookup, EVENT_IN))?.iter();
+        let found = found.map(|ip| std::net::SocketAddr::new(*ip, 0).into());
+        Ok(memory.write_all(addresses, found)?)
+    })
+}
+
+pub(super) fn lookup_host(
+    lookup: u32,
+    name: Slice<u8>,
+    timeout: Timeout,
+) -> Operation<u32, impl Attempt<u32>> {
+    Operation::new(timeout, None, move |memory, sockets, _| {
+        let room = memory.bytes_mut(name)?;
+        let host = sockets.lookup_host(lookup);
+        let host = host.map_err(Stop::unless_ready(lookup, EVENT_IN))?;
+        let place = room.get_mut(..host.len()).ok_or(Errno::ENAMETOOLONG)?;
+        place.copy_from_slice(host.as_bytes());
+        Ok(host.len() as u32)
+    })
+}

@@ -1,0 +1,72 @@
+//! Waiting for many.
+
+use smallvec::SmallVec;
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{EVENT_IN, EVENTS_MAX, Event, POLL_MAX, PollEntry};
+
+use super::operation::{Attempt, Operation, Stop};
+use crate::SocketsCtx;
+use crate::ctx::WaitsFor;
+use crate::guest_memory::{GuestMemory, Slice};
+use crate::sockets::{Patience, Timeout};
+
+pub(super) fn sock_poll(
+    entries: Slice<PollEntry>,
+    timeout: Timeout,
+) -> Operation<u32, impl Attempt<u32>> {
+    Operation::new(timeout, None, move |memory, sockets, patience| {
+        if entries.count() > POLL_MAX {
+            return Err(Errno::EINVAL.into());
+        }
+        let mut polled: SmallVec<[PollEntry; 64]> = memory.read_all(entries)?.collect();
+        let ready = sockets.poll(&mut polled, patience)?;
+        memory.write_all(entries, polled.iter().copied())?;
+        match ready {
+            0 if patience == Patience::NONE => Err(Stop::NotYet {
+                waits_for: WaitsFor::Entries(polled.as_slice().into()),
+                over: Ok(0),
+            }),
+            // With 0 it has waited until the time was over.
+            _ => Ok(ready),
+        }
+    })
+}
+
+pub(super) fn interest_create(
+    _: &mut GuestMemory<'_>,
+    sockets: &mut SocketsCtx,
+) -> Result<u32, Errno> {
+    sockets.interest_create()
+}
+
+pub(super) fn interest_ctl(
+    _: &mut GuestMemory<'_>,
+    sockets: &mut SocketsCtx,
+    set: u32,
+    op: u32,
+    handle: u32,
+    events: u32,
+    data: i64,
+) -> Result<(), Errno> {
+    sockets.interest_ctl(set, op, handle, events, data.cast_unsigned())
+}
+
+pub(super) fn interest_wait(
+    set: u32,
+    events: Slice<Event>,
+    timeout: Timeout,
+) -> Operation<u32, impl Attempt<u32>> {
+    let events = events.first(EVENTS_MAX);
+    Operation::new(timeout, None, move |memory, sockets, _| {
+        // Checked first: events that are reported once would be lost.
+        memory.bytes(events)?;
+        let ready = sockets.interest_wait(set, events.count())?;
+        match memory.write_all(events, ready)? {
+            0 => Err(Stop::NotYet {
+                waits_for: WaitsFor::Handle(set, EVENT_IN),
+                over: Ok(0),
+            }),
+            count => Ok(count),
+        }
+    })
+}
