@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 mod files;
+mod granted;
 mod identity;
 mod inet;
 mod memory;
