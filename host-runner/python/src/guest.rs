@@ -15,12 +15,12 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use crate::engine::Shared;
 use crate::etc::Etc;
-use crate::files::GuestFiles;
+use crate::preview1::{self, Preview1};
 use crate::sleep;
 
 /// All that one guest has.
 pub(crate) struct Guest {
-    files: GuestFiles,
+    preview1: Preview1,
     sockets: SocketsCtx,
     end: Option<Instant>,
     /// Its folder may be a temporary one.
@@ -30,13 +30,13 @@ pub(crate) struct Guest {
 impl Guest {
     /// `end` is when its time is over.
     pub(crate) fn new(
-        wasi: WasiP1Ctx,
+        preview1: Preview1,
         sockets: SocketsCtx,
         end: Option<Instant>,
         etc: Option<Arc<Etc>>,
     ) -> Self {
         Self {
-            files: GuestFiles { wasi },
+            preview1,
             sockets,
             end,
             _etc: etc,
@@ -49,8 +49,9 @@ impl Guest {
 
     /// preview1, for one call that may copy so many bytes from the guest's memory.
     pub(crate) fn wasi(&mut self, fuel: usize) -> &mut WasiP1Ctx {
-        self.files.wasi.set_hostcall_fuel(fuel);
-        &mut self.files.wasi
+        let wasi = self.preview1.wasi();
+        wasi.set_hostcall_fuel(fuel);
+        wasi
     }
 }
 
@@ -63,12 +64,13 @@ impl SocketsView for Guest {
 /// Every import that a synchronous store provides.
 pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.files.wasi)?;
+    p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| guest.preview1.wasi())?;
     // Some of preview1's imports give way to ours.
     linker.allow_shadowing(true);
+    preview1::add_to_linker(&mut linker, |guest: &mut Guest| &mut guest.preview1)?;
     add_to_linker(&mut linker, Guest::sockets)?;
     add_files_to_linker(&mut linker, |guest: &mut Guest| {
-        (&mut guest.sockets, &mut guest.files)
+        (&mut guest.sockets, &mut guest.preview1)
     })?;
     sleep::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;
@@ -79,9 +81,10 @@ pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
 /// find them do not wait, and preview1's do.
 pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.files.wasi)?;
+    p1::add_to_linker_async(&mut linker, |guest: &mut Guest| guest.preview1.wasi())?;
     // Some of preview1's imports give way to ours.
     linker.allow_shadowing(true);
+    preview1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.preview1)?;
     add_to_linker_async(&mut linker, Guest::sockets)?;
     add_proc_exit(&mut linker)?;
     Ok(linker)

@@ -6,6 +6,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::engine::Python;
 use crate::guest::{Guest, blocking_linker};
+use crate::preview1::Preview1;
 
 /// An import of python.wasm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Python {
         let module = &self.0.module;
         let linker = blocking_linker(module.engine())?;
         let no_guest = Guest::new(
-            WasiCtxBuilder::new().build_p1(),
+            Preview1::new(WasiCtxBuilder::new().build_p1(), true),
             SocketsCtx::builder(Policy::new()).build(),
             None,
             None,

@@ -64,6 +64,7 @@ mod files;
 mod folders;
 mod guest;
 mod imports;
+mod preview1;
 mod program;
 mod run;
 mod sleep;

@@ -17,6 +17,7 @@ use crate::engine::{NATIVE_STACK, Python, Shared};
 use crate::etc::{self, TLS_FOLDER};
 use crate::folders::Folder;
 use crate::guest::Guest;
+use crate::preview1::Preview1;
 use crate::program::Program;
 use crate::stdio::Wait;
 
@@ -159,7 +160,8 @@ impl Shared {
         }
         let sockets = sockets.build();
         let clock = sockets.clock();
-        let guest = Guest::new(wasi, sockets, end, Some(etc));
+        let preview1 = Preview1::new(wasi, !is_async);
+        let guest = Guest::new(preview1, sockets, end, Some(etc));
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);
         Ok((store, clock))

@@ -3,6 +3,7 @@
 
 mod clients;
 mod hostile;
+mod pytest;
 mod servers;
 
 use std::fs;

@@ -1,0 +1,529 @@
+//! The functions of preview1 in which wasmtime-wasi differs from Linux, over wasmtime-wasi's own descriptors.
+//!
+//! | import | difference |
+//! |---|---|
+//! | `fd_readdir` | wasmtime-wasi reads, sorts and stats the whole directory at each call, and fails at a name that is not UTF-8 |
+//! | `path_*` | it takes paths only if they are UTF-8; all others are resolved here, by the same sandbox ([`cap_primitives`]) |
+//! | `path_readlink` | it fails for a link whose target is absolute or not UTF-8 |
+//! | `fd_close`, `fd_renumber`, `path_open` | passed on; here they say which descriptor a number stands for |
+//!
+//! All other imports, and every path that is UTF-8, are wasmtime-wasi's.
+
+mod descriptors;
+mod listing;
+mod paths;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+
+use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
+use wasmtime_wasi::filesystem::Dir;
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as upstream, WasiSnapshotPreview1 as _};
+use wasmtime_wasi::p1::{WasiP1Ctx, types};
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
+use wasmtime_wasi::runtime;
+use wiggle::{GuestMemory, GuestPtr};
+
+pub(crate) use descriptors::no_memory;
+use listing::Listings;
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// A guest's preview1: wasmtime-wasi's, and what the functions of this module add.
+pub(crate) struct Preview1 {
+    wasi: WasiP1Ctx,
+    /// The entry of the resource table that each number of a file or directory stands for.
+    entries: HashMap<u32, u32>,
+    listings: Listings,
+    may_block: bool,
+}
+
+impl Preview1 {
+    /// `may_block` says what the builder was told by `allow_blocking_current_thread`: whether files are read on the
+    /// guest's own thread. A guest in a synchronous store wants it.
+    ///
+    /// The context must be new: no call of preview1 was made with it.
+    pub(crate) fn new(wasi: WasiP1Ctx, may_block: bool) -> Self {
+        let mut preview1 = Self {
+            wasi,
+            entries: HashMap::new(),
+            listings: Listings::default(),
+            may_block,
+        };
+        preview1.find_granted();
+        preview1
+    }
+
+    /// wasmtime-wasi's own part, for `wasmtime_wasi::p1::add_to_linker_sync` and its like.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        &mut self.wasi
+    }
+
+    /// Does something in a directory.
+    async fn in_directory<R: Send + 'static>(
+        &mut self,
+        number: i32,
+        work: impl FnOnce(&Dir) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R, Failure> {
+        let folder = self.directory(number as u32)?;
+        blocking(self.may_block, move || work(&folder)).await
+    }
+}
+
+/// Runs what may wait for a disk, on a thread where that is allowed.
+async fn blocking<R: Send + 'static>(
+    may_block: bool,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> R {
+    match may_block {
+        true => work(),
+        false => runtime::spawn_blocking(work).await,
+    }
+}
+
+/// Why a call fails: an error number, or a trap.
+type Failure = types::Error;
+
+/// The error number of an error of the host's system: as wasmtime-wasi translates it.
+fn failure(error: io::Error) -> Failure {
+    ErrorCode::from(error).into()
+}
+
+/// What a call answers: 0 or an error number.
+fn errno(done: Result<(), Failure>) -> Result<i32> {
+    match done.map_err(|failure| failure.downcast()) {
+        Ok(()) => Ok(0),
+        Err(Ok(errno)) => Ok(errno as i32),
+        Err(Err(trap)) => Err(trap),
+    }
+}
+
+fn bytes_at(place: i32, length: i32) -> GuestPtr<[u8]> {
+    GuestPtr::new((place as u32, length as u32))
+}
+
+/// A path of the guest if it is not UTF-8; `None` is wasmtime-wasi's to read.
+fn raw_path(memory: &GuestMemory<'_>, place: i32, length: i32) -> Option<PathBuf> {
+    let path = memory.as_cow(bytes_at(place, length)).ok()?;
+    (str::from_utf8(&path).is_err()).then(|| paths::from_bytes(&path))
+}
+
+/// Two paths of the guest if one of them is not UTF-8.
+fn raw_paths(
+    memory: &GuestMemory<'_>,
+    [first, second]: [(i32, i32); 2],
+) -> Option<(PathBuf, PathBuf)> {
+    let read = |(place, length)| memory.as_cow(bytes_at(place, length)).ok();
+    let (first, second) = (read(first)?, read(second)?);
+    let is_text = [&first, &second].map(|path| str::from_utf8(path).is_ok());
+    (is_text != [true, true]).then(|| (paths::from_bytes(&first), paths::from_bytes(&second)))
+}
+
+impl Preview1 {
+    async fn fd_readdir(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        number: i32,
+        buffer: i32,
+        size: i32,
+        cookie: i64,
+        used: i32,
+    ) -> Result<i32> {
+        let done = self.list(memory, number as u32, bytes_at(buffer, size), cookie as u64);
+        errno(match done.await {
+            Ok(length) => memory
+                .write(GuestPtr::new(used as u32), length)
+                .map_err(Failure::from),
+            Err(failure) => Err(failure),
+        })
+    }
+
+    async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, number: i32) -> Result<i32> {
+        let error = upstream::fd_close(&mut self.wasi, memory, number).await?;
+        if error == 0 {
+            self.forget(number as u32);
+        }
+        Ok(error)
+    }
+
+    async fn fd_renumber(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        from: i32,
+        to: i32,
+    ) -> Result<i32> {
+        let error = upstream::fd_renumber(&mut self.wasi, memory, from, to).await?;
+        if error == 0 && from != to {
+            self.renumber(from as u32, to as u32);
+        }
+        Ok(error)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
+    async fn path_open(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        lookup: i32,
+        path: i32,
+        length: i32,
+        open: i32,
+        rights: i64,
+        inheriting: i64,
+        flags: i32,
+        opened: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            let entry = self.next_entry();
+            let error = upstream::path_open(
+                &mut self.wasi,
+                memory,
+                folder,
+                lookup,
+                path,
+                length,
+                open,
+                rights,
+                inheriting,
+                flags,
+                opened,
+            )
+            .await?;
+            if error == 0 {
+                let number = memory.read(GuestPtr::new(opened as u32))?;
+                self.remember(number, entry);
+            }
+            return Ok(error);
+        };
+        let flags = paths::OpenFlags::new(lookup, open, rights, flags);
+        errno(match self.open(folder as u32, name, flags).await {
+            Ok(number) => memory
+                .write(GuestPtr::new(opened as u32), number)
+                .map_err(Failure::from),
+            Err(failure) => Err(failure),
+        })
+    }
+
+    async fn path_filestat_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        lookup: i32,
+        path: i32,
+        length: i32,
+        stat: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            return upstream::path_filestat_get(
+                &mut self.wasi,
+                memory,
+                folder,
+                lookup,
+                path,
+                length,
+                stat,
+            )
+            .await;
+        };
+        let found = self.in_directory(folder, move |folder| paths::stat(folder, &name, lookup));
+        errno(match found.await {
+            Ok(found) => memory
+                .write(GuestPtr::new(stat as u32), found)
+                .map_err(Failure::from),
+            Err(failure) => Err(failure),
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
+    async fn path_filestat_set_times(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        lookup: i32,
+        path: i32,
+        length: i32,
+        accessed: i64,
+        modified: i64,
+        which: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            return upstream::path_filestat_set_times(
+                &mut self.wasi,
+                memory,
+                folder,
+                lookup,
+                path,
+                length,
+                accessed,
+                modified,
+                which,
+            )
+            .await;
+        };
+        let times = paths::Times::new(accessed, modified, which);
+        let done = self.in_directory(folder, move |folder| {
+            paths::set_times(folder, &name, lookup, times?)
+        });
+        errno(done.await)
+    }
+
+    async fn path_create_directory(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        path: i32,
+        length: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            return upstream::path_create_directory(&mut self.wasi, memory, folder, path, length)
+                .await;
+        };
+        let done = self.in_directory(folder, move |folder| paths::create_directory(folder, &name));
+        errno(done.await)
+    }
+
+    async fn path_remove_directory(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        path: i32,
+        length: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            return upstream::path_remove_directory(&mut self.wasi, memory, folder, path, length)
+                .await;
+        };
+        let done = self.in_directory(folder, move |folder| paths::remove_directory(folder, &name));
+        errno(done.await)
+    }
+
+    async fn path_unlink_file(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        path: i32,
+        length: i32,
+    ) -> Result<i32> {
+        let Some(name) = raw_path(memory, path, length) else {
+            return upstream::path_unlink_file(&mut self.wasi, memory, folder, path, length).await;
+        };
+        let done = self.in_directory(folder, move |folder| paths::unlink_file(folder, &name));
+        errno(done.await)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
+    async fn path_readlink(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        path: i32,
+        length: i32,
+        buffer: i32,
+        size: i32,
+        used: i32,
+    ) -> Result<i32> {
+        // Always: the target may not be UTF-8, and wasmtime-wasi refuses absolute ones.
+        let Ok(name) = memory.as_cow(bytes_at(path, length)) else {
+            return upstream::path_readlink(
+                &mut self.wasi,
+                memory,
+                folder,
+                path,
+                length,
+                buffer,
+                size,
+                used,
+            )
+            .await;
+        };
+        let name = paths::from_bytes(&name);
+        let target = self.in_directory(folder, move |folder| paths::read_link(folder, &name));
+        errno(target.await.and_then(|mut target| {
+            target.truncate(size as u32 as usize);
+            let length = target.len() as u32;
+            memory.copy_from_slice(&target, bytes_at(buffer, length as i32))?;
+            Ok(memory.write(GuestPtr::new(used as u32), length)?)
+        }))
+    }
+
+    async fn path_symlink(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        target: i32,
+        target_length: i32,
+        folder: i32,
+        path: i32,
+        length: i32,
+    ) -> Result<i32> {
+        let paths = raw_paths(memory, [(target, target_length), (path, length)]);
+        let Some((to, name)) = paths else {
+            return upstream::path_symlink(
+                &mut self.wasi,
+                memory,
+                target,
+                target_length,
+                folder,
+                path,
+                length,
+            )
+            .await;
+        };
+        let done = self.in_directory(folder, move |folder| paths::symlink(&to, folder, &name));
+        errno(done.await)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
+    async fn path_link(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        lookup: i32,
+        path: i32,
+        length: i32,
+        new_folder: i32,
+        new_path: i32,
+        new_length: i32,
+    ) -> Result<i32> {
+        let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
+        let Some((old, new)) = paths else {
+            return upstream::path_link(
+                &mut self.wasi,
+                memory,
+                folder,
+                lookup,
+                path,
+                length,
+                new_folder,
+                new_path,
+                new_length,
+            )
+            .await;
+        };
+        let new_folder = self.directory(new_folder as u32);
+        let done = self.in_directory(folder, move |folder| {
+            paths::link(folder, &old, lookup, &new_folder?, &new)
+        });
+        errno(done.await)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
+    async fn path_rename(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: i32,
+        path: i32,
+        length: i32,
+        new_folder: i32,
+        new_path: i32,
+        new_length: i32,
+    ) -> Result<i32> {
+        let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
+        let Some((old, new)) = paths else {
+            return upstream::path_rename(
+                &mut self.wasi,
+                memory,
+                folder,
+                path,
+                length,
+                new_folder,
+                new_path,
+                new_length,
+            )
+            .await;
+        };
+        let new_folder = self.directory(new_folder as u32);
+        let done = self.in_directory(folder, move |folder| {
+            paths::rename(folder, &old, &new_folder?, &new)
+        });
+        errno(done.await)
+    }
+}
+
+/// The guest's memory, and its preview1.
+fn enter<'a, T: 'static>(
+    caller: &'a mut Caller<'_, T>,
+    get: impl Fn(&mut T) -> &mut Preview1,
+) -> Result<(GuestMemory<'a>, &'a mut Preview1)> {
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+        bail!("the guest exports no memory");
+    };
+    let (memory, data) = memory.data_and_store_mut(caller);
+    let preview1 = get(data);
+    // A limit of wasmtime's for what one call copies.
+    preview1.wasi.set_hostcall_fuel(fuel);
+    Ok((GuestMemory::Unshared(memory), preview1))
+}
+
+/// Waits for a call of a guest that has the thread for itself.
+pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    // Where blocking is allowed, nothing is left to wait for.
+    match runtime::poll_noop(call.as_mut()) {
+        Some(done) => done,
+        None => runtime::in_tokio(call),
+    }
+}
+
+macro_rules! imports {
+    ($($name:ident($($argument:ident: $type:ty),*);)*) => {
+        /// Defines the imports of this module in a linker for synchronous stores, in the place of wasmtime-wasi's.
+        ///
+        /// # Errors
+        /// The linker does not allow shadowing, and has them.
+        pub(crate) fn add_to_linker<T: 'static>(
+            linker: &mut Linker<T>,
+            get: impl Fn(&mut T) -> &mut Preview1 + Copy + Send + Sync + 'static,
+        ) -> Result<()> {
+            $(linker.func_wrap(
+                MODULE,
+                stringify!($name),
+                move |mut caller: Caller<'_, T>, $($argument: $type),*| -> Result<i32> {
+                    let (mut memory, preview1) = enter(&mut caller, get)?;
+                    wait(preview1.$name(&mut memory, $($argument),*))
+                },
+            )?;)*
+            Ok(())
+        }
+
+        /// The same for asynchronous stores.
+        ///
+        /// # Errors
+        /// As [`add_to_linker`].
+        pub(crate) fn add_to_linker_async<T: Send + 'static>(
+            linker: &mut Linker<T>,
+            get: impl Fn(&mut T) -> &mut Preview1 + Copy + Send + Sync + 'static,
+        ) -> Result<()> {
+            $(linker.func_wrap_async(
+                MODULE,
+                stringify!($name),
+                move |mut caller: Caller<'_, T>, ($($argument,)*): ($($type,)*)| {
+                    Box::new(async move {
+                        let (mut memory, preview1) = enter(&mut caller, get)?;
+                        preview1.$name(&mut memory, $($argument),*).await
+                    })
+                },
+            )?;)*
+            Ok(())
+        }
+    };
+}
+
+imports! {
+    fd_readdir(number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
+    fd_close(number: i32);
+    fd_renumber(from: i32, to: i32);
+    path_open(folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
+    path_filestat_get(folder: i32, lookup: i32, path: i32, length: i32, stat: i32);
+    path_filestat_set_times(folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32);
+    path_create_directory(folder: i32, path: i32, length: i32);
+    path_remove_directory(folder: i32, path: i32, length: i32);
+    path_unlink_file(folder: i32, path: i32, length: i32);
+    path_readlink(folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
+    path_symlink(target: i32, target_length: i32, folder: i32, path: i32, length: i32);
+    path_link(folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+    path_rename(folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+}

@@ -1,0 +1,48 @@
+"""The tree that granted folders are mounted in, where no folder is granted: /mnt/deep/data alone is."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def raises(number, function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as error:
+        assert error.errno == number, (function, arguments, error)
+    else:
+        raise AssertionError((function, arguments))
+
+
+# The directories above a mount are there, and have nothing to read.
+for path in ["/mnt", "/mnt/deep", "/mnt/deep/", "/mnt/deep/data/..", "/usr/local/lib"]:
+    assert stat.S_ISDIR(os.stat(path).st_mode), path
+    assert Path(path).is_dir() and os.path.exists(path), path
+    raises(errno.EACCES, os.listdir, path)
+    raises(errno.EACCES, os.open, path, os.O_RDONLY)
+assert os.stat("/mnt").st_ino != os.stat("/mnt/deep").st_ino
+assert os.stat("/mnt/deep").st_ino == os.stat("/mnt/deep/data/..").st_ino
+assert os.stat("/..").st_ino == os.stat("/").st_ino == os.stat("/../../..").st_ino
+
+# What is nowhere is missing, and no error of permissions.
+for path in ["/missing", "/mnt/missing", "/mnt/deep/data/../missing", "/mnt/deep/data/../../../etc/passwd"]:
+    assert not os.path.exists(path) and not Path(path).exists(), path
+    raises(errno.ENOENT, os.stat, path)
+    raises(errno.ENOENT, open, path)
+    raises(errno.ENOENT, os.listdir, path)
+raises(errno.ENOENT, os.stat, "/mnt/deep/data/to-nowhere")
+raises(errno.ENOENT, open, "/mnt/deep/data/../../../../etc/passwd")
+
+# Python's own way out of its library, as pip's RECORD has it for scripts.
+library = os.path.dirname(os.__file__)
+assert not Path(library, "site-packages/../../../bin/pip").exists()
+assert Path(library, "../../../../mnt/deep/data/x").read_text() == "x"
+assert os.path.samefile(Path(library, "../python3.13/os.py"), os.__file__)
+
+os.chdir("/mnt/deep/data")
+assert Path("../data/x").read_text() == "x"
+os.chdir("..")
+assert os.getcwd() == "/mnt/deep" and Path("data/x").read_text() == "x"
+os.chdir("/")
+assert Path("mnt/deep/data/x").read_text() == "x"
