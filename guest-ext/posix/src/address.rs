@@ -1,4 +1,4 @@
-//! Addresses: `struct sockaddr` to [`Address`] and back.
+//! Conversion between `struct sockaddr` and [`Address`].
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -13,9 +13,9 @@ pub const SOCKADDR_MAX: usize = 112;
 
 /// `sizeof(struct sockaddr_in)`.
 const SOCKADDR_IN: usize = 16;
-/// `sizeof(struct sockaddr_in6)`; its last four bytes are padding, and need not be there to be read.
+/// `sizeof(struct sockaddr_in6)`; its last four bytes are padding, and may be missing when it is read.
 const SOCKADDR_IN6: usize = 32;
-/// Where sun_path begins.
+/// Offset of sun_path.
 const SUN_PATH: usize = 2;
 
 /// Splits bytes off the front of an address.
@@ -31,7 +31,7 @@ impl Fields<'_> {
 
 impl Address {
     /// Reads a `struct sockaddr` of this length. EINVAL if it is too short for its family,
-    /// EAFNOSUPPORT for a family that there is not, EACCES for an abstract Unix name.
+    /// EAFNOSUPPORT for an unknown family, EACCES for an abstract Unix name.
     pub fn from_sockaddr(bytes: &[u8]) -> Result<Self> {
         let mut fields = Fields(bytes);
         match i32::from(u16::from_ne_bytes(fields.take()?)) {
@@ -39,7 +39,7 @@ impl Address {
             AF_INET => {
                 let port = u16::from_be_bytes(fields.take()?);
                 let ip = Ipv4Addr::from(fields.take::<4>()?);
-                // Linux wants the padding too (net/ipv4/af_inet.c, inet_bind).
+                // Linux requires the padding too (net/ipv4/af_inet.c, inet_bind).
                 if bytes.len() < SOCKADDR_IN {
                     return Err(Errno(libc::EINVAL));
                 }
@@ -57,7 +57,7 @@ impl Address {
             AF_UNIX => {
                 let end = fields.0.iter().position(|byte| *byte == 0);
                 match end {
-                    // A leading NUL is Linux's abstract namespace, which no folder grant can cover.
+                    // A leading NUL means Linux's abstract namespace, which no grant of a folder can cover.
                     Some(0) => Err(Errno(libc::EACCES)),
                     _ => Self::unix(
                         fields
@@ -110,7 +110,7 @@ impl Address {
                 let path = address.path().unwrap_or_default();
                 put(&(AF_UNIX as u16).to_ne_bytes());
                 put(path);
-                // As Linux: with the NUL, if there is a path (unix(7)).
+                // As on Linux, the length includes the NUL if there is a path (unix(7)).
                 SUN_PATH
                     .saturating_add(path.len())
                     .saturating_add(usize::from(!path.is_empty()))

@@ -1,6 +1,6 @@
-//! Ancillary data as C has it: a row of `struct cmsghdr`, each with its data behind it (cmsg(3)).
+//! Ancillary data in C's form: a sequence of `struct cmsghdr`, each followed by its data (cmsg(3)).
 
-// On other targets only the tests use it: the C ABI is the target's.
+// On other targets only the tests use it, because the C ABI is built for WASI only.
 #![cfg_attr(not(target_os = "wasi"), allow(dead_code))]
 
 use wasisocket_abi::v1::{ANCILLARY_HOP_LIMIT, ANCILLARY_TRAFFIC_CLASS, Ancillary, RIGHTS_MAX};
@@ -9,26 +9,26 @@ use crate::sys::{IPPROTO_IPV6, IPV6_HOPLIMIT, IPV6_TCLASS, SCM_RIGHTS, SOL_SOCKE
 use crate::{Errno, RawFd, Result};
 
 const HEADER: usize = size_of::<cmsghdr>();
-/// Header and data are aligned like `size_t`, which has the size of an `int` here: a header with an int
-/// needs no padding.
+/// Header and data are aligned like `size_t`, which has the size of an `int` here, so a header with an int needs no
+/// padding.
 const WITH_INT: usize = HEADER + INT;
 const INT: usize = size_of::<i32>();
 const ALIGN: usize = 4;
 
-/// What is to be sent with a message.
+/// Ancillary data to send with a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Control {
-    /// `None` if there is nothing.
+    /// Hop limit and traffic class, if there are any.
     pub(crate) ancillary: Option<Ancillary>,
-    /// SCM_RIGHTS, of all such messages together.
+    /// The descriptors of all SCM_RIGHTS messages.
     pub(crate) rights: Vec<RawFd>,
 }
 
-/// Reads what is to be sent.
+/// Reads the ancillary data of sendmsg(2).
 ///
 /// # Errors
-/// EINVAL for a header that cannot be, for more descriptors than Linux takes, and for anything but those, a hop
-/// limit and a traffic class.
+/// EINVAL for an invalid header, for more descriptors than Linux accepts, and for anything but descriptors, a hop limit
+/// and a traffic class.
 pub(crate) fn read(mut control: &[u8]) -> Result<Control> {
     let invalid = Errno(libc::EINVAL);
     let mut ancillary = Ancillary::default();
@@ -49,7 +49,7 @@ pub(crate) fn read(mut control: &[u8]) -> Result<Control> {
                 ancillary.present |= ANCILLARY_TRAFFIC_CLASS;
                 ancillary.traffic_class = i32::from_ne_bytes(value()?);
             }
-            // A part of a number is none: net/core/scm.c, scm_fp_copy.
+            // Bytes beyond the last whole number are ignored: net/core/scm.c, scm_fp_copy.
             (SOL_SOCKET, SCM_RIGHTS) => {
                 let fds = data.chunks_exact(INT);
                 rights.extend(fds.filter_map(|fd| Some(i32::from_ne_bytes(fd.try_into().ok()?))));
@@ -76,7 +76,7 @@ pub(crate) fn rights_room(room: usize) -> usize {
         .unwrap_or_default()
 }
 
-/// A message of descriptors; none if there are none.
+/// The SCM_RIGHTS message for these descriptors; empty without descriptors.
 pub(crate) fn write_rights(fds: &[RawFd]) -> Vec<u8> {
     let mut control = Vec::new();
     if !fds.is_empty() {
@@ -88,8 +88,8 @@ pub(crate) fn write_rights(fds: &[RawFd]) -> Vec<u8> {
     control
 }
 
-/// Writes what was received into `room` bytes; true if something found no room, or not all of it. As
-/// Linux cuts it (net/core/scm.c, put_cmsg).
+/// Writes received ancillary data into `room` bytes. Returns true if some of it did not fit and was cut off, as Linux
+/// does it (net/core/scm.c, put_cmsg).
 pub(crate) fn write(ancillary: &Ancillary, room: usize) -> (Vec<u8>, bool) {
     let mut control = Vec::new();
     let mut cut = false;

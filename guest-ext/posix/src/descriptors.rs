@@ -1,10 +1,9 @@
-//! File descriptors of sockets and interest sets: which numbers they have, and what is behind them.
+//! File descriptors of sockets and interest sets: their numbers and their state.
 //!
-//! Files are preview1's, which begins at 0. Sockets come from the other end: from 1023 down to 256, and
-//! from 1024 on when those are all in use. So the two meet only in a guest with hundreds of open files;
-//! then opening fails with EMFILE on the side that comes second. And sockets stay below FD_SETSIZE, past
-//! which `select` takes none, as long as they can: 4096 in our headers, but customarily 1024, which some
-//! programs rely on.
+//! preview1 numbers files from 0 on. Sockets are numbered from 1023 down to 256, and from 1024 on when those are all in
+//! use. So the two ranges meet only in a guest with hundreds of open files, where opening a file or socket whose number
+//! the other kind has fails with EMFILE. And sockets stay below FD_SETSIZE, the limit of `select`, as long as they can:
+//! it is 4096 in our headers, but 1024 elsewhere, which some programs rely on.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -20,12 +19,13 @@ use crate::{Errno, Result, stdin};
 /// A file descriptor, `int` in C.
 pub type RawFd = i32;
 
-/// Linux's FD_SETSIZE: sockets have the numbers below it first.
+/// Linux's FD_SETSIZE: sockets get numbers below it first.
 const CUSTOMARY: usize = 1024;
 /// The lowest number of a socket.
 const LOWEST: usize = 256;
 const LOW_COUNT: usize = CUSTOMARY - LOWEST;
-/// dup2 may ask for any number: the table does not grow past this for it (Linux's default fs.nr_open).
+/// The largest size of the table. dup2 may ask for any number, so there must be a limit; it is Linux's default
+/// fs.nr_open.
 const PLACES_MAX: usize = 1 << 20;
 
 /// An address family.
@@ -100,7 +100,7 @@ impl Type {
     }
 }
 
-/// What is behind a descriptor: POSIX's open file description. Those made by `dup` share it.
+/// POSIX's open file description: the state behind a descriptor. Duplicates share it.
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) kind: Kind,
@@ -114,7 +114,7 @@ pub(crate) struct Description {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Socket(Family, Type),
-    /// One end of a pipe: it is read from, or written to.
+    /// One end of a pipe: either the end to read from or the end to write to.
     Pipe {
         readable: bool,
     },
@@ -162,7 +162,7 @@ impl Descriptor {
 #[derive(Debug, Default)]
 struct Table {
     slots: Vec<Option<Descriptor>>,
-    /// Free places in `slots`; the lowest first.
+    /// Indices of free slots; the lowest comes first.
     free: BinaryHeap<Reverse<usize>>,
 }
 
@@ -179,7 +179,7 @@ fn fd_of(index: usize) -> Result<RawFd> {
         .ok_or(Errno(libc::EMFILE))
 }
 
-/// EBADF for a number that no socket has.
+/// The index of a descriptor. EBADF for a number that no socket can have.
 fn index_of(fd: RawFd) -> Result<usize> {
     let index = match usize::try_from(fd) {
         Ok(fd @ LOWEST..CUSTOMARY) => (CUSTOMARY - 1).checked_sub(fd),
@@ -204,13 +204,13 @@ impl Table {
         })
     }
 
-    /// The place of a number, or EBADF.
+    /// The slot of a number, or EBADF.
     fn slot(&mut self, fd: RawFd) -> Result<&mut Option<Descriptor>> {
         let slot = self.slots.get_mut(index_of(fd)?);
         slot.ok_or(Errno(libc::EBADF))
     }
 
-    /// The first number that is free.
+    /// Reserves the first free number.
     fn first_free(&mut self) -> Result<RawFd> {
         loop {
             let index = match self.free.pop() {
@@ -221,14 +221,14 @@ impl Table {
                 }
             };
             let fd = fd_of(index)?;
-            // A number that a file has is left out for good: there are many others.
+            // A number that a file has is skipped for good: there are many others.
             if !host::is_file(fd) {
                 return Ok(fd);
             }
         }
     }
 
-    /// Makes this very number, which is free, one to fill. EBADF if a socket cannot have it.
+    /// Reserves this number, which is free. EBADF if a socket cannot have it.
     fn reserve(&mut self, fd: RawFd) -> Result<RawFd> {
         let index = index_of(fd)?;
         if index >= PLACES_MAX || host::is_file(fd) {
@@ -244,25 +244,25 @@ impl Table {
 }
 
 fn with<T>(call: impl FnOnce(&mut Table) -> Result<T>) -> Result<T> {
-    // Neither fails: one thread, and no call in here leads back to here.
+    // Neither can fail: there is one thread, and no call in here uses the table again.
     TABLE
         .try_with(|table| call(&mut *table.try_borrow_mut().map_err(|_| Errno::EIO)?))
         .map_err(|_| Errno::EIO)?
 }
 
-/// Is this the number of a socket or an interest set, rather than a file's? Asked at every read and
-/// write of a file, so without the host.
+/// Whether this is the number of a socket, a pipe, an interest set or a look-up, rather than a file's. Every read and
+/// write of a file checks this, so it does not call the host.
 pub(crate) fn is_ours(fd: RawFd) -> bool {
     with(|table| Ok(table.find(fd).is_some())).unwrap_or(false)
 }
 
-/// What this descriptor stands for. EBADF if nothing; ENOTSOCK if a file.
+/// The descriptor with this number. EBADF if there is none; ENOTSOCK for a file.
 #[inline]
 pub(crate) fn get(fd: RawFd) -> Result<Descriptor> {
     with(|table| table.get(fd).cloned())
 }
 
-/// What is behind another descriptor of this handle; `None` if nothing has it.
+/// The description of a descriptor that has this handle, if there is one.
 pub(crate) fn description(handle: u32) -> Option<Rc<Description>> {
     with(|table| {
         let mut taken = table.slots.iter().flatten();
@@ -273,7 +273,7 @@ pub(crate) fn description(handle: u32) -> Option<Rc<Description>> {
     .flatten()
 }
 
-/// The handle by which the host watches a descriptor: standard input has one too. ENOTSOCK for a file.
+/// The handle with which the host watches a descriptor; standard input has one too. ENOTSOCK for a file.
 pub(crate) fn watched(fd: RawFd) -> Result<u32> {
     match with(|table| Ok(table.get(fd)?.handle)) {
         Err(Errno(libc::ENOTSOCK)) if stdin::is_stdin(fd) => Ok(v1::STDIN),
@@ -309,13 +309,13 @@ fn for_call(
     })
 }
 
-/// Gives a handle a descriptor, the first that is free; EMFILE, and the handle is closed, if none is.
+/// Assigns the first free descriptor to a handle. If there is none, it closes the handle and returns EMFILE.
 pub(crate) fn insert(handle: u32, description: Rc<Description>, cloexec: bool) -> Result<RawFd> {
     fill(handle, description, cloexec, Table::first_free)
 }
 
-/// Gives a handle this very descriptor, whose number is free; EBADF, and the handle is closed, if it is
-/// not one that a socket can have.
+/// Assigns this descriptor, whose number is free, to a handle. If a socket cannot have the number, it closes the handle
+/// and returns EBADF.
 pub(crate) fn insert_at(fd: RawFd, handle: u32, description: Rc<Description>) -> Result<RawFd> {
     fill(handle, description, false, |table| table.reserve(fd))
 }
@@ -336,13 +336,13 @@ fn fill(
         Ok(fd)
     });
     if filled.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = Imp::close(handle);
     }
     filled
 }
 
-/// Takes a descriptor out; its number is free again.
+/// Removes a descriptor and frees its number.
 pub(crate) fn remove(fd: RawFd) -> Result<Descriptor> {
     with(|table| {
         let descriptor = table.slot(fd)?.take().ok_or(Errno(libc::EBADF))?;
@@ -351,7 +351,7 @@ pub(crate) fn remove(fd: RawFd) -> Result<Descriptor> {
     })
 }
 
-/// Is FD_CLOEXEC set? fcntl(2), F_GETFD.
+/// Whether FD_CLOEXEC is set: fcntl(2), F_GETFD.
 ///
 /// # Errors
 /// EBADF.
@@ -359,7 +359,7 @@ pub fn is_cloexec(fd: RawFd) -> Result<bool> {
     Ok(get(fd)?.cloexec)
 }
 
-/// Sets FD_CLOEXEC: fcntl(2), F_SETFD. It has no effect, for there is no exec.
+/// Sets FD_CLOEXEC: fcntl(2), F_SETFD. It has no effect, because there is no exec.
 ///
 /// # Errors
 /// EBADF.
@@ -371,7 +371,7 @@ pub fn set_cloexec(fd: RawFd, cloexec: bool) -> Result<()> {
     })
 }
 
-/// Is O_NONBLOCK set? fcntl(2), F_GETFL.
+/// Whether O_NONBLOCK is set: fcntl(2), F_GETFL.
 ///
 /// # Errors
 /// EBADF.
@@ -379,7 +379,7 @@ pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
     Ok(get(fd)?.description.nonblocking.get())
 }
 
-/// Sets O_NONBLOCK, also of standard input: fcntl(2), F_SETFL.
+/// Sets O_NONBLOCK of a socket or of standard input: fcntl(2), F_SETFL.
 ///
 /// # Errors
 /// EOPNOTSUPP on a host where every call blocks.
@@ -394,7 +394,7 @@ pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
     Ok(())
 }
 
-/// Is the descriptor a pipe's, and the end to read from? `None` if it is none.
+/// For an end of a pipe, whether it is the end to read from; `None` for other descriptors.
 ///
 /// # Errors
 /// EBADF.

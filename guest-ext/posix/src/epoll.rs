@@ -9,7 +9,7 @@ use crate::host::{Host as _, Imp};
 use crate::sys::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, epoll_event};
 use crate::{Errno, Result};
 
-/// What can be asked for. The numbers are Linux's on both sides.
+/// The events that a guest may ask for. They have Linux's numbers in C and in the ABI.
 const KNOWN: u32 = v1::EVENT_IN
     | v1::EVENT_PRI
     | v1::EVENT_OUT
@@ -19,8 +19,7 @@ const KNOWN: u32 = v1::EVENT_IN
     | v1::EVENT_ONESHOT
     | v1::EVENT_EDGE;
 
-/// EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG: to a socket they say nothing that
-/// EPOLLIN and EPOLLOUT do not.
+/// EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG: for sockets they add nothing to EPOLLIN and EPOLLOUT.
 const REDUNDANT: u32 = 0x40 | 0x80 | 0x100 | 0x200 | 0x400;
 
 /// `int epoll_create1(int flags)`: epoll_create(2).
@@ -82,18 +81,18 @@ pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) ->
 }
 
 /// `int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)`: epoll_wait(2), with the
-/// timeout in nanoseconds. Hands each event to `each`; returns how many there were.
+/// timeout in nanoseconds. Calls `each` with each event, and returns how many there were.
 ///
 /// # Errors
-/// EINVAL for no room at all, or what is no interest set.
+/// EINVAL if `max` is 0, or if the descriptor is not an interest set.
 pub fn epoll_wait(
     epfd: RawFd,
     max: usize,
     timeout: i64,
     each: impl FnMut(epoll_event),
 ) -> Result<usize> {
-    /// How many one call returns at most. Python asks for thousands and gets a few: room for all would
-    /// cost more than the call. What finds no room is told of by the next.
+    /// Most events that one call returns. Python asks for thousands and gets a few, and clearing a buffer for all
+    /// would cost more than the call. The next call returns the rest.
     const ROOM: usize = 128;
 
     let set = interest_set(epfd)?;

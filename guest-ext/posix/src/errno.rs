@@ -1,4 +1,4 @@
-//! The guest's errno, and the one table from the host's Linux numbers to it.
+//! The guest's errno, and the table that converts the host's Linux numbers to it.
 
 use wasisocket_abi::Errno as HostErrno;
 
@@ -28,11 +28,11 @@ table! {
 }
 
 impl Errno {
-    /// The host broke the ABI, or answered with a number that this libc has no name for.
+    /// The host broke the ABI, or returned a number that this libc has no name for.
     pub const EIO: Self = Self(libc::EIO);
-    /// No such address family here.
+    /// Unsupported address family.
     pub const EAFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
-    /// An argument out of its range.
+    /// Invalid argument.
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// It would block.
     pub const EAGAIN: Self = Self(libc::EAGAIN);

@@ -1,19 +1,19 @@
 //! BSD sockets for `wasm32-wasip1`, without Python: what wasi-libc lacks, over a wasisocket host.
 //!
 //! One function is one POSIX call, named as POSIX names it. Errors are the guest's own errno. On the
-//! target the `c_abi` module gives the same functions to C, under their own names.
+//! target the `c_abi` module exports the same functions to C under their POSIX names.
 //!
 //! | module | |
 //! |---|---|
-//! | `descriptors` | which file descriptors are sockets, and what is behind them: O_NONBLOCK, timeouts |
-//! | `socket`, `message`, `rights`, `option` | the calls on one socket |
-//! | `poll`, `epoll` | waiting for many |
+//! | `descriptors` | which file descriptors are sockets, and their state: O_NONBLOCK, timeouts |
+//! | `socket`, `message`, `rights`, `option` | calls on one socket |
+//! | `poll`, `epoll` | waiting for several descriptors |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
-//! | [`stdin`] | what standard input has in common with sockets |
-//! | [`netdb`] | names |
-//! | `host` | the seam: one module per host, each function one crossing |
+//! | [`stdin`] | standard input, which the host can watch as it watches sockets |
+//! | [`netdb`] | names, services and interfaces |
+//! | `host` | the seam: the trait that each host implements |
 
-// Nothing in here may abort the guest: what could panic does not compile.
+// Nothing here may abort the guest, so code that could panic does not compile.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -10,7 +10,7 @@ use crate::socket::address_for;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
-/// Flags of sending. MSG_NOSIGNAL is always on: there are no signals.
+/// Flags for sending. MSG_NOSIGNAL is always on, because there are no signals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendFlags {
     /// MSG_OOB.
@@ -21,7 +21,7 @@ pub struct SendFlags {
     pub dont_wait: bool,
 }
 
-/// Flags of receiving.
+/// Flags for receiving.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecvFlags {
     /// MSG_OOB.
@@ -37,14 +37,14 @@ pub struct RecvFlags {
 }
 
 impl SendFlags {
-    /// As the host reads them.
+    /// The flags in the ABI's numbers.
     pub(crate) fn bits(self) -> u32 {
         bits(&[(self.out_of_band, v1::MSG_OOB), (self.more, v1::MSG_MORE)])
     }
 }
 
 impl RecvFlags {
-    /// As the host reads them, of a socket of this type.
+    /// The flags in the ABI's numbers, for a socket of this type.
     pub(crate) fn bits(self, ty: Type) -> u32 {
         bits(&[
             (self.out_of_band, v1::MSG_OOB),
@@ -53,7 +53,7 @@ impl RecvFlags {
         ])
     }
 
-    /// Whether a call goes on until the buffers of a socket of this type are full.
+    /// Whether a call on a socket of this type goes on until the buffers are full.
     pub(crate) fn fills(self, ty: Type, timeout: i64) -> bool {
         self.wait_all && ty == Type::Stream && timeout != 0 && !self.peek
     }
@@ -64,7 +64,7 @@ fn bits(flags: &[(bool, u32)]) -> u32 {
     set.fold(0, |all, (_, bit)| all | bit)
 }
 
-/// The direction of a call: a pipe has one only.
+/// The direction of a call. Each end of a pipe has only one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Send,
@@ -83,7 +83,7 @@ pub(crate) fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
 }
 
 /// `ssize_t send(int fd, const void *data, size_t length, int flags)`: send(2).
-/// Returns how many bytes the host took, which may be fewer than were given.
+/// Returns how many bytes the host accepted, which may be fewer than `data` has.
 ///
 /// # Errors
 /// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux; EAGAIN.
@@ -133,14 +133,14 @@ pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> Resu
     recvmsg(fd, &mut [buffer], Want::default(), flags).map(|message| message.bytes)
 }
 
-/// What `recvmsg` returns beside the data.
+/// A received message, without its data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// How many bytes are initialised, from the first buffer on; with MSG_TRUNC the whole length.
+    /// How many bytes are initialised, from the first buffer on; with MSG_TRUNC the length of the whole datagram.
     pub bytes: usize,
     /// The sender, if it was asked for and has an address.
     pub from: Address,
-    /// What came with the datagram, if it was asked for.
+    /// The datagram's ancillary data, if it was asked for.
     pub ancillary: Ancillary,
     /// MSG_TRUNC: the datagram was longer than the buffers.
     pub truncated: bool,
@@ -164,7 +164,7 @@ pub fn recvmsg(
     let room = buffers
         .iter()
         .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
-    // Of a stream, Linux would wait for data even so; CPython's sock_recv does not ask either.
+    // For a stream, Linux would wait for data even so, but CPython's sock_recv does not make the call either.
     if room == 0 && ty == Type::Stream {
         return Ok(Message::default());
     }
@@ -186,7 +186,7 @@ pub fn recvmsg(
     })
 }
 
-/// MSG_WAITALL: the buffers full, unless the stream ends, fails, or its time is up before.
+/// MSG_WAITALL: fills the buffers, unless the stream ends or fails, or the time is over, before that.
 fn recv_all(
     handle: u32,
     buffers: &mut [&mut [MaybeUninit<u8>]],
@@ -200,7 +200,7 @@ fn recv_all(
             let received =
                 match Imp::recv(handle, &mut [&mut *rest], Want::default(), bits, timeout) {
                     Ok(received) => received,
-                    // What has arrived is not lost; the error comes back with the next call.
+                    // The data is not lost; the next call returns the error.
                     Err(_) if total > 0 => break 'buffers,
                     Err(error) => return Err(error.into()),
                 };

@@ -1,4 +1,4 @@
-//! Socket options: C's level and name to the host's typed ones.
+//! Socket options: from C's level and name to the host's typed options.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
@@ -22,18 +22,18 @@ const SECOND: i64 = 1_000_000_000;
 const MILLISECOND: i64 = 1_000_000;
 const MICROSECOND: i64 = 1_000;
 
-/// How an option's value lies in memory, and what one of it is for the host.
+/// The form of an option's value in C, and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// `int`.
     Int,
-    /// `int`, a time; the host counts nanoseconds.
+    /// `int`, a time in units of so many nanoseconds.
     Time { unit: i64 },
-    /// `int` for Python's and BSD's sake `u_char` too: ip(7), IP_MULTICAST_TTL.
+    /// `int`, or `u_char`, which Python and BSD use: ip(7), IP_MULTICAST_TTL.
     Byte,
     /// `struct linger`.
     Linger,
-    /// `struct in_addr`, or the longer structs that end in or begin with one.
+    /// `struct in_addr`, or one of the longer structs that contain one.
     Interface,
 }
 
@@ -90,7 +90,7 @@ fn int(value: &[u8]) -> Result<i32> {
     field(value, 0).map(i32::from_ne_bytes)
 }
 
-/// `struct timeval` as a timeout of the host: zeros are none. EDOM for what is no time, as on Linux.
+/// Converts a `struct timeval` to a timeout of the host; zeros mean no timeout. EDOM for an invalid time, as on Linux.
 fn from_timeval(value: &[u8]) -> Result<i64> {
     let seconds = i64::from_ne_bytes(field(value, 0)?);
     let microseconds = i64::from_ne_bytes(field(value, 8)?);
@@ -99,7 +99,7 @@ fn from_timeval(value: &[u8]) -> Result<i64> {
     }
     Ok(match (seconds, microseconds) {
         (0, 0) => FOREVER,
-        // A negative time does not wait, as on Linux; 1 ns is the shortest that stays a timeout.
+        // A negative time does not wait, as on Linux; 1 ns is the shortest timeout that is not "none".
         (..0, _) => 1,
         _ => seconds
             .saturating_mul(SECOND)
@@ -110,7 +110,7 @@ fn from_timeval(value: &[u8]) -> Result<i64> {
 /// `int setsockopt(int fd, int level, int name, const void *value, socklen_t length)`: setsockopt(2).
 ///
 /// # Errors
-/// ENOPROTOOPT for an option that there is not; EINVAL for a value that is too short or out of range.
+/// ENOPROTOOPT for an unknown option; EINVAL for a value that is too short or out of range.
 pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> {
     let descriptor = descriptors::get(fd)?;
     descriptor.socket()?;
@@ -150,7 +150,7 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
             0 => -1,
             _ => i64::from(i32::from_ne_bytes(field(value, 4)?).max(0)),
         },
-        // struct ip_mreq and ip_mreqn have the interface's address second, in_addr is one.
+        // In struct ip_mreq and ip_mreqn the interface's address is the second field; in_addr is the address.
         Form::Interface => {
             let at = if value.len() >= 8 { 4 } else { 0 };
             i64::from(u32::from_be_bytes(field(value, at)?))
@@ -185,14 +185,14 @@ fn membership6(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> 
     )?)
 }
 
-/// Room for the longest value: `struct timeval`.
+/// Size of the longest value: `struct timeval`.
 pub const VALUE_MAX: usize = 16;
 
 /// `int getsockopt(int fd, int level, int name, void *value, socklen_t *length)`: getsockopt(2).
 /// Returns the value and its length.
 ///
 /// # Errors
-/// ENOPROTOOPT for an option that there is not.
+/// ENOPROTOOPT for an unknown option.
 pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], usize)> {
     let descriptor = descriptors::get(fd)?;
     let (family, ty) = descriptor.socket()?;
@@ -224,7 +224,7 @@ pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], 
     })
 }
 
-/// The protocol of a socket: each family and type has one.
+/// The protocol of a socket of this family and type.
 #[must_use]
 pub fn protocol(family: Family, ty: Type) -> i32 {
     match (family, ty) {
@@ -255,7 +255,7 @@ fn to_timeval(timeout: i64) -> ([u8; VALUE_MAX], usize) {
     (bytes, VALUE_MAX)
 }
 
-/// Bytes that can be read at once: ioctl(2), FIONREAD.
+/// How many bytes can be read without waiting: ioctl(2), FIONREAD.
 ///
 /// # Errors
 /// EINVAL for a listening socket, as on Linux.

@@ -1,4 +1,4 @@
-//! Waiting for several descriptors: poll and select, over sockets and files in one call.
+//! Waiting for several descriptors: poll and select, for sockets and files in one call.
 
 use wasisocket_abi::v1::{self, PollEntry};
 
@@ -10,7 +10,7 @@ use crate::{Errno, Result};
 /// Nanoseconds in a millisecond.
 const MILLISECOND: i64 = 1_000_000;
 
-/// C's bits, which are wasi-libc's own, and the host's.
+/// The event bits of C, which are wasi-libc's own, and of the ABI.
 const EVENTS: [(i32, u32); 7] = [
     (POLLIN, v1::EVENT_IN),
     (POLLPRI, v1::EVENT_PRI),
@@ -37,7 +37,7 @@ fn to_c(events: u16) -> i16 {
     })
 }
 
-/// For preview1's poll: milliseconds, rounded up so that it never ends early.
+/// The timeout for preview1's poll: milliseconds, rounded up so that it never ends early.
 fn to_milliseconds(timeout: i64) -> i32 {
     match timeout {
         ..0 => -1,
@@ -48,25 +48,26 @@ fn to_milliseconds(timeout: i64) -> i32 {
     }
 }
 
-/// Whose descriptor an entry has.
+/// How an entry is watched.
 #[derive(Clone, Copy)]
 enum Watched {
-    /// Nobody's: a negative one is left out.
+    /// Not at all: negative descriptors are ignored.
     Nothing,
-    /// A file's, which is always ready, or none at all.
+    /// Its result is known: a file, which is always ready, or no descriptor.
     Known,
-    /// A socket's, or standard input: the host watches it.
+    /// By the host: a socket or standard input.
     Host,
 }
 
 /// `int poll(struct pollfd fds[], nfds_t nfds, int timeout)`: poll(2), with the timeout in nanoseconds.
 ///
-/// A file is always ready, as POSIX has it. Standard input is the host's to watch.
+/// A file is always ready, as POSIX requires. The host watches standard input.
 ///
-/// `files` is wasi-libc's own poll, for a host that can watch nothing: milliseconds, and how many are ready.
+/// `files` is wasi-libc's own poll, with the timeout in milliseconds, for a host that cannot watch descriptors. It
+/// returns how many are ready.
 ///
 /// # Errors
-/// EINVAL for more entries than the host takes; those of `files`.
+/// EINVAL for more entries than the host accepts; those of `files`.
 pub fn poll(
     fds: &mut [pollfd],
     timeout: i64,
@@ -120,7 +121,7 @@ pub fn poll(
     Ok(ready.saturating_add(known))
 }
 
-/// The three sets of select(2): descriptors to watch, and after it those that are ready.
+/// The three sets of select(2): before the call the descriptors to watch, after it those that are ready.
 #[derive(Debug, Default)]
 pub struct Sets {
     /// For reading, or accepting.
@@ -135,7 +136,7 @@ pub struct Sets {
 /// select(2), with the timeout in nanoseconds. Returns how many are left in the sets.
 ///
 /// # Errors
-/// EBADF for a descriptor that is nobody's.
+/// EBADF for a number that is no descriptor.
 pub fn select(
     sets: &mut Sets,
     timeout: i64,
@@ -161,7 +162,7 @@ pub fn select(
     let mut polled = fds.iter();
     let mut count: usize = 0;
     for (set, _, answers) in wanted {
-        // In the order in which they were put there.
+        // `retain` visits them in the order in which they were added to `fds`.
         set.retain(|_| {
             polled
                 .next()

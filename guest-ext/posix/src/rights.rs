@@ -1,6 +1,6 @@
-//! Descriptors that go with messages of Unix sockets: SCM_RIGHTS of unix(7).
+//! Descriptors that are sent with messages of Unix sockets: SCM_RIGHTS of unix(7).
 //!
-//! The host tries once and never waits; it is waited for here.
+//! The host tries once and never waits, so the waiting is done here.
 
 use core::mem::MaybeUninit;
 use std::rc::Rc;
@@ -18,22 +18,22 @@ use crate::socket::address_for;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
-/// Attempts after which waiting slows down, if each was told to be ready and was not: poll(2) tells nothing
-/// of a full queue of another Unix socket.
+/// Attempts that failed although the socket was reported as ready, after which waiting slows down: poll(2) does not
+/// look at the queue of the socket at the other end.
 const QUICK_ATTEMPTS: u32 = 8;
 /// The pause between attempts from then on, in nanoseconds.
 const PAUSE: i64 = 1_000_000;
 
-/// What came with a message.
+/// Descriptors that were received with a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     /// New descriptors.
     pub fds: Vec<RawFd>,
-    /// MSG_CTRUNC: there were more, or some that a guest cannot have; they are closed.
+    /// MSG_CTRUNC: there were more, or some that a guest cannot have; those were closed.
     pub cut: bool,
 }
 
-/// Can descriptors be sent with this one's messages? Other sockets do not look at them (net/core/sock.c,
+/// Whether descriptors can be sent with messages of this one. Other sockets ignore them (net/core/sock.c,
 /// __sock_cmsg_send).
 pub fn carries_rights(fd: RawFd) -> bool {
     let kind = descriptors::get(fd).map(|descriptor| descriptor.description.kind);
@@ -43,8 +43,8 @@ pub fn carries_rights(fd: RawFd) -> bool {
 /// `ssize_t sendmsg(int fd, const struct msghdr *message, int flags)` with SCM_RIGHTS: sendmsg(2).
 ///
 /// # Errors
-/// As for [`sendmsg`](crate::sendmsg). EBADF for a descriptor that is none; EOPNOTSUPP for one that is no
-/// socket, pipe or regular file, and for a file on a host that cannot send it.
+/// As for [`sendmsg`](crate::sendmsg). EBADF for a number that is no descriptor; EOPNOTSUPP for a descriptor that is not
+/// a socket, a pipe or a regular file, and for a file on a host that cannot send files.
 pub fn sendmsg_rights(
     fd: RawFd,
     data: &[&[u8]],
@@ -105,7 +105,7 @@ pub fn recvmsg_rights(
     let room = buffers
         .iter()
         .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
-    // As without rights.
+    // As in `recvmsg`.
     if room == 0 && ty == Type::Stream {
         return Ok((message, rights));
     }
@@ -120,7 +120,7 @@ pub fn recvmsg_rights(
         });
         let (received, count) = match received {
             Ok(received) => received,
-            // What has arrived is not lost; the error comes back with the next call.
+            // The data is not lost; the next call returns the error.
             Err(_) if message.bytes > 0 => break,
             Err(error) => return Err(error),
         };
@@ -129,7 +129,7 @@ pub fn recvmsg_rights(
         message.truncated = received.flags & v1::MSG_TRUNC != 0;
         rights = take(entries.get(..count).unwrap_or_default(), cloexec);
         rights.cut |= received.flags & v1::MSG_CTRUNC != 0;
-        // What the next message brings is not mixed with it: unix(7).
+        // Data of messages with different rights is not merged: unix(7).
         let goes_on = fills && received.bytes > 0 && message.bytes < room;
         if !goes_on || !rights.fds.is_empty() || rights.cut {
             break;
@@ -141,7 +141,7 @@ pub fn recvmsg_rights(
     Ok((message, rights))
 }
 
-/// The buffers behind the first `done` bytes.
+/// The buffers without their first `done` bytes.
 fn rest_of<'a>(
     buffers: &'a mut [&mut [MaybeUninit<u8>]],
     done: usize,
@@ -157,12 +157,12 @@ fn rest_of<'a>(
         .collect()
 }
 
-/// Gives numbers to what came. From the first on that finds none, all are closed.
+/// Assigns descriptors to received rights. The first that gets none and all behind it are closed.
 fn take(received: &[ReceivedRight], cloexec: bool) -> Rights {
     let mut rights = Rights::default();
     for received in received {
         if rights.cut {
-            // It was never anybody's.
+            // Nothing can be done about an error.
             let _ = close(received.right);
             continue;
         }
@@ -174,7 +174,7 @@ fn take(received: &[ReceivedRight], cloexec: bool) -> Rights {
     rights
 }
 
-/// The new descriptor; if there is none, it is closed.
+/// The new descriptor. If there is none, the right is closed.
 fn number_of(received: &ReceivedRight, cloexec: bool) -> Result<RawFd> {
     let Right { kind, number } = received.right;
     if kind == RIGHT_SOCKET {
@@ -184,7 +184,7 @@ fn number_of(received: &ReceivedRight, cloexec: bool) -> Result<RawFd> {
         };
         return descriptors::insert(number, description, cloexec);
     }
-    // wasi-libc's number is preview1's. As with those that were opened, it must not be a socket's.
+    // Its number in wasi-libc is that in preview1. As when a file is opened, it must not be a socket's.
     match RawFd::try_from(number) {
         Ok(fd) if !descriptors::is_ours(fd) => Ok(fd),
         _ => {
@@ -214,7 +214,7 @@ fn close(right: Right) -> Result<()> {
     }
 }
 
-/// Makes attempts until one does not answer EAGAIN, waiting in between. EAGAIN if the time is over.
+/// Makes attempts until one does not return EAGAIN, and waits in between. EAGAIN if the time is over.
 fn attempt_until<T>(
     handle: u32,
     events: u32,

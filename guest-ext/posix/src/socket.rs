@@ -10,7 +10,7 @@ use crate::sys::IPPROTO_UDPLITE;
 use crate::unix::{absolute, as_spelled};
 use crate::{Errno, Result};
 
-/// What `socket`, `socketpair` and `accept4` take with a type: SOCK_NONBLOCK and SOCK_CLOEXEC.
+/// Flags of `socket`, `socketpair` and `accept4`: SOCK_NONBLOCK and SOCK_CLOEXEC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// SOCK_NONBLOCK.
@@ -25,7 +25,7 @@ fn insert(handle: u32, family: Family, ty: Type, flags: Flags) -> Result<RawFd> 
     descriptors::insert(handle, Rc::new(description), flags.cloexec)
 }
 
-/// A host without waiting cannot keep O_NONBLOCK: better no socket than one that blocks.
+/// EOPNOTSUPP for a non-blocking socket on a host whose calls always block.
 fn can_keep(flags: Flags) -> Result<()> {
     match flags.nonblocking && !Imp::CAN_WAIT {
         true => Err(Errno(libc::EOPNOTSUPP)),
@@ -62,8 +62,8 @@ pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
 
 /// `int pipe2(int pipefd[2], int flags)`: pipe(2), the end to read from and the end to write to.
 ///
-/// They are two sockets, and the other direction is refused here. The host does not know of it: shut down
-/// there, it would make the end to write to readable, by which event loops see that the other is closed.
+/// They are two connected sockets, and calls in the other direction are refused here, not by the host: if the host shut
+/// that direction down, the end to write to would be readable, which to event loops means that the other end is closed.
 ///
 /// # Errors
 /// EMFILE.
@@ -90,7 +90,7 @@ fn both(first: Result<RawFd>, second: Result<RawFd>) -> Result<[RawFd; 2]> {
     }
 }
 
-/// `int dup(int fd)`: dup(2), of a socket.
+/// `int dup(int fd)`: dup(2), for a socket.
 ///
 /// # Errors
 /// EMFILE; EBADF.
@@ -100,10 +100,10 @@ pub fn dup(fd: RawFd) -> Result<RawFd> {
     descriptors::insert(handle, descriptor.description, false)
 }
 
-/// `int fcntl(int fd, F_DUPFD, int lowest)`: fcntl(2), of a socket: the copy's number is `lowest` or above.
+/// `int fcntl(int fd, F_DUPFD, int lowest)`: fcntl(2), for a socket: the copy's number is `lowest` or above.
 ///
 /// # Errors
-/// EMFILE; EINVAL for a number that no descriptor has; EBADF.
+/// EMFILE; EINVAL for a negative number; EBADF.
 pub fn dup_above(fd: RawFd, lowest: RawFd, cloexec: bool) -> Result<RawFd> {
     if lowest < 0 {
         return Err(Errno(libc::EINVAL));
@@ -124,10 +124,10 @@ pub fn dup_above(fd: RawFd, lowest: RawFd, cloexec: bool) -> Result<RawFd> {
     Ok(chosen)
 }
 
-/// `int dup2(int fd, int target)`: dup2(2), of a socket, to a number that sockets have.
+/// `int dup2(int fd, int target)`: dup2(2), for a socket, to a number in the range of sockets.
 ///
 /// # Errors
-/// EMFILE; EBADF, also for a number that a file has, for preview1 cannot give it to a socket.
+/// EMFILE; EBADF, also for a number that a file has, because preview1 cannot give it up.
 pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
     let descriptor = descriptors::get(fd)?;
     if fd == target {
@@ -140,7 +140,7 @@ pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
     descriptors::insert_at(target, handle, descriptor.description)
 }
 
-/// `int close(int fd)` of a socket: close(2).
+/// `int close(int fd)`: close(2), for a socket.
 ///
 /// # Errors
 /// EBADF.
@@ -148,8 +148,8 @@ pub fn close(fd: RawFd) -> Result<()> {
     Ok(Imp::close(descriptors::remove(fd)?.handle)?)
 }
 
-/// An address as the host takes it. EAFNOSUPPORT if it is not one of the socket's family: IPv4 for an IPv6
-/// socket is not (ipv6(7)).
+/// The address that the host gets. EAFNOSUPPORT for an address of another family than the socket's, such as IPv4 for an
+/// IPv6 socket (ipv6(7)).
 pub(crate) fn address_for(kind: Kind, address: &Address) -> Result<Address> {
     match (kind.socket()?.0, address) {
         (Family::Inet, Address::Inet(inet)) if inet.is_ipv4() => {}
@@ -187,7 +187,7 @@ pub fn listen(fd: RawFd, backlog: i32) -> Result<()> {
 /// Returns the peer's address too.
 ///
 /// # Errors
-/// EAGAIN where nothing waits to be accepted and the socket does not block; EINVAL, EMFILE...
+/// EAGAIN if no connection is waiting and the socket does not block; EINVAL, EMFILE...
 pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
     can_keep(flags)?;
     let (handle, kind, timeout) = descriptors::to_receive(fd)?;
@@ -252,7 +252,7 @@ pub fn getpeername(fd: RawFd) -> Result<Address> {
     Ok(named(family, Imp::getpeername(descriptor.handle)?))
 }
 
-/// A Unix socket without a name has an address all the same: its family alone.
+/// The address that a program gets: for a Unix socket without a name it consists of the family.
 fn named(family: Family, address: Address) -> Address {
     match (family, address) {
         (Family::Unix, Address::Unspecified) => Address::Unix(v1::UnixAddr::UNNAMED),

@@ -1,5 +1,5 @@
-//! Standard input. Its descriptor is preview1's, but the host can watch it, and O_NONBLOCK is kept here:
-//! preview1 has it for files alone.
+//! Standard input. Its descriptor is preview1's, but the host can watch it, and its O_NONBLOCK is stored here, because
+//! preview1 has that flag for files only.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use crate::host::{Host as _, Imp};
 use crate::{Errno, RawFd, Result};
 
 thread_local! {
-    /// O_NONBLOCK; none once it is closed, and its number free for a file.
+    /// O_NONBLOCK; `None` once standard input is closed and a file can get its number.
     static NONBLOCKING: Cell<Option<bool>> = const { Cell::new(Some(false)) };
 }
 
@@ -20,12 +20,12 @@ fn nonblocking(fd: RawFd) -> Option<bool> {
     }
 }
 
-/// Is this standard input's descriptor?
+/// Whether this is the descriptor of standard input.
 pub fn is_stdin(fd: RawFd) -> bool {
     nonblocking(fd).is_some()
 }
 
-/// Is it, and is O_NONBLOCK set?
+/// Whether this is the descriptor of standard input and O_NONBLOCK is set.
 pub fn is_nonblocking(fd: RawFd) -> bool {
     nonblocking(fd) == Some(true)
 }
@@ -34,17 +34,17 @@ pub(crate) fn set_nonblocking(nonblocking: bool) {
     NONBLOCKING.set(Some(nonblocking));
 }
 
-/// Takes note that a file is closed, which may be standard input.
+/// Must be called when a file is closed, which may be standard input.
 pub fn closed(fd: RawFd) {
     if is_stdin(fd) {
         NONBLOCKING.set(None);
     }
 }
 
-/// What comes before a file is read.
+/// Must be called before a file is read.
 ///
 /// # Errors
-/// EAGAIN where it is standard input with O_NONBLOCK, and there is nothing to read.
+/// EAGAIN for standard input with O_NONBLOCK if there is nothing to read.
 pub fn check_read(fd: RawFd) -> Result<()> {
     if !is_nonblocking(fd) {
         return Ok(());
@@ -60,14 +60,14 @@ pub fn check_read(fd: RawFd) -> Result<()> {
     }
 }
 
-/// Is it a pipe or a terminal, rather than a file? Of those epoll_ctl(2) takes none.
+/// Whether it is a pipe or a terminal, rather than a file: epoll_ctl(2) accepts no files.
 #[must_use]
 pub fn is_pipe() -> bool {
     let Ok(set) = Imp::interest_create() else {
         return false;
     };
     let added = Imp::interest_ctl(set, v1::CTL_ADD, v1::STDIN, v1::EVENT_IN, 0);
-    // It was made here: there is nothing that could be done about an error.
+    // Nothing can be done about an error.
     let _ = Imp::close(set);
     added.is_ok()
 }

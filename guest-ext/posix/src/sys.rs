@@ -1,8 +1,8 @@
-//! What C calls things: wasi-libc's constants and structs, and those of our headers beside them.
+//! C's constants and structs: those of wasi-libc, and those of our own headers.
 //!
-//! Names are C's. `cpython-patch/include/` has the same numbers for C; a test compares the two. Families,
-//! types, levels and what wasi-libc has no number for are Linux's: programs write `shutdown(2)` and test
-//! `type & SOCK_STREAM`, which with wasi-libc's numbers is true of datagrams.
+//! Names are C's. `cpython-patch/include/` has the same numbers for C; a test compares the two. Families, types, levels
+//! and constants that wasi-libc lacks have Linux's numbers: programs write `shutdown(2)`, and test `type & SOCK_STREAM`,
+//! which with wasi-libc's numbers is true for datagrams too.
 
 #![allow(missing_docs, non_camel_case_types)]
 

@@ -1,4 +1,4 @@
-//! Paths of Unix sockets: as the program spells them, and absolute, as the host knows them.
+//! Paths of Unix sockets. Programs may use relative paths; the host gets absolute ones.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,20 +8,20 @@ use wasisocket_abi::v1::UnixAddr;
 use crate::host::{self, Address};
 use crate::{Errno, Result};
 
-/// How many spellings are remembered; the oldest are forgotten first.
+/// Most spellings that are remembered; the oldest are dropped first.
 const SPELLINGS_MAX: usize = 256;
 
-/// A path of this guest's own: absolute, and as it was spelled.
+/// A path that this guest used: absolute, and as the program spelled it.
 type Spelling = (UnixAddr, UnixAddr);
 
 thread_local! {
     static SPELLINGS: RefCell<VecDeque<Spelling>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// The address as the host takes it: a relative path begins at the working folder.
+/// The address with an absolute path: a relative one is resolved against the working directory.
 ///
 /// # Errors
-/// ENAMETOOLONG where that makes it too long; ENOENT without a working folder.
+/// ENAMETOOLONG if the absolute path is too long; ENOENT without a working directory.
 pub(crate) fn absolute(address: &Address) -> Result<Address> {
     let Address::Unix(given) = address else {
         return Ok(*address);
@@ -41,7 +41,7 @@ pub(crate) fn absolute(address: &Address) -> Result<Address> {
 }
 
 fn remember(absolute: UnixAddr, given: UnixAddr) {
-    // It does not fail: one thread, and no call in here leads back to here.
+    // It cannot fail: there is one thread, and no call in here uses the list again.
     let _ = SPELLINGS.try_with(|spellings| {
         if let Ok(mut spellings) = spellings.try_borrow_mut() {
             spellings.retain(|(known, _)| *known != absolute);
@@ -53,8 +53,8 @@ fn remember(absolute: UnixAddr, given: UnixAddr) {
     });
 }
 
-/// An address of the host's as the program spelled it: the kernel gives back what was bound, letter by
-/// letter (unix(7)).
+/// The host's address with the path as the program spelled it: the kernel returns the path that was bound unchanged
+/// (unix(7)).
 pub(crate) fn as_spelled(address: Address) -> Address {
     let Address::Unix(absolute) = address else {
         return address;

@@ -54,7 +54,7 @@ unsafe extern "C" fn if_freenameindex(list: *mut if_nameindex) {
     loop {
         let place = list.wrapping_add(length);
         length = length.wrapping_add(1);
-        // SAFETY: the list goes on up to an entry without a name.
+        // SAFETY: the list ends with an entry without a name.
         let name = unsafe { (*place).if_name };
         if name.is_null() {
             break;
@@ -62,7 +62,7 @@ unsafe extern "C" fn if_freenameindex(list: *mut if_nameindex) {
         // SAFETY: it came from CString::into_raw.
         drop(unsafe { CString::from_raw(name) });
     }
-    // SAFETY: the box that if_nameindex made, of this very length.
+    // SAFETY: the box that if_nameindex made, with the same length.
     drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(list, length)) });
 }
 
@@ -98,7 +98,7 @@ unsafe extern "C" fn if_indextoname(index: u32, room: *mut c_char) -> *mut c_cha
     }
 }
 
-/// inet_pton(3). wasi-libc's own has other numbers for the families.
+/// inet_pton(3). wasi-libc's own function has other numbers for the families.
 ///
 /// # Safety
 /// `text` is NUL-terminated; `address` has room for an address of the family.
@@ -116,7 +116,7 @@ unsafe extern "C" fn inet_pton(family: c_int, text: *const c_char, address: *mut
     };
     match octets {
         Some(IpAddr::V4(ip)) => {
-            // SAFETY: the caller answers for the room.
+            // SAFETY: the caller is responsible for the room.
             unsafe { address.cast::<[u8; 4]>().write_unaligned(ip.octets()) };
             1
         }
@@ -141,7 +141,7 @@ unsafe extern "C" fn inet_ntop(
     length: socklen_t,
 ) -> *const c_char {
     let ip = match family {
-        // SAFETY: the caller answers for it.
+        // SAFETY: the caller is responsible for it.
         AF_INET => IpAddr::from(unsafe { address.cast::<[u8; 4]>().read_unaligned() }),
         // SAFETY: as above.
         AF_INET6 => IpAddr::from(unsafe { address.cast::<[u8; 16]>().read_unaligned() }),

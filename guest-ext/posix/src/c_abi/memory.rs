@@ -21,11 +21,11 @@ unsafe extern "C" {
     ) -> *mut c_void;
 }
 
-/// mmap(2): wasi-libc's, which reads the file into memory. ENOTSUP for a mapping whose changes would have to
-/// reach the file: they would be lost there without a word.
+/// mmap(2): wasi-libc's, which reads the file into memory. ENOTSUP for a shared writable mapping of a file, because its
+/// changes would never reach the file.
 ///
 /// # Safety
-/// As mmap(2) asks for.
+/// As mmap(2) requires.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_mmap(
     address: *mut c_void,
@@ -45,10 +45,10 @@ unsafe extern "C" fn __wrap_mmap(
     unsafe { __real_mmap(address, length, protection, flags, fd, offset) }
 }
 
-/// msync(2): 0, for no mapping has changes that a file should have.
+/// msync(2): 0, because no mapping has changes that belong into a file.
 ///
 /// # Safety
-/// As msync(2) asks for.
+/// As msync(2) requires.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn msync(_address: *mut c_void, _length: usize, _flags: c_int) -> c_int {
     0

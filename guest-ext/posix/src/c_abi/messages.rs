@@ -1,4 +1,4 @@
-//! send, recv and their like of sys/socket.h, and what read and write share with them.
+//! The functions of sys/socket.h that send and receive, and what read and write share with them.
 //!
 //! # Safety
 //!
@@ -84,7 +84,7 @@ unsafe extern "C" fn sendto(
     }))
 }
 
-/// The room that an iovec, or a buffer and its length, stand for.
+/// The buffer at `base`.
 ///
 /// # Safety
 /// `base` points to `length` writable bytes, for as long as the slice is in use.
@@ -92,7 +92,7 @@ unsafe fn room<'a>(base: *mut u8, length: usize) -> Result<&'a mut [MaybeUninit<
     match (base.is_null(), length) {
         (_, 0) => Ok(&mut []),
         (true, _) => Err(Errno(libc::EFAULT)),
-        // SAFETY: not null; the caller answers for the rest.
+        // SAFETY: not null; the caller is responsible for the rest.
         (false, _) => Ok(unsafe { slice::from_raw_parts_mut(base.cast(), length.min(LENGTH_MAX)) }),
     }
 }
@@ -136,7 +136,7 @@ unsafe extern "C" fn recvfrom(
     }))
 }
 
-/// The iovecs that `count` at `first` are. EMSGSIZE past UIO_MAXIOV, as on Linux.
+/// The `count` iovecs at `first`. EMSGSIZE for more than UIO_MAXIOV, as on Linux.
 ///
 /// # Safety
 /// `first` points to `count` iovecs.
@@ -146,12 +146,12 @@ pub(super) unsafe fn iovecs<'a>(first: *const iovec, count: c_int) -> Result<&'a
         (_, 0) => Ok(&[]),
         (true, _) => Err(Errno(libc::EFAULT)),
         (_, count) if count > IOVECS_MAX => Err(Errno(libc::EMSGSIZE)),
-        // SAFETY: not null; the caller answers for the rest.
+        // SAFETY: not null; the caller is responsible for the rest.
         _ => Ok(unsafe { slice::from_raw_parts(first, count) }),
     }
 }
 
-/// Sends what the iovecs point to.
+/// Sends the data that the iovecs point to.
 ///
 /// # Safety
 /// Each points to as many readable bytes as it says.
@@ -170,7 +170,7 @@ pub(super) unsafe fn send_iovecs(
     }
 }
 
-/// Calls with what the iovecs point to.
+/// Calls `send` with the data that the iovecs point to.
 ///
 /// # Safety
 /// As for [`send_iovecs`].
@@ -186,7 +186,7 @@ unsafe fn with_data<T>(iovecs: &[iovec], send: impl FnOnce(&[&[u8]]) -> Result<T
     }
 }
 
-/// Receives into what the iovecs point to.
+/// Receives into the buffers that the iovecs point to.
 ///
 /// # Safety
 /// Each points to as many writable bytes as it says, and no two overlap.
@@ -200,7 +200,7 @@ pub(super) unsafe fn recv_iovecs(
     unsafe { with_room(iovecs, |buffers| message::recvmsg(fd, buffers, want, flags)) }
 }
 
-/// Calls with the room that the iovecs point to.
+/// Calls `receive` with the buffers that the iovecs point to.
 ///
 /// # Safety
 /// As for [`recv_iovecs`].
@@ -219,7 +219,7 @@ unsafe fn with_room<T>(
     }
 }
 
-/// sendmsg(2). Ancillary data is a hop limit, a traffic class, or descriptors.
+/// sendmsg(2). Ancillary data can be a hop limit, a traffic class, or descriptors.
 ///
 /// # Safety
 /// `message` and all that it points to are readable.
@@ -294,7 +294,7 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
             header.msg_namelen = length;
         }
         let (mut control, cut) = ancillary::write(&received.ancillary, room);
-        // A socket has the one or the other.
+        // No socket has both.
         control.extend(ancillary::write_rights(&rights.fds));
         if want.ancillary {
             // SAFETY: no more than the caller has room for.
@@ -307,12 +307,12 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
             }
         }
         header.msg_controllen = control.len() as socklen_t;
-        let told = [
+        let flags = [
             (received.truncated, MSG_TRUNC),
             (received.out_of_band, MSG_OOB),
             (cut || rights.cut, MSG_CTRUNC),
         ];
-        header.msg_flags = told.iter().fold(
+        header.msg_flags = flags.iter().fold(
             cloexec,
             |flags, (set, flag)| if *set { flags | flag } else { flags },
         );

@@ -1,16 +1,15 @@
-//! The C ABI: the functions that wasi-libc lacks on wasip1, and those of its own that must know sockets.
+//! The C ABI: the functions that wasi-libc lacks on wasip1, and those of its functions that must handle sockets.
 //!
-//! Those that wasi-libc has too (`send`, `recv`, `accept`...) must be defined here: its own call
-//! preview1's `sock_send` and its like, and one use of them anywhere in the guest makes a module that no
-//! host of the core six instantiates. A definition in this library comes before libc's archive on the
-//! link line, so libc's are never pulled in.
+//! Functions that wasi-libc has too (`send`, `recv`, `accept`...) must be defined here: wasi-libc's call preview1's
+//! `sock_send` and `sock_recv`, and if one of them is used anywhere in the guest, no host of the core six can instantiate
+//! the module. This library comes before libc's archive on the link line, so libc's functions are never linked.
 //!
-//! Those that are for files as well (`close`, `read`, `poll`...) are put in their place by the linker:
-//! `--wrap=close` sends every call of `close` to `__wrap_close` here, and `__real_close` is wasi-libc's.
+//! Functions that are for files as well (`close`, `read`, `poll`...) are replaced by the linker: with `--wrap=close`,
+//! every call of `close` goes to `__wrap_close` here, and `__real_close` is wasi-libc's.
 //!
 //! # Safety
 //!
-//! The callers are C: pointers and lengths are theirs to answer for, as POSIX says of each function.
+//! The callers are C code. They are responsible for pointers and lengths, as POSIX describes for each function.
 #![allow(unsafe_code)]
 
 mod files;
@@ -29,13 +28,13 @@ use std::ffi::{CStr, c_char, c_int};
 
 use crate::{Errno, Result};
 
-/// No slice may be longer.
+/// The length limit of slices.
 const LENGTH_MAX: usize = isize::MAX as usize;
 
 fn errno() -> Errno {
     // SAFETY: wasi-libc's errno of this thread, valid for as long as the thread runs.
     let location = unsafe { libc::__errno_location() };
-    // SAFETY: as above; aligned, and nobody else writes to it meanwhile.
+    // SAFETY: as above; it is aligned, and nothing else writes to it meanwhile.
     Errno(unsafe { location.read() })
 }
 
@@ -48,7 +47,7 @@ fn set_errno(Errno(errno): Errno) {
 
 /// The C convention for a length: -1 and errno.
 fn c_length(result: Result<usize>) -> isize {
-    // A length above isize::MAX cannot be: no slice is that long.
+    // A length above isize::MAX cannot occur: no slice is that long.
     match result.and_then(|length| isize::try_from(length).map_err(|_| Errno::EIO)) {
         Ok(length) => length,
         Err(error) => {
@@ -66,7 +65,7 @@ fn c_number(result: Result<c_int>) -> c_int {
     })
 }
 
-/// The C convention for what has no result: 0, or -1 and errno.
+/// The C convention for functions without a result: 0, or -1 and errno.
 fn c_unit(result: Result<()>) -> c_int {
     c_number(result.map(|()| 0))
 }
@@ -79,7 +78,7 @@ unsafe fn bytes<'a>(data: *const u8, length: usize) -> Result<&'a [u8]> {
     match (data.is_null(), length) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(Errno(libc::EFAULT)),
-        // SAFETY: not null; the caller answers for the rest.
+        // SAFETY: not null; the caller is responsible for the rest.
         (false, _) => Ok(unsafe { slice::from_raw_parts(data, length.min(LENGTH_MAX)) }),
     }
 }
@@ -92,6 +91,6 @@ unsafe fn string<'a>(text: *const c_char) -> Option<&'a [u8]> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: not null; the caller answers for the rest.
+    // SAFETY: not null; the caller is responsible for the rest.
     Some(unsafe { CStr::from_ptr(text) }.to_bytes())
 }

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! See the parent module. What a `get...` function returns is good until the next call of the same kind,
-//! as in POSIX, and belongs to this library.
+//! See the parent module. The result of a `get...` function is valid until the next call of the same kind, as in POSIX,
+//! and belongs to this library.
 
 use core::ptr;
 use std::cell::RefCell;
@@ -22,10 +22,10 @@ use crate::sys::{
 };
 use crate::{Address, Errno, Family};
 
-/// What getaddrinfo returns an entry in: all of it in one piece.
+/// One entry of getaddrinfo's list with all that it points to, in one allocation.
 #[repr(C, align(16))]
 struct AddrInfoEntry {
-    /// First, so that a pointer to it is one to the entry.
+    /// The first field, so that a pointer to it is a pointer to the entry.
     info: addrinfo,
     address: [u8; SOCKADDR_MAX],
     canonical_name: Option<CString>,
@@ -38,7 +38,7 @@ fn fail(failure: Failure) -> c_int {
     failure.code()
 }
 
-/// Turns answers into C's list, and returns its first entry.
+/// Converts answers to C's list, and returns its first entry.
 fn to_list(answers: Vec<AddrInfo>) -> *mut addrinfo {
     let mut next = ptr::null_mut();
     for answer in answers.into_iter().rev() {
@@ -59,7 +59,7 @@ fn to_list(answers: Vec<AddrInfo>) -> *mut addrinfo {
                 ai_next: next,
             },
             address,
-            // A name with a NUL in it cannot be given to C: none then.
+            // C cannot represent a name that contains a NUL.
             canonical_name: answer
                 .canonical_name
                 .and_then(|name| CString::new(name).ok()),
@@ -97,7 +97,7 @@ unsafe extern "C" fn getaddrinfo(
     let service = unsafe { string(service) };
     match netdb::getaddrinfo(host, service, hints) {
         Ok(answers) => {
-            // SAFETY: the caller answers for it.
+            // SAFETY: the caller is responsible for it.
             unsafe { list.write(to_list(answers)) };
             0
         }
@@ -124,7 +124,7 @@ extern "C" fn gai_strerror(code: c_int) -> *const c_char {
     netdb::gai_strerror(code).as_ptr()
 }
 
-/// Copies a text and its NUL, or says that it does not fit.
+/// Copies a text and its NUL. EAI_OVERFLOW if it does not fit.
 ///
 /// # Safety
 /// `room` has `length` writable bytes.
@@ -188,7 +188,7 @@ unsafe extern "C" fn getnameinfo(
 /// A `struct hostent` and what it points to.
 struct HostStorage {
     entry: hostent,
-    // Behind boxes and vectors: what `entry` points to stays where it is when this moves.
+    // In boxes and vectors, so that what `entry` points to stays in place when this moves.
     _name: CString,
     _addresses: Vec<[u8; 16]>,
     _list: Vec<*mut c_char>,
@@ -220,7 +220,7 @@ thread_local! {
 
 /// The end of a list without entries.
 struct NoAliases([*mut c_char; 1]);
-// SAFETY: a null pointer that nobody writes to.
+// SAFETY: a null pointer that nothing writes to.
 unsafe impl Sync for NoAliases {}
 static NO_ALIASES: NoAliases = NoAliases([ptr::null_mut()]);
 
@@ -228,7 +228,7 @@ fn no_aliases() -> *mut *mut c_char {
     (&raw const NO_ALIASES.0).cast_mut().cast()
 }
 
-/// Where `h_errno` is.
+/// The location of `h_errno`.
 #[unsafe(no_mangle)]
 extern "C" fn __h_errno_location() -> *mut c_int {
     H_ERRNO.with(RefCell::as_ptr)
@@ -361,7 +361,7 @@ fn to_servent(found: Option<Service>) -> *mut servent {
     })
 }
 
-/// A protocol's name: none is any, and an unknown one fits nothing.
+/// The protocol with this name. A null pointer matches any protocol, an unknown name matches none.
 ///
 /// # Safety
 /// `name` is null or NUL-terminated.

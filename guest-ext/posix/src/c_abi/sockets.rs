@@ -1,4 +1,4 @@
-//! sys/socket.h but for messages, and `dup` and `pipe` of unistd.h.
+//! sys/socket.h except sending and receiving, and `dup` and `pipe` of unistd.h.
 //!
 //! # Safety
 //!
@@ -31,7 +31,7 @@ pub(super) unsafe fn address_at(address: *const u8, length: socklen_t) -> Result
     Address::from_sockaddr(unsafe { bytes(address, length as usize) }?)
 }
 
-/// Writes a `struct sockaddr` as far as there is room, and its whole length.
+/// Writes as much of a `struct sockaddr` as there is room for, and its whole length.
 ///
 /// # Safety
 /// `room` is null, or has as many writable bytes as `length` says; `length` is writable, or `room` null.
@@ -46,11 +46,11 @@ pub(super) unsafe fn put_address(
     if length.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: not null; the caller answers for the rest.
+    // SAFETY: not null; the caller is responsible for the rest.
     let available = unsafe { length.read() };
     let (bytes, whole) = address.to_sockaddr();
     let count = whole.min(available as usize).min(bytes.len());
-    // SAFETY: no more than the caller has room for, and than there is.
+    // SAFETY: no more than the caller has room for, and no more than there is.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), room, count) };
     // SAFETY: as when it was read.
     unsafe { length.write(whole as socklen_t) };
@@ -67,13 +67,13 @@ fn type_of(ty: c_int, protocol: c_int) -> Result<(Type, Flags)> {
         SOCK_STREAM => Ok((Type::Stream, flags)),
         SOCK_DGRAM if protocol == IPPROTO_UDPLITE => Ok((Type::DatagramLite, flags)),
         SOCK_DGRAM => Ok((Type::Datagram, flags)),
-        // As to any program without privileges on Linux: raw(7).
+        // As for any program without privileges on Linux: raw(7).
         SOCK_RAW => Err(Errno(libc::EPERM)),
         _ => Err(Errno(libc::EPROTONOSUPPORT)),
     }
 }
 
-/// A protocol is one of the type, or 0.
+/// EPROTONOSUPPORT for a protocol that is neither 0 nor that of the type.
 fn check_protocol(family: Family, ty: Type, protocol: c_int) -> Result<()> {
     match protocol == 0 || protocol == option::protocol(family, ty) {
         true => Ok(()),
@@ -112,13 +112,13 @@ unsafe extern "C" fn socketpair(
         }
         check_protocol(family, ty, protocol)?;
         let fds = socket::socketpair(ty, flags)?;
-        // SAFETY: not null; the caller answers for the room.
+        // SAFETY: not null; the caller is responsible for the room.
         unsafe { pair.cast::<[c_int; 2]>().write_unaligned(fds) };
         Ok(())
     }))
 }
 
-/// dup(2), of a socket. preview1 has no way to duplicate a file: ENOTSUP.
+/// dup(2), for a socket. ENOTSUP for a file, because preview1 cannot duplicate files.
 #[unsafe(no_mangle)]
 extern "C" fn dup(fd: c_int) -> c_int {
     c_number(socket::dup(fd).map_err(|error| match error {
@@ -127,7 +127,7 @@ extern "C" fn dup(fd: c_int) -> c_int {
     }))
 }
 
-/// dup2(2), of a socket. Files cannot be duplicated: ENOTSUP.
+/// dup2(2), for a socket. ENOTSUP for a file.
 #[unsafe(no_mangle)]
 extern "C" fn dup2(fd: c_int, target: c_int) -> c_int {
     c_number(socket::dup2(fd, target).map_err(|error| match error {
@@ -163,7 +163,7 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
         cloexec: true,
     };
     c_unit(socket::pipe(flags).map(|fds| {
-        // SAFETY: not null; the caller answers for the room.
+        // SAFETY: not null; the caller is responsible for the room.
         unsafe { ends.cast::<[c_int; 2]>().write_unaligned(fds) };
     }))
 }
@@ -241,7 +241,7 @@ extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
     c_unit(socket::shutdown(fd, how))
 }
 
-/// Writes what a call returned; both pointers must be there.
+/// Writes an address that a call returned. EFAULT for a null pointer.
 ///
 /// # Safety
 /// As for [`put_address`].
@@ -309,10 +309,10 @@ unsafe extern "C" fn getsockopt(
             if value.is_null() || length.is_null() {
                 return Err(Errno(libc::EFAULT));
             }
-            // SAFETY: not null; the caller answers for the rest.
+            // SAFETY: not null; the caller is responsible for the rest.
             let available = unsafe { length.read() } as usize;
             let count = whole.min(available).min(VALUE_MAX);
-            // SAFETY: no more than the caller has room for, and than there is.
+            // SAFETY: no more than the caller has room for, and no more than there is.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), count) };
             // SAFETY: as when it was read.
             unsafe { length.write(count as socklen_t) };

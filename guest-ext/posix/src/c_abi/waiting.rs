@@ -14,7 +14,7 @@ use crate::{Errno, RawFd, Result, epoll};
 
 const SECOND: i64 = 1_000_000_000;
 
-/// A timeout in milliseconds for the host; negative is without end.
+/// Converts a timeout from milliseconds to nanoseconds; a negative one has no end.
 fn from_milliseconds(timeout: c_int) -> i64 {
     i64::from(timeout).saturating_mul(1_000_000)
 }
@@ -42,13 +42,13 @@ unsafe extern "C" fn __wrap_poll(fds: *mut pollfd, count: usize, timeout: c_int)
     let fds = match (fds.is_null(), count) {
         (_, 0) => &mut [],
         (true, _) => return c_unit(Err(Errno(libc::EFAULT))),
-        // SAFETY: not null; the caller answers for the rest.
+        // SAFETY: not null; the caller is responsible for the rest.
         (false, _) => unsafe { slice::from_raw_parts_mut(fds, count) },
     };
     c_length(poll::poll(fds, from_milliseconds(timeout), poll_files)) as c_int
 }
 
-/// The descriptors in a set. EINVAL for one that says it has more than fit.
+/// The descriptors in a set. EINVAL for a set with more descriptors than fit.
 ///
 /// # Safety
 /// `set` is null or points to a set.
@@ -61,7 +61,7 @@ unsafe fn read_set(set: *const fd_set) -> Result<Vec<RawFd>> {
     Ok(fds.to_vec())
 }
 
-/// Leaves these descriptors in a set: some of those that were in it.
+/// Reduces a set to these descriptors, which were in it before.
 ///
 /// # Safety
 /// `set` is null or points to a set.
@@ -104,7 +104,7 @@ unsafe fn select(
     Ok(ready)
 }
 
-/// Seconds and a fraction in nanoseconds; EINVAL for what is no time.
+/// Seconds and a fraction as nanoseconds; EINVAL for an invalid time.
 fn nanoseconds(seconds: i64, fraction: i64, unit: i64) -> Result<i64> {
     let fraction = fraction.checked_mul(unit).ok_or(Errno(libc::EINVAL))?;
     match seconds >= 0 && (0..SECOND).contains(&fraction) {
@@ -113,7 +113,7 @@ fn nanoseconds(seconds: i64, fraction: i64, unit: i64) -> Result<i64> {
     }
 }
 
-/// select(2). A set of wasi-libc is a list, so `count` says nothing; `timeout` is not written to.
+/// select(2). wasi-libc's sets are lists, so `count` is not needed. `timeout` is not changed.
 ///
 /// # Safety
 /// Each pointer is null or points to what its type says.
@@ -135,7 +135,7 @@ unsafe extern "C" fn __wrap_select(
     c_length(ready) as c_int
 }
 
-/// pselect(2). There are no signals for a mask to hold back.
+/// pselect(2). The mask has no effect, because there are no signals.
 ///
 /// # Safety
 /// Each pointer is null or points to what its type says.
@@ -158,7 +158,7 @@ unsafe extern "C" fn __wrap_pselect(
     c_length(ready) as c_int
 }
 
-/// epoll_create(2). `size` is a hint without effect, but must be positive.
+/// epoll_create(2). `size` has no effect, but must be positive.
 #[unsafe(no_mangle)]
 extern "C" fn epoll_create(size: c_int) -> c_int {
     c_number(match size {
@@ -211,7 +211,7 @@ unsafe extern "C" fn epoll_wait(
     let timeout = from_milliseconds(timeout);
     let mut place = events;
     c_length(epoll::epoll_wait(epfd, max, timeout, |event| {
-        // SAFETY: no more than `max` are handed over.
+        // SAFETY: there are no more than `max`.
         unsafe { place.write(event) };
         place = place.wrapping_add(1);
     })) as c_int

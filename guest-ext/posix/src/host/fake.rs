@@ -1,4 +1,4 @@
-//! A host in memory, for native unit tests: every peer echoes, port 1 refuses.
+//! A host in memory, for native unit tests: every peer echoes, port 1 refuses connections.
 
 use core::mem::MaybeUninit;
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! What this crate asks preview1 and wasi-libc about files.
+//! Files, which are preview1's and wasi-libc's.
 //!
 //! # Safety
 //!
@@ -9,10 +9,10 @@ use std::ffi::CStr;
 
 use wasisocket_abi::Errno;
 
-/// Longest working folder that is asked for, in bytes: a Unix socket's path is shorter still.
+/// Longest path of the working directory, in bytes. A Unix socket's path is shorter still.
 const FOLDER_MAX: usize = 1024;
 
-/// Is there a file with this descriptor?
+/// Whether there is a file with this descriptor.
 pub(crate) fn is_file(fd: i32) -> bool {
     let Ok(fd) = u32::try_from(fd) else {
         return false;
@@ -27,7 +27,7 @@ pub(crate) fn close_file(number: u32) -> Result<(), Errno> {
     unsafe { wasi::fd_close(number) }.map_err(|_| Errno::EBADF)
 }
 
-/// The working folder that relative paths begin at, as the guest sees it.
+/// The working directory, as the guest sees it.
 pub(crate) fn working_folder() -> Option<Vec<u8>> {
     let mut buffer = [0_u8; FOLDER_MAX];
     // SAFETY: the buffer's own start and length.

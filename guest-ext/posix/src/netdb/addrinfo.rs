@@ -10,7 +10,7 @@ use crate::sys::{
     EAI_SOCKTYPE, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM,
 };
 
-/// What is wanted: the first four fields of `struct addrinfo`, as C's numbers.
+/// The hints of getaddrinfo(3): the first four fields of `struct addrinfo`, in C's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     /// `AI_` bits.
@@ -32,7 +32,7 @@ pub struct AddrInfo {
     pub protocol: i32,
     /// Address and port.
     pub address: SocketAddr,
-    /// With AI_CANONNAME, of the first answer.
+    /// With AI_CANONNAME, the canonical name, in the first answer.
     pub canonical_name: Option<Vec<u8>>,
 }
 
@@ -44,14 +44,14 @@ const KNOWN_FLAGS: i32 = AI_PASSIVE
     | AI_ALL
     | AI_ADDRCONFIG;
 
-/// The types of sockets that there are.
+/// The socket types, each with its protocol.
 const TYPES: [(i32, i32); 2] = [(SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP)];
 
 /// `int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo
 /// **result)`: getaddrinfo(3).
 ///
-/// `localhost` and names below it are the loopback addresses without asking anybody (RFC 6761, 6.3).
-/// Other names are the host's to look up. AI_ADDRCONFIG is left to its resolver.
+/// `localhost` and names below it are the loopback addresses and are not looked up (RFC 6761, 6.3). The host looks up
+/// other names, and its resolver decides what AI_ADDRCONFIG would.
 ///
 /// # Errors
 /// The `EAI_` codes of the man page. A name without a grant is EAI_SYSTEM with EACCES.
@@ -96,7 +96,7 @@ pub fn getaddrinfo(
     Ok(answers)
 }
 
-/// The types that fit the hints.
+/// The types that match the hints.
 fn types(hints: Hints) -> Result<Vec<(i32, i32)>, Failure> {
     let fits = |wanted: i32, have: i32| wanted == 0 || wanted == have;
     let types: Vec<_> = TYPES
@@ -109,7 +109,7 @@ fn types(hints: Hints) -> Result<Vec<(i32, i32)>, Failure> {
     }
 }
 
-/// The port for each type; a service need not be there for all of them.
+/// The port for each type; a service may lack some of them.
 fn ports(
     service: Option<&[u8]>,
     types: &[(i32, i32)],
@@ -151,7 +151,7 @@ fn with_ip(ip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, 0)
 }
 
-/// The addresses for no host name: to bind to, or of this host.
+/// The addresses without a host name: the wildcard addresses to bind to, or this host's.
 fn nowhere(family: i32, passive: bool) -> Vec<SocketAddr> {
     let (v4, v6) = match passive {
         true => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
@@ -189,7 +189,7 @@ fn addresses(host: &[u8], hints: Hints) -> Result<(Vec<SocketAddr>, Option<Vec<u
     }
     let family = match hints.family {
         AF_UNSPEC => None,
-        // Both are looked up, for the mapping.
+        // Both families are looked up, for the mapping.
         AF_INET6 if mapped => None,
         family => Some(Family::from_c(family)?),
     };
@@ -197,7 +197,7 @@ fn addresses(host: &[u8], hints: Hints) -> Result<(Vec<SocketAddr>, Option<Vec<u
     Ok((choose(found, mapped, has(AI_ALL)), name))
 }
 
-/// With AI_V4MAPPED: the IPv6 addresses, or if there are none, or all are wanted, the others mapped.
+/// AI_V4MAPPED: the IPv6 addresses; with AI_ALL, or if there are none, the IPv4 addresses too, mapped to IPv6.
 fn choose(found: Vec<IpAddr>, mapped: bool, all: bool) -> Vec<SocketAddr> {
     if !mapped {
         return found.into_iter().map(with_ip).collect();
@@ -222,7 +222,7 @@ pub(super) fn is_localhost(host: &[u8]) -> bool {
     end.eq_ignore_ascii_case(name) && (front.is_empty() || front.ends_with(b"."))
 }
 
-/// An address in its own spelling; of IPv6 also with a zone: `fe80::1%2`, `fe80::1%eth0` (RFC 4007).
+/// Parses a numeric address; an IPv6 address may have a zone: `fe80::1%2`, `fe80::1%eth0` (RFC 4007).
 fn numeric(host: &[u8]) -> Option<SocketAddr> {
     let text = core::str::from_utf8(host).ok()?;
     let Some((ip, zone)) = text.split_once('%') else {

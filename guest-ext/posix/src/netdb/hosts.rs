@@ -1,4 +1,4 @@
-//! gethostbyname(3) and its like: IPv4 only, as they always were.
+//! gethostbyname(3) and similar functions, for IPv4 only, as on other systems.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,7 +6,7 @@ use crate::Family;
 use crate::netdb::{Failure, Hints, addrinfo, nameinfo};
 use crate::sys::{AF_INET, AI_CANONNAME, SOCK_STREAM};
 
-/// What these functions return: `struct hostent`. There are no aliases.
+/// The result of these functions: `struct hostent` without aliases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEntry {
     /// The canonical name.
@@ -17,7 +17,7 @@ pub struct HostEntry {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The name of the guest's own host, a constant: what the machine is called is not the guest's to know.
+/// The name of the guest's host: a constant, because a guest must not learn the machine's name.
 #[must_use]
 pub fn gethostname() -> &'static [u8] {
     b"localhost"
@@ -48,10 +48,10 @@ pub fn gethostbyname(name: &[u8]) -> Result<HostEntry, Failure> {
 /// `struct hostent *gethostbyaddr(const void *address, socklen_t length, int type)`: gethostbyaddr(3).
 ///
 /// # Errors
-/// EAI_NONAME for an address without a name, EAI_SYSTEM with EACCES for one without a grant.
+/// EAI_NONAME for an address without a name, EAI_SYSTEM with EACCES for an address without a grant.
 pub fn gethostbyaddr(ip: IpAddr) -> Result<HostEntry, Failure> {
     let name = match ip {
-        // http.server and others ask for the name of the address that they are bound to.
+        // http.server and others look up the name of the address that they are bound to.
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => gethostname().to_vec(),
         ip => nameinfo::host_name(ip)?,
     };

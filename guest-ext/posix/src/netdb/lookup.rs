@@ -1,4 +1,4 @@
-//! Look-ups by the host: those that are waited for, and those that are not.
+//! Look-ups by the host, blocking and in the background.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -8,20 +8,20 @@ use crate::host::{FOREVER, Host as _, Imp};
 use crate::netdb::Failure;
 use crate::{Errno, Family, Result};
 
-/// Room for a host name (RFC 1035), in bytes: NI_MAXHOST of glibc.
+/// Size of the buffer for a host name, in bytes: glibc's NI_MAXHOST.
 const NAME_MAX: usize = 1025;
 
-/// A look-up of the host, ended when dropped.
+/// A look-up of the host, which ends when it is dropped.
 struct Lookup(u32);
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        // It was one of ours: there is nothing that could be done about an error.
+        // Nothing can be done about an error.
         let _ = Imp::close(self.0);
     }
 }
 
-/// The addresses of a name, and its canonical one if that is wanted.
+/// The addresses of a name, and its canonical name if that is wanted.
 pub(super) fn names(
     name: &[u8],
     family: Option<Family>,
@@ -53,26 +53,26 @@ fn host_name(lookup: u32, timeout: i64) -> Result<Vec<u8>> {
 /// The IP addresses of a host name, of one family or of both, in the host's order. Waits for them.
 ///
 /// # Errors
-/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a failure that may pass, EIO.
+/// EACCES without a grant, ENOENT for an unknown name, EAGAIN for a temporary failure, EIO.
 pub fn resolve(name: &[u8], family: Option<Family>) -> Result<Vec<IpAddr>> {
     let found = Imp::resolve(name, family.map_or(0, Family::to_abi));
-    // A look-up that waits to its end has no other "busy" than the resolver's.
+    // This call waits until the look-up is over, so "busy" can only come from the resolver.
     found.map_err(|error| match error {
         wasisocket_abi::Errno::EBUSY => Errno(libc::EAGAIN),
         error => error.into(),
     })
 }
 
-/// Starts to look a name up, and returns a descriptor that becomes readable when that is over: for an
-/// event loop. Close it as any other.
+/// Starts a look-up of a name, and returns a descriptor that becomes readable when it is over, for event loops. It has
+/// to be closed like any other.
 ///
 /// # Errors
-/// EACCES without a grant for the name; EMFILE; EOPNOTSUPP on a host whose every call blocks.
+/// EACCES without a grant for the name; EMFILE; EOPNOTSUPP on a host whose calls always block.
 pub fn start_lookup_name(name: &[u8], family: Option<Family>) -> Result<RawFd> {
     started(Imp::lookup_name(name, family.map_or(0, Family::to_abi))?)
 }
 
-/// Starts to look the name of an address up. See [`start_lookup_name`].
+/// Starts a look-up of the name of an address. See [`start_lookup_name`].
 ///
 /// # Errors
 /// EACCES without a grant for the address; EMFILE; EOPNOTSUPP.
@@ -92,15 +92,15 @@ fn lookup(fd: RawFd) -> Result<u32> {
     }
 }
 
-/// The answer to [`start_lookup_name`].
+/// The result of [`start_lookup_name`].
 ///
 /// # Errors
-/// EAGAIN before it is there; a [`Failure`]'s code in `Err` of the inner result.
+/// EAGAIN if the look-up is not over. The inner result is the [`Failure`] of the look-up.
 pub fn addresses_found(fd: RawFd) -> Result<core::result::Result<Vec<IpAddr>, Failure>> {
     answer(Imp::lookup_addrs(lookup(fd)?, 0))
 }
 
-/// The answer to [`start_lookup_addr`], or the canonical name after [`start_lookup_name`].
+/// The result of [`start_lookup_addr`], or the canonical name after [`start_lookup_name`].
 ///
 /// # Errors
 /// As for [`addresses_found`].
@@ -113,7 +113,7 @@ pub fn name_found(fd: RawFd) -> Result<core::result::Result<Vec<u8>, Failure>> {
     }))
 }
 
-/// A look-up that is not over is no failure of it.
+/// Separates a look-up that is not over from one that failed.
 fn answer<T>(
     answer: core::result::Result<T, wasisocket_abi::Errno>,
 ) -> Result<core::result::Result<T, Failure>> {

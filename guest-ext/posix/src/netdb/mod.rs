@@ -22,9 +22,9 @@ use crate::sys::{EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NONAME, EAI_SYSTEM};
 /// Why a look-up failed: a code of getaddrinfo(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// An `EAI_` code, but for EAI_SYSTEM.
+    /// An `EAI_` code other than EAI_SYSTEM.
     Code(i32),
-    /// EAI_SYSTEM, and what errno is to say.
+    /// EAI_SYSTEM, with this errno.
     System(Errno),
 }
 
@@ -41,7 +41,7 @@ impl Failure {
     }
 }
 
-/// The host answers as glibc's NSS modules pair errno and `EAI_` codes (see `wasisocket_abi`).
+/// The host pairs errno and `EAI_` codes as glibc's NSS modules do (see `wasisocket_abi`).
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
         match errno.0 {
@@ -54,7 +54,7 @@ impl From<Errno> for Failure {
     }
 }
 
-/// The other way round.
+/// The reverse conversion.
 impl From<Failure> for Errno {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -67,7 +67,7 @@ impl From<Failure> for Errno {
     }
 }
 
-/// What a message says for an `EAI_` code: gai_strerror(3).
+/// The message for an `EAI_` code: gai_strerror(3).
 #[must_use]
 pub fn gai_strerror(code: i32) -> &'static core::ffi::CStr {
     use crate::sys::{

@@ -21,11 +21,11 @@ pub struct NameFlags {
 
 /// `int getnameinfo(...)`: getnameinfo(3). Returns host and service.
 ///
-/// The loopback addresses are `localhost` without asking anybody. Without a grant for the address, as
-/// without a name, the answer is numeric, unless a name is required.
+/// The loopback addresses are `localhost` and are not looked up. For an address without a name or without a grant the
+/// result is numeric, unless a name is required.
 ///
 /// # Errors
-/// EAI_NONAME where a name is required and there is none.
+/// EAI_NONAME if a name is required and there is none.
 pub fn getnameinfo(address: &SocketAddr, flags: NameFlags) -> Result<(Vec<u8>, Vec<u8>), Failure> {
     let name = match flags.numeric_host {
         true => None,

@@ -1,13 +1,13 @@
-//! getservbyname(3), getprotobyname(3): tables, for the guest has no /etc/services.
+//! getservbyname(3), getprotobyname(3): tables, because the guest has no /etc/services.
 //!
-//! The ports are IANA's (Service Name and Transport Protocol Port Number Registry): those that the
-//! standard library and common protocols ask for by name.
+//! The ports are IANA's (Service Name and Transport Protocol Port Number Registry), of the services that the standard
+//! library and common protocols look up by name.
 
 use core::ffi::CStr;
 
 use crate::sys::{IPPROTO_TCP, IPPROTO_UDP};
 
-/// A transport protocol that services have ports of.
+/// A transport protocol of services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP.
@@ -52,7 +52,7 @@ pub struct Service {
     pub name: &'static CStr,
     /// Its port.
     pub port: u16,
-    /// The protocol that this is the port of.
+    /// The protocol of the port.
     pub transport: Transport,
 }
 
