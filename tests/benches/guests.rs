@@ -1,5 +1,5 @@
-//! Many guests in one process, each with a connection: memory and time for each, and whether one that floods
-//! holds up another. `cargo xtask bench -- --bench guests` runs it; a number behind it is how many guests.
+//! Measures many guests in one process, each with a connection: memory and time for each, and whether a guest that
+//! sends without end delays another. `cargo xtask bench -- --bench guests [COUNT]` runs it, with COUNT guests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,19 +16,20 @@ use wasisocket_tests::guest::built;
 
 const GUESTS: u32 = 1000;
 const MEMORY: usize = 256 << 20;
-/// Round trips are measured so often in each of the [`CASES`], in turn.
+/// How many times round trips are measured in each of the [`CASES`], in turn.
 const ROUNDS: usize = 9;
-/// What a guest whose round trips are measured runs beside, and those that start before it for that: a guest
-/// starts on the thread that has fewest, of two.
+/// What the measured guest runs beside, and the guests that are started before it to get there: a guest starts on
+/// that one of two threads that has fewer guests.
 const CASES: [(&str, &[&str]); 3] = [
     ("amid idle ones", &[]),
     ("beside one that floods", &["flood"]),
     ("on the thread of one that floods", &["flood", "idle"]),
 ];
-/// A guest that is not there after this never will be.
+/// The longest to wait for a guest to connect.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The peers of the guests, by what those said first: connections to hold, to empty, and to echo.
+/// The peers of the guests. The first byte that a guest sends says whether its peer holds, drains or echoes the
+/// connection.
 fn serve() -> (SocketAddr, Receiver<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -36,7 +37,7 @@ fn serve() -> (SocketAddr, Receiver<TcpStream>) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let held = held.clone();
-            // It ends with the connection, or hands it over at once.
+            // The thread ends with the connection, or hands it over at once.
             thread::spawn(move || peer(stream, &held));
         }
     });
@@ -61,7 +62,7 @@ fn peer(mut stream: TcpStream, held: &Sender<TcpStream>) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Resident bytes of this process, those that others share with it left out (proc_pid_status(5)).
+/// Resident bytes of this process, without those shared with other processes (proc_pid_status(5)).
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let kilobytes = status
@@ -86,7 +87,7 @@ async fn run(guests: &Guests, what: &str, address: SocketAddr) -> Ended {
     ended.expect("there is a place")
 }
 
-/// The times that a guest measured: the median and the 99th percentile, in seconds.
+/// Runs a guest that measures its round trips, and returns the median and the 99th percentile in seconds.
 async fn round_trips(guests: &Guests, address: SocketAddr) -> [f64; 2] {
     let ended = run(guests, "ping", address).await;
     assert_eq!(
@@ -123,7 +124,7 @@ async fn main() {
     let guests = Arc::new(Guests::new(python.expect("it compiles")));
     let (address, idle) = serve();
 
-    // The first has what all share in memory.
+    // The first guest loads the memory that all guests share.
     let warm = round_trips(&guests, address).await;
     println!("one guest alone: round trip {:.1} us", warm[0] * 1e6);
 
@@ -137,7 +138,7 @@ async fn main() {
         let held = (0..count).map(|_| idle.recv_timeout(PATIENCE).expect("a guest that connects"));
         (held.collect::<Vec<_>>(), idle)
     });
-    // Those that are idle are so for as long as these are there.
+    // The idle guests stay idle as long as their peers hold these connections.
     let (held, _idle) = wait.await.expect("no panic");
     let took = begun.elapsed();
     let each = (resident() - before) as f64 / f64::from(count);
@@ -155,14 +156,14 @@ async fn main() {
             for what in beside {
                 let guests = Arc::clone(&guests);
                 neighbours.spawn(async move { run(&guests, what, address).await });
-                // Until it does what it does.
+                // Leaves it time to connect and to begin.
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
             let measured = round_trips(&guests, address).await;
             for (times, time) in times.iter_mut().zip(measured) {
                 times.push(time);
             }
-            // Dropped where they wait.
+            // This drops the guests wherever they wait.
             neighbours.shutdown().await;
         }
     }

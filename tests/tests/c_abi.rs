@@ -16,7 +16,7 @@ struct Guest {
     sockets: SocketsCtx,
 }
 
-/// The linker's `--wrap` flags, from the only place where they are written.
+/// The linker's `--wrap` flags, from Setup.local.
 fn link_flags(checkout: &Path) -> Vec<String> {
     let setup = fs::read_to_string(checkout.join("cpython-patch/Setup.local")).unwrap();
     let flags = setup
@@ -26,7 +26,7 @@ fn link_flags(checkout: &Path) -> Vec<String> {
     flags.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Compiles, links, and returns the module.
+/// Compiles and links a program, and returns the module.
 fn compile(program: &str) -> Vec<u8> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let checkout = tests.parent().unwrap();

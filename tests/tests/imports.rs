@@ -1,4 +1,5 @@
-//! What both Pythons import and export, against `tests/imports/preview1.txt` and the ABI's table.
+//! Compares the imports and exports of both builds of python.wasm with `tests/imports/preview1.txt` and the ABI's
+//! table.
 
 use std::fs;
 

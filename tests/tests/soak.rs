@@ -270,7 +270,7 @@ fn bounded(max: Duration) -> mpsc::Sender<()> {
 }
 
 #[test]
-fn guests_go_on_whatever_peers_and_other_guests_do() {
+fn guests_make_progress_whatever_peers_and_other_guests_do() {
     let times: usize = std::env::var("WASISOCKET_SOAK").map_or(1, |times| times.parse().unwrap());
     let _running = bounded(ALL_MAX * times as u32);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,6 @@
-//! Calls of the imports in any order with any arguments: an errno or the end of the guest, never a panic of
-//! the host. The policy grants nothing but an address of loopback where nobody else listens, and a folder of
-//! its own; the time is bounded, and so is all else.
+//! Calls the imports in any order with any arguments. The result is an errno or the end of the guest, never a panic
+//! of the host. The policy grants one loopback address at which nothing else listens, and a temporary folder; time
+//! and all other resources are limited.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ use wasmtime::{Engine, Linker, Module, Store, Val, ValType};
 
 use super::forwarding;
 
-/// Where the guest has the address that it may reach, and a path in its folder.
+/// Where in the guest's memory the granted address and a path in its folder are.
 const ADDRESS: u16 = 60_000;
 const PATH: u16 = 61_000;
 
@@ -30,7 +30,7 @@ struct Call {
     arguments: [Argument; 8],
 }
 
-/// Arguments that lead somewhere come more often than chance has them.
+/// Arguments with a meaning, so that they are more frequent than in random numbers.
 #[derive(Arbitrary, Debug)]
 enum Argument {
     Small(u8),
@@ -54,7 +54,7 @@ impl Argument {
     }
 }
 
-/// What kind of store a guest is in, what it has in its memory, and what it calls.
+/// The kind of store that the guest is in, the content of its memory, and its calls.
 #[derive(Arbitrary, Debug)]
 pub struct Input {
     asynchronous: bool,
@@ -83,7 +83,7 @@ impl SocketsView for Data {
     }
 }
 
-/// The guest has it under some numbers; what others send is closed.
+/// Files of a guest that has one file under some numbers. Files that others send are closed.
 struct OneFile(File);
 
 impl Files for OneFile {
@@ -100,7 +100,7 @@ impl Files for OneFile {
 /// Makes the calls.
 ///
 /// # Panics
-/// The host does, or cannot be set up.
+/// The host panics, or cannot be set up.
 pub fn call(input: &Input) {
     let policy = Policy::new().allow("127.83.0.1").expect("a rule");
     let policy = policy.allow_listen("127.83.0.1:0").expect("a rule");
@@ -171,7 +171,7 @@ pub fn call(input: &Input) {
                 runtime.block_on(import.call_async(&mut store, &arguments, &mut result))
             }
         };
-        // A limit that is reached ends the guest.
+        // The guest was ended because it reached a limit.
         if called.is_err() {
             break;
         }

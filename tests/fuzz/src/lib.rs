@@ -1,4 +1,4 @@
-//! What the fuzz targets do. `cargo xtask test` does it with random input.
+//! The bodies of the fuzz targets. `cargo xtask test` calls them with random input.
 
 pub mod forwarding;
 pub mod imports;

@@ -1,11 +1,12 @@
-//! Rules, limits and policy files, whatever they say: a grant, or an error that names a place in them.
+//! Parses any text as a rule, a limit and a policy file. The result is a grant, or an error that names a place in the
+//! text.
 
 use wasisocket_host::{Grants, Limit, Limits, List};
 
-/// Reads it in all ways.
+/// Parses the text in each of these ways.
 ///
 /// # Panics
-/// An error does not say where it is.
+/// An error does not name a place in the text.
 pub fn read(text: &str) {
     for list in List::ALL {
         if let Err(error) = Grants::default().add(*list, text) {

@@ -1,5 +1,5 @@
-"""A finder in front of all others, with one loader for every module, as pytest's is. asyncio and socketserver do
-without threads nevertheless, and their loaders are that finder's."""
+"""A finder in front of all others that uses one loader for every module, as pytest's does. asyncio and socketserver are
+adapted all the same, and keep that finder's loader."""
 
 import importlib.machinery
 import importlib.util

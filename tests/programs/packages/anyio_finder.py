@@ -1,4 +1,4 @@
-"""anyio's calls in threads, where a finder that stands in front of all others finds it, as pytest's and typeguard's"""
+"""anyio's calls in threads, with a finder in front of all others that finds anyio, as those of pytest and typeguard do"""
 
 import importlib.machinery
 import importlib.util

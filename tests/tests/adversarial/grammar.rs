@@ -1,4 +1,4 @@
-//! Rules and policy files of any text: a grant or an error, never a panic, and what is printed is what was meant.
+//! Rules and policy files with any text: a grant or an error, never a panic; and a rule prints as what it means.
 
 use proptest::prelude::*;
 use wasisocket_host::{Grants, Limit, Limits, List, Resolver};
@@ -53,7 +53,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop_oneof!["\\PC{0,40}", "[a-z0-9.:/*\\[\\], -]{0,40}", any::<String>(),]
 }
 
-/// What it prints is what it is.
+/// Checks that a rule, if it parses, prints as a rule that parses to the same.
 fn check(list: List, text: &str) -> Result<(), TestCaseError> {
     let mut grants = Grants::default();
     if grants.add(list, text).is_err() {

@@ -35,7 +35,7 @@ fn open_with_bad_numbers_and_pointers() {
             Err(Errno::EFAULT)
         );
     }
-    // None of those took a handle.
+    // None of these calls took a handle.
     for handle in FIRST_HANDLE..FIRST_HANDLE + 4 {
         assert_eq!(guest.open(SOCK_STREAM), handle);
     }
@@ -109,7 +109,7 @@ fn resolve_with_bad_pointers_lengths_and_counts() {
             Err(Errno::EINVAL)
         );
     }
-    // No room is no error, and nothing is written.
+    // Room for zero entries is no error, and nothing is written.
     guest.write(100, &[0xaa; 19]);
     assert_eq!(resolve(&mut guest, [16, 9, 80, 100, 0, 8]), Ok(()));
     assert_eq!(guest.read_u32(8), 0);
@@ -153,7 +153,7 @@ fn connect_with_bad_addresses() {
             Err(Errno::EAFNOSUPPORT)
         );
     }
-    // The other family's address: the kernel's own answer.
+    // An address of the other family gets the kernel's own error.
     guest.write(
         64,
         &CoreSocketAddr::from(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 9))).to_bytes(),
@@ -190,7 +190,7 @@ fn send_and_recv_with_bad_buffers_lose_nothing() {
             );
         }
     }
-    // None of it was sent: the first bytes that come back are these.
+    // None of it was sent: these are the first bytes that come back.
     guest.write(200, b"whole");
     guest.call("sock_send", &[handle, 200, 5, 8]).unwrap();
     assert_eq!(guest.read_u32(8), 5);
@@ -258,7 +258,7 @@ fn connected_datagram_socket_is_checked_again() {
 
 #[test]
 fn unspecified_address_is_loopback_whatever_the_socket_did_before() {
-    // Linux would take it for the source address that the first connect gave the socket.
+    // Linux itself would connect to the source address that the first connect gave the socket.
     let [v4, _] = loopback();
     let server = servers::udp_echo(v4);
     let elsewhere = SocketAddr::from(([127, 9, 9, 9], 9));
@@ -282,7 +282,7 @@ fn datagram_socket_without_a_peer_hears_nobody() {
         guest.call("sock_recv", &[handle, 100, 10, 8]),
         Err(Errno::ENOTCONN)
     );
-    // The broadcast address is refused by the kernel, after it bound the socket.
+    // The kernel refuses the broadcast address after it has bound the socket.
     guest.write(
         64,
         &CoreSocketAddr::from(SocketAddr::from(([255, 255, 255, 255], 9))).to_bytes(),

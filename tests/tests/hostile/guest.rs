@@ -1,4 +1,4 @@
-//! The guest of these tests: it passes arguments on to the imports, whatever they are.
+//! The guest of these tests, which passes any arguments on to the imports.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use wasmtime::{Engine, Instance, Linker, Memory, Module, Store, Val, ValType};
 
 pub(crate) const PAGE: u32 = 65536;
 
-/// Addresses that reach outside, at the edge, or wrap around.
+/// Pointers with which an access reaches outside the memory, crosses its end, or wraps around.
 pub(crate) const OUTSIDE: [u32; 7] = [
     PAGE,
     PAGE - 1,
@@ -29,16 +29,16 @@ pub(crate) const OUTSIDE: [u32; 7] = [
     PAGE * 2,
 ];
 
-/// Places in the guest's memory, far enough from each other.
+/// Addresses in the guest's memory, far enough from each other.
 pub(crate) const OUT: u32 = 8;
 pub(crate) const ADDRESS: u32 = 64;
 pub(crate) const PEER: u32 = 256;
 pub(crate) const IOVECS: u32 = 512;
 pub(crate) const DATA: u32 = 2048;
 
-/// Without end. As a `timeout`, a number is sign-extended.
+/// The timeout without end: numbers are sign-extended to a `timeout`.
 pub(crate) const FOREVER: u32 = u32::MAX;
-/// Long enough for loopback, and an end for a test that fails.
+/// A timeout in nanoseconds that is long enough for loopback, and ends a test that fails.
 pub(crate) const SOON: u32 = 2_000_000_000;
 
 /// The files of a guest, numbered from 0 on.
@@ -71,7 +71,7 @@ pub(crate) struct Guest {
     memory: Memory,
     denials: Arc<Mutex<Vec<String>>>,
     limits: Arc<Mutex<Vec<&'static str>>>,
-    /// For an asynchronous store.
+    /// The runtime of an asynchronous store.
     runtime: Option<Runtime>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn allow_all() -> Policy {
     Policy::new().allow("*").unwrap()
 }
 
-/// Everything on loopback.
+/// A policy that allows everything on loopback.
 pub(crate) fn allow_loopback() -> Policy {
     Policy::new()
         .allow("localhost")
@@ -95,7 +95,7 @@ impl SocketsView for Data {
 }
 
 impl Guest {
-    /// With room for four handles.
+    /// A guest that may have four handles.
     pub(crate) fn new(policy: Policy) -> Self {
         Self::with(SocketsCtx::builder(policy).max_sockets(4))
     }
@@ -104,7 +104,7 @@ impl Guest {
         Self::linked(sockets, None)
     }
 
-    /// One whose files can be sent.
+    /// A guest whose files can be sent.
     pub(crate) fn with_files(sockets: SocketsCtxBuilder, files: TestFiles) -> Self {
         Self::linked(sockets, Some(files))
     }
@@ -174,7 +174,7 @@ impl Guest {
         self.try_call(import, arguments).expect("no trap")
     }
 
-    /// As `call_wide`, for a call that may end the guest.
+    /// Like `call_wide`, for a call that may end the guest.
     pub(crate) fn try_call(
         &mut self,
         import: &str,
@@ -203,7 +203,7 @@ impl Guest {
         })
     }
 
-    /// Calls an import whose last argument is where it writes a number, and returns that.
+    /// Calls an import whose last argument is an out parameter for a number, and returns the number.
     pub(crate) fn get(&mut self, import: &str, arguments: &[u32]) -> Result<u32, Errno> {
         self.call(import, &[arguments, &[OUT]].concat())?;
         Ok(self.read_u32(OUT))
@@ -288,14 +288,14 @@ impl Guest {
         self.call("sock_connect_to", &[handle, ADDRESS, 0]).unwrap();
     }
 
-    /// A UDP socket bound to a port of the system's choice on loopback.
+    /// A UDP socket on loopback, bound to a port that the system picked.
     pub(crate) fn bound_datagram(&mut self) -> (u32, SocketAddr) {
         let handle = self.open(SOCK_DGRAM);
         self.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
         (handle, self.name(handle))
     }
 
-    /// A TCP socket that listens at a port of the system's choice on loopback.
+    /// A TCP socket on loopback that listens at a port that the system picked.
     pub(crate) fn listener(&mut self) -> (u32, SocketAddr) {
         let handle = self.open(SOCK_STREAM);
         self.bind(handle, ([127, 0, 0, 1], 0).into()).unwrap();
@@ -309,7 +309,7 @@ impl Guest {
         address.try_into().unwrap()
     }
 
-    /// The path at `at`: `None` if there is no address, empty for one without a name.
+    /// The path of the address at `at`: `None` if there is no address, empty for an unnamed socket.
     pub(crate) fn unix_at(&self, at: u32) -> Option<String> {
         let bytes = self.read(at, ADDR_MAX);
         let address = UnixAddr::from_bytes(bytes.try_into().unwrap());
@@ -371,7 +371,7 @@ impl Guest {
         Ok((ready, revents.collect()))
     }
 
-    /// The data and events of an interest set.
+    /// Waits for an interest set, and returns the data and events of its entries.
     pub(crate) fn wait(&mut self, set: u32, timeout: u32) -> Result<Vec<(i64, u32)>, Errno> {
         let count = self.get("interest_wait", &[set, DATA, 16, timeout])?;
         let events = (0..count).map(|at| DATA + at * 16);

@@ -1,4 +1,4 @@
-//! Unix sockets, in the folders that a guest has.
+//! Unix sockets in the folders of a guest.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use wasisocket_host::{Policy, SocketsCtx};
 
 use crate::guest::{ADDRESS, DATA, FOREVER, Guest, IOVECS, OUT, PEER, SOON, allow_all};
 
-/// A guest that sees one folder as /run, and the same to read only as /ro.
+/// A guest that sees one folder as /run, and the same folder read-only as /ro.
 fn guest() -> (Guest, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let sockets = SocketsCtx::builder(Policy::new())
@@ -46,7 +46,7 @@ fn server_of_the_guest_is_reached_from_the_host() {
     let mut client = UnixStream::connect(folder.path().join("server.sock")).unwrap();
     client.write_all(b"hello").unwrap();
     let accepted = guest.get("sock_accept", &[listener, SOON, PEER]).unwrap();
-    // Either there is no address, or one without a path.
+    // There is either no address, or one without a path.
     assert_eq!(guest.unix_at(PEER).unwrap_or_default(), "");
     assert_eq!(guest.recv(accepted, 0, SOON).unwrap(), b"hello");
     guest.send(accepted, b"hi", 0).unwrap();
@@ -74,7 +74,7 @@ fn server_of_the_host_is_reached_and_has_the_guests_name() {
     assert_eq!(guest.unix_at(PEER).as_deref(), Some("/run/server.sock"));
     guest.call("sock_getsockname", &[handle, PEER]).unwrap();
     assert_eq!(guest.unix_at(PEER).as_deref(), Some(""));
-    // As on Linux.
+    // Linux refuses an address here too.
     guest.write_unix("/run/server.sock");
     let with_address = guest.send(handle, b"x", ADDRESS);
     assert_eq!(with_address, Err(Errno::EISCONN));
@@ -94,7 +94,7 @@ fn datagrams_have_the_senders_name_as_the_guest_knows_it() {
     assert_eq!(guest.recv(other, 0, SOON).unwrap(), b"to other");
     assert_eq!(guest.unix_at(PEER).as_deref(), Some("/run/one"));
 
-    // A socket outside: its path is the host's business.
+    // The path of a socket outside the granted folders is not revealed.
     let outside = tempfile::tempdir().unwrap();
     let stranger = UnixDatagram::bind(outside.path().join("secret")).unwrap();
     stranger.send_to(b"x", folder.path().join("other")).unwrap();
@@ -106,7 +106,7 @@ fn datagrams_have_the_senders_name_as_the_guest_knows_it() {
 }
 
 #[test]
-fn paths_lead_nowhere_but_into_the_folder() {
+fn paths_cannot_leave_the_folder() {
     let outside = tempfile::tempdir().unwrap();
     let inside = outside.path().join("inside");
     std::fs::create_dir(&inside).unwrap();
@@ -165,7 +165,7 @@ fn folder_that_is_not_granted_or_read_only_is_refused() {
         "connect to Unix socket /ro/server.sock denied: /ro is granted to read only; \
          needs --dir HOST::/ro"
     );
-    // One line, whatever the guest asks for.
+    // A denial is one line, whatever the guest passes.
     assert_eq!(connect(&mut guest, handle, "/x\n/y"), Err(Errno::EACCES));
     assert!(!guest.denials()[0].contains('\n'));
 }
@@ -174,7 +174,7 @@ fn folder_that_is_not_granted_or_read_only_is_refused() {
 fn names_that_are_no_paths_are_invalid() {
     let (mut guest, _folder) = guest();
     let handle = open(&mut guest, SOCK_DGRAM);
-    // Abstract, relative, cut by a zero, none at all.
+    // An abstract name, a relative path, a path with a zero byte, and an empty path.
     for path in ["\0abstract", "run/x", "/run/x\0y", ""] {
         assert_eq!(bind(&mut guest, handle, path), Err(Errno::EINVAL));
         assert_eq!(connect(&mut guest, handle, path), Err(Errno::EINVAL));
@@ -185,7 +185,7 @@ fn names_that_are_no_paths_are_invalid() {
     guest.write(ADDRESS, &bytes);
     let too_long = guest.call("sock_bind", &[handle, ADDRESS]);
     assert_eq!(too_long, Err(Errno::EINVAL));
-    // The longest that there is.
+    // The longest path that is allowed.
     let long = format!("/run/{}", "x".repeat(102));
     assert_eq!(bind(&mut guest, handle, &long), Ok(()));
     // An address of another family.
@@ -241,7 +241,7 @@ fn connected_socket_does_not_wait_for_a_full_backlog() {
     guest.call("sock_pair", &[SOCK_STREAM, OUT]).unwrap();
     let (one, other) = (guest.read_u32(OUT), guest.read_u32(OUT + 4));
     let (tell, told) = std::sync::mpsc::channel();
-    // What waits in the kernel is not ended by the end of a test.
+    // In a thread: a call that blocks in the kernel would not end with the test.
     std::thread::spawn(move || {
         let answers = [one, connected].map(|handle| guest.call("sock_connect_to", &at(handle)));
         tell.send((guest, answers)).unwrap();
@@ -250,7 +250,7 @@ fn connected_socket_does_not_wait_for_a_full_backlog() {
     let (mut guest, answers) = in_time.expect("it waits");
     let refused = |answer| matches!(answer, Err(Errno::EAGAIN | Errno::EISCONN));
     assert!(answers.into_iter().all(refused), "{answers:?}");
-    // Nor is it another socket for that.
+    // The socket is still the same one.
     guest.send(one, b"x", 0).unwrap();
     assert_eq!(guest.recv(other, 0, FOREVER).unwrap(), b"x");
     assert_eq!(guest.recv(one, 0, 0), Err(Errno::EAGAIN));

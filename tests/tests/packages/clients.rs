@@ -1,4 +1,4 @@
-//! Clients in the guest, and servers outside: nginx, and smaller ones.
+//! Clients in the guest, and servers outside: nginx and smaller ones.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ use crate::{GIVEN, Trust, with_packages};
 
 const LARGE: usize = 100 << 20;
 
-/// A web server that does what servers do; the other has a certificate that has expired.
+/// A web server, and another one whose certificate has expired.
 struct Web {
     trust: Trust,
     nginx: Nginx,
@@ -72,7 +72,7 @@ location = /client {{
         }
     }
 
-    /// A program whose arguments are both ports and the folder.
+    /// Runs a program whose arguments are both ports and the folder.
     fn same_in_both(&self, name: &str) -> String {
         let ports = [self.nginx.port(), self.expired.port()];
         let [port, expired] = ports.map(|port| port.to_string());
@@ -173,16 +173,16 @@ unverified: nothing
 }
 
 #[test]
-fn paho_publishes_and_hears() {
+fn paho_publishes_and_receives() {
     let [v4, _] = loopback();
     let port = mqtt(v4).port();
-    // It makes a pair of sockets by connecting to itself, too.
+    // paho also makes a pair of sockets by connecting to itself.
     let printed = Trust::new().same_in_both("mqtt_client.py", &[port], &[&port.to_string()]);
     assert_eq!(printed, "connected: Success\n[4, 9, 100000]\n");
 }
 
 #[test]
-fn pymysql_asks() {
+fn pymysql_queries() {
     let [v4, _] = loopback();
     let ports = [mysql(v4), closed(v4)].map(|server| server.port());
     let [port, closed] = ports.map(|port| port.to_string());
@@ -197,7 +197,7 @@ fn pymysql_asks() {
 }
 
 #[test]
-fn starlette_and_anyio_run_what_they_give_to_threads() {
+fn starlette_and_anyio_run_calls_for_threads_in_line() {
     let printed = Trust::new().same_in_both("starlette_app.py", &[], &[GIVEN]);
     assert!(printed.contains("42\nca.pem client.key"), "{printed}");
 }
@@ -239,7 +239,7 @@ fn ca_bundle_is_also_what_certifi_answers() {
 }
 
 #[test]
-fn dnspython_asks_over_udp_and_tcp() {
+fn dnspython_queries_over_udp_and_tcp() {
     let port = name_server().port();
     let printed = Trust::new().same_in_both("dns_queries.py", &[port], &[&port.to_string()]);
     assert_eq!(
