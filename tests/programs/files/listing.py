@@ -1,4 +1,4 @@
-"""Directories while they change, and many at once. Its argument is an empty folder, to write to."""
+"""Lists directories while they change, and many at once. Argument: an empty folder to write to."""
 
 import os
 import random
@@ -14,7 +14,7 @@ def fill(folder, names):
             pass
 
 
-# What stays is listed exactly once, whatever is removed or added meanwhile.
+# An entry that stays is listed exactly once, whatever is removed or added meanwhile.
 names = [f"file-{number:05d}-{'x' * (number % 200)}" for number in range(5000)]
 fill("changing", names)
 random.seed(14)
@@ -35,14 +35,14 @@ assert set(remaining) <= set(seen), "an entry was not listed"
 left = {name for name in os.listdir("changing")}
 assert left == set(remaining) | set(to_remove) | {name for name in left if name.startswith("added-")}
 
-# Removing each entry as it is listed leaves nothing, as shutil.rmtree and its like count on.
+# Removing each entry as it is listed leaves nothing, which shutil.rmtree relies on.
 with os.scandir("changing") as entries:
     for entry in entries:
         os.unlink(entry)
 assert os.listdir("changing") == []
 os.rmdir("changing")
 
-# More directories at a time than the host holds blocks for, some of them with several blocks.
+# More directories at a time than the host keeps blocks for, some of them with several blocks.
 expected = {}
 for number in range(150):
     expected[f"many-{number}"] = {f"{number}-{'y' * 100}-{file}" for file in range(3 if number % 30 else 700)}
@@ -59,11 +59,11 @@ while listings:
 for folder, names in found.items():
     assert len(names) == len(set(names)) and set(names) == expected[folder], folder
 
-# A number that is used again for another directory.
+# A descriptor number that is used again for another directory.
 for folder in expected:
     assert set(os.listdir(folder)) == expected[folder]
 
-# The types, and inodes as stat(2) has them.
+# Types and inodes are those of stat(2).
 os.mkdir("kinds")
 os.mkdir("kinds/directory")
 with open("kinds/file", "w"):
@@ -82,7 +82,7 @@ for entry in os.scandir("kinds"):
     assert entry.inode() == os.lstat(entry.path).st_ino, entry.name
 assert next(entry for entry in os.scandir("kinds") if entry.name == "link").is_dir()
 
-# A name of the greatest length, alone and beside others.
+# A name of the maximum length, alone and beside others.
 os.mkdir("long")
 for number in range(40):
     with open(f"long/{number:03d}{'z' * 252}", "w"):

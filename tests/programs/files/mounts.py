@@ -1,4 +1,4 @@
-"""The tree that granted folders are mounted in, where no folder is granted: /mnt/deep/data alone is."""
+"""The tree around granted folders: only /mnt/deep/data is granted."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ def raises(number, function, *arguments):
         raise AssertionError((function, arguments))
 
 
-# The directories above a mount are there, and have nothing to read.
+# The directories above a mount exist, but cannot be listed.
 for path in ["/mnt", "/mnt/deep", "/mnt/deep/", "/mnt/deep/data/..", "/usr/local/lib"]:
     assert stat.S_ISDIR(os.stat(path).st_mode), path
     assert Path(path).is_dir() and os.path.exists(path), path
@@ -25,7 +25,7 @@ assert os.stat("/mnt").st_ino != os.stat("/mnt/deep").st_ino
 assert os.stat("/mnt/deep").st_ino == os.stat("/mnt/deep/data/..").st_ino
 assert os.stat("/..").st_ino == os.stat("/").st_ino == os.stat("/../../..").st_ino
 
-# What is nowhere is missing, and no error of permissions.
+# What is in no mount is missing (ENOENT), not forbidden.
 for path in ["/missing", "/mnt/missing", "/mnt/deep/data/../missing", "/mnt/deep/data/../../../etc/passwd"]:
     assert not os.path.exists(path) and not Path(path).exists(), path
     raises(errno.ENOENT, os.stat, path)
@@ -34,7 +34,7 @@ for path in ["/missing", "/mnt/missing", "/mnt/deep/data/../missing", "/mnt/deep
 raises(errno.ENOENT, os.stat, "/mnt/deep/data/to-nowhere")
 raises(errno.ENOENT, open, "/mnt/deep/data/../../../../etc/passwd")
 
-# Python's own way out of its library, as pip's RECORD has it for scripts.
+# A path that leaves Python's library by `..`, as pip's RECORD has it for scripts.
 library = os.path.dirname(os.__file__)
 assert not Path(library, "site-packages/../../../bin/pip").exists()
 assert Path(library, "../../../../mnt/deep/data/x").read_text() == "x"

@@ -1,5 +1,5 @@
-"""Names that are not UTF-8, in all functions that take a path. Its argument is an empty folder, to write to.
-Prints the same natively and in the guest."""
+"""Names that are not UTF-8, in all functions that take a path. Argument: an empty folder to write to. Prints the same
+natively and in the guest."""
 
 import errno
 import glob
@@ -89,7 +89,7 @@ show("rename directory", os.rename, folder, os.fsdecode(b"e\xe9"))
 folder = os.fsdecode(b"e\xe9")
 show("copy", lambda: sorted(os.listdir(shutil.copytree(folder, folder + "2", copy_function=shutil.copyfile))))
 
-# Paths that are partly UTF-8 do not leave what was granted either.
+# Paths that are partly UTF-8 do not leave the granted folder either.
 show("dot dot", lambda: sorted(os.listdir(folder + "/..")))
 show("rmtree", shutil.rmtree, folder)
 show("rmtree", shutil.rmtree, folder + "2")

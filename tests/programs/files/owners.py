@@ -1,4 +1,4 @@
-"""All files are the guest's own user's, as os.getuid() says. Its argument is a folder to write to."""
+"""All files belong to the guest's user, as os.getuid() says. Argument: a folder to write to."""
 
 import os
 import socket

@@ -1,6 +1,5 @@
-"""Paths that lead from one granted folder into another. Its argument is what all of them begin with: natively the
-folder with app/, data/ and so on, and in the guest nothing, for there the folders are mounted. Prints the same in
-both."""
+"""Paths that lead from one granted folder into another. Argument: the prefix of all of them, which is natively the folder
+with app/, data/ and so on, and in the guest empty, because the folders are mounted there. Prints the same in both."""
 
 import errno
 import os
@@ -101,7 +100,7 @@ show("chdir missing", os.chdir, "../missing")
 show("chdir to a file", os.chdir, "../data/x")
 os.chdir(f"{root}/app")
 
-# What changes something.
+# Functions that change something.
 show("create", lambda: open("../data/new", "x").close())
 show("create again", lambda: open("../data/new", "x").close())
 show("create through a link", lambda: open("to-data/other", "x").close())

@@ -1,4 +1,4 @@
-//! Files and directories: what a guest sees of granted folders is what native CPython sees on Linux.
+//! Files and directories: a guest sees of granted folders what native CPython sees on Linux.
 
 mod listing;
 mod names;
@@ -26,7 +26,7 @@ fn in_native(name: &str, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// Wants the same lines of a program in both.
+/// Asserts that a program printed the same lines in both.
 #[track_caller]
 fn assert_same(native: &str, guest: &str) {
     let pairs = native.lines().zip(guest.lines());

@@ -1,4 +1,4 @@
-//! Names that are not UTF-8.
+//! File names that are not UTF-8.
 
 use std::ffi::OsStr;
 use std::fs;
