@@ -150,3 +150,34 @@ macro_rules! numbers {
     };
 }
 pub(crate) use numbers;
+
+#[cfg(test)]
+mod tests {
+    use super::Plain as _;
+    use crate::v1::{Event, ReceivedRight, Right};
+
+    #[test]
+    fn fields_are_little_endian_one_after_another() {
+        let event = Event {
+            data: 0x0807_0605_0403_0201,
+            events: 0x0c0b_0a09,
+            reserved: 0,
+        };
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 0, 0, 0];
+        assert_eq!(event.to_bytes(), bytes);
+        assert_eq!(Event::from_bytes(bytes), event);
+    }
+
+    #[test]
+    fn structs_contain_structs() {
+        let received = ReceivedRight {
+            right: Right { kind: 1, number: 2 },
+            family: 3,
+            ty: 4,
+            dup_of: 5,
+        };
+        let bytes = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 4, 0, 5, 0, 0, 0];
+        assert_eq!(received.to_bytes(), bytes);
+        assert_eq!(ReceivedRight::from_bytes(bytes), received);
+    }
+}

@@ -263,9 +263,10 @@ fn named(family: Family, address: Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::{
-        Address, Family, Flags, Type, close, connect, dup, getsockname, socket, socketpair,
+        Address, Family, Flags, Type, close, connect, dup, getsockname, listen, socket, socketpair,
     };
     use crate::message::{recv, send};
+    use crate::sys::{SO_KEEPALIVE, SOL_SOCKET};
     use crate::{Errno, RecvFlags, SendFlags};
     use core::mem::MaybeUninit;
     use std::net::SocketAddr;
@@ -322,6 +323,16 @@ mod tests {
         close(second).unwrap();
         assert_eq!(dup(first), Err(Errno(libc::EBADF)));
         assert_eq!(getsockname(0), Err(Errno(libc::ENOTSOCK)));
+    }
+
+    #[test]
+    fn calls_that_a_host_lacks_are_not_supported() {
+        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
+        assert_eq!(listen(fd, 1), Err(Errno(libc::EOPNOTSUPP)));
+        assert_eq!(dup(fd), Err(Errno(libc::EOPNOTSUPP)));
+        let option = crate::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &[1, 0, 0, 0]);
+        assert_eq!(option, Err(Errno(libc::ENOPROTOOPT)));
+        close(fd).unwrap();
     }
 
     #[test]
