@@ -1,5 +1,5 @@
-//! Debian packages: installing tools, and fetching files of another suite without touching the
-//! machine's own configuration.
+//! Debian packages: installs tools, and fetches files of another suite without changing the machine's
+//! configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,25 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Build;
 use crate::process;
-use crate::progress::Step;
+use crate::progress::Running;
 
 /// Whether this machine has apt and dpkg.
 pub(crate) fn available() -> bool {
     process::find("apt-get").is_some() && process::find("dpkg-deb").is_some()
 }
 
-/// Whether a build on this machine installs what it lacks.
+/// Whether a build on this machine may install missing packages.
 pub(crate) fn may_install(build: &Build) -> bool {
     available() && !build.options.no_install && rustix::process::geteuid().is_root()
 }
 
-/// Installs `packages`, after saying so. Fails with the command to type when it may not.
-pub(crate) fn install(build: &Build, step: &Step, packages: &[String], why: &str) -> Result<()> {
+/// Installs `packages` after printing a note. If it may not install, the error contains the command to run.
+pub(crate) fn install(
+    build: &Build,
+    running: &Running,
+    packages: &[String],
+    why: &str,
+) -> Result<()> {
     let names = packages.join(" ");
     let by_hand = format!("apt-get install -y --no-install-recommends {names}");
     if !available() {
@@ -34,51 +39,52 @@ pub(crate) fn install(build: &Build, step: &Step, packages: &[String], why: &str
     if !rustix::process::geteuid().is_root() {
         bail!("{why}: run `sudo apt-get update && sudo {by_hand}`, then this again");
     }
-    let _lock = build.cache.lock("apt-install", step)?;
-    step.note(&format!("{why}: installing the Debian packages {names}"));
+    let _lock = build.cache.lock("apt-install", running)?;
+    running.note(&format!("{why}: installing the Debian packages {names}"));
     let install = || {
         let mut command = Command::new("apt-get");
         command
             .env("DEBIAN_FRONTEND", "noninteractive")
             .args(["install", "-y", "--no-install-recommends"])
             .args(packages);
-        process::run(step, &mut command)
+        process::run(running, &mut command)
     };
-    with_new_lists(step, install)
+    with_new_lists(running, install)
         .with_context(|| format!("{why}, and installing the Debian packages {names} failed"))
 }
 
-/// Tries, and once more with new package lists: a fresh machine has none, or old ones. Only root may renew them.
-fn with_new_lists(step: &Step, attempt: impl Fn() -> Result<()>) -> Result<()> {
+/// Repeats a failed attempt with new package lists: those of a fresh machine are missing or old. Only root may
+/// update them.
+fn with_new_lists(running: &Running, attempt: impl Fn() -> Result<()>) -> Result<()> {
     attempt().or_else(|error| {
         if !rustix::process::geteuid().is_root() {
             return Err(error);
         }
-        process::run(step, Command::new("apt-get").arg("update"))?;
+        process::run(running, Command::new("apt-get").arg("update"))?;
         attempt()
     })
 }
 
-/// Downloads the package that this system's own sources have, into `folder`.
-pub(crate) fn download(step: &Step, name: &str, folder: &Path) -> Result<()> {
-    with_new_lists(step, || {
+/// Downloads a package from this system's own sources into `folder`.
+pub(crate) fn download(running: &Running, name: &str, folder: &Path) -> Result<()> {
+    with_new_lists(running, || {
         let mut download = Command::new("apt-get");
         download
             // The user _apt may not write to the cache folder.
             .args(["-o", "APT::Sandbox::User=root", "download", name])
             .current_dir(folder);
-        process::run(step, &mut download)
+        process::run(running, &mut download)
     })
 }
 
-/// Unpacks what is in a package into `folder`, and runs nothing of it.
-pub(crate) fn unpack(step: &Step, package: &Path, folder: &Path) -> Result<()> {
+/// Unpacks the files of a package into `folder`, and runs none of its scripts.
+pub(crate) fn unpack(running: &Running, package: &Path, folder: &Path) -> Result<()> {
     let mut unpack = Command::new("dpkg-deb");
-    process::run(step, unpack.arg("--extract").args([package, folder]))
+    process::run(running, unpack.arg("--extract").args([package, folder]))
 }
 
-/// Makes sure that the commands `names` exist.
-pub(crate) fn require(build: &Build, step: &Step, names: &[&str]) -> Result<()> {
+/// Installs the commands in `names` that are missing.
+pub(crate) fn require(build: &Build, running: &Running, names: &[&str]) -> Result<()> {
     let missing: Vec<&str> = names
         .iter()
         .copied()
@@ -95,17 +101,17 @@ pub(crate) fn require(build: &Build, step: &Step, names: &[&str]) -> Result<()> 
         })
         .collect();
     let why = format!("{} not found in PATH", missing.join(", "));
-    install(build, step, &packages, &why)
+    install(build, running, &packages, &why)
 }
 
-/// The machine's Debian mirror, read with lists and a cache of our own for one other suite.
+/// Another suite on the machine's Debian mirror, read with separate package lists and a separate cache.
 pub(crate) struct OtherSuite {
     folder: PathBuf,
     sources: PathBuf,
 }
 
 impl OtherSuite {
-    /// Why this machine cannot fetch from Debian, or its mirror.
+    /// The mirror of this machine. The error says why this machine cannot fetch from Debian.
     pub(crate) fn mirror(build: &Build) -> Result<String> {
         if !available() {
             bail!("no apt on this machine");
@@ -124,7 +130,7 @@ impl OtherSuite {
     }
 
     /// Fetches the package lists of the pinned suite.
-    pub(crate) fn open(build: &Build, step: &Step) -> Result<Self> {
+    pub(crate) fn open(build: &Build, running: &Running) -> Result<Self> {
         let mirror = Self::mirror(build)?;
         let pin = &build.pins.wasi_libc;
         let folder = build.cache.folder("apt")?;
@@ -140,8 +146,8 @@ impl OtherSuite {
             pin.suite, pin.keyring
         );
         fs::write(&this.sources, source)?;
-        step.note(&format!("asking {mirror} for Debian's suite {}", pin.suite));
-        process::run(step, this.apt_get().arg("update"))?;
+        running.note(&format!("asking {mirror} for Debian's suite {}", pin.suite));
+        process::run(running, this.apt_get().arg("update"))?;
         Ok(this)
     }
 
@@ -163,19 +169,19 @@ impl OtherSuite {
     }
 
     /// Downloads a binary package file into `folder`.
-    pub(crate) fn package(&self, step: &Step, name: &str, folder: &Path) -> Result<()> {
+    pub(crate) fn package(&self, running: &Running, name: &str, folder: &Path) -> Result<()> {
         let mut command = self.apt_get();
         command.args(["download", name]).current_dir(folder);
-        process::run(step, &mut command)
+        process::run(running, &mut command)
     }
 
     /// Downloads the upstream archive of a source package into `folder`.
-    pub(crate) fn source(&self, step: &Step, name: &str, folder: &Path) -> Result<()> {
+    pub(crate) fn source(&self, running: &Running, name: &str, folder: &Path) -> Result<()> {
         let mut command = self.apt_get();
         command
             .args(["source", "--download-only", "--tar-only", name])
             .current_dir(folder);
-        process::run(step, &mut command)
+        process::run(running, &mut command)
     }
 }
 
@@ -272,8 +278,8 @@ fn deb822_sources(text: &str) -> Vec<Source> {
 
 /// The mirror of Debian's main archive among `sources`.
 ///
-/// Other archives use Debian's suite and component names too, so entries are ranked by what only
-/// Debian's own have: an `-updates` suite beside the release, Debian's keyring, the usual path.
+/// Other archives use the names of Debian's suites and components too, so entries are ranked by properties
+/// that only Debian's own have: an `-updates` suite beside the release, Debian's keyring, the usual path.
 fn debian_mirror(sources: &[Source], codename: Option<&str>) -> Option<String> {
     const SUITES: &[&str] = &["stable", "testing", "unstable", "sid", "oldstable"];
     let mut best = None;
@@ -371,7 +377,7 @@ deb-src http://sources.example/debian bookworm main
     }
 
     #[test]
-    fn vendors_that_only_use_debian_names_are_no_mirror() {
+    fn vendors_that_only_use_debian_names_are_not_mirrors() {
         let vendor = "deb http://tools.example/apt bookworm main\n";
         assert_eq!(
             debian_mirror(&one_line_sources(vendor), Some("bookworm")),

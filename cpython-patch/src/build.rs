@@ -1,9 +1,12 @@
-//! What every step is given: the user's options, the checkout, the cache, the pins.
+//! The context of all steps and tasks: the user's options, the checkout, the cache, the pins.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,10 +15,11 @@ use etcetera::BaseStrategy;
 use crate::cache::{Cache, KeyBuilder, Lock};
 use crate::pins::Pins;
 use crate::process;
-use crate::progress::{Detail, Progress, Stage};
+use crate::progress::{Detail, Progress, Running};
+use crate::steps::{self, AnyStep, Inputs, Step};
 
-/// Where cargo keeps what it compiles: in the cache, so that a second checkout need not compile wasmtime
-/// again. See [`Build::claim`].
+/// Cargo's target folder, in the cache: a second checkout does not compile wasmtime again. See
+/// [`Build::claim`].
 pub(crate) const TARGET: &str = "target";
 
 /// Options of every subcommand.
@@ -60,7 +64,7 @@ pub(crate) struct Options {
     pub(crate) verbose: bool,
 }
 
-/// An option's path. A variable that is set to nothing counts as unset.
+/// An option's path. An empty environment variable counts as unset.
 fn path(option: &Option<OsString>) -> Option<&Path> {
     option
         .as_deref()
@@ -77,8 +81,12 @@ impl Options {
         path(&self.cpython)
     }
 
-    pub(crate) fn openssl(&self) -> Option<&Path> {
-        path(&self.openssl)
+    /// The user's own source of a C library.
+    pub(crate) fn library(&self, name: &str) -> Option<&Path> {
+        match name {
+            "openssl" => path(&self.openssl),
+            _ => None,
+        }
     }
 
     pub(crate) fn rustc(&self) -> Option<&Path> {
@@ -103,10 +111,23 @@ pub(crate) struct Build {
     pub(crate) cache: Cache,
     pub(crate) pins: Pins,
     pub(crate) progress: Progress,
+    results: Mutex<HashMap<TypeId, Slot>>,
+}
+
+/// The result of one step, once it is known.
+type Slot = Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Build {
-    pub(crate) fn new(options: Options, stages: &[Stage], detail: Detail) -> Result<Self> {
+    /// The context of a build whose last steps are `targets`.
+    pub(crate) fn new(
+        options: Options,
+        targets: &[&'static AnyStep],
+        detail: Detail,
+    ) -> Result<Self> {
         let detail = if options.verbose {
             Detail::Output
         } else {
@@ -117,9 +138,45 @@ impl Build {
             cache: Cache::open(options.cache()?)?,
             workspace: here.parent().unwrap_or(here).to_owned(),
             pins: Pins::load()?,
-            progress: Progress::new(stages, detail),
+            progress: Progress::new(steps::plan(targets), detail),
+            results: Mutex::default(),
             options,
         })
+    }
+
+    /// The result of a step; makes what is missing.
+    pub(crate) fn ensure<S: Step>(&self) -> Result<Arc<S>> {
+        let inputs = S::Inputs::ensure(self)?;
+        self.once(|| S::ensure(self, &inputs).map(Some).context(S::TITLE))?
+            .context(S::TITLE)
+    }
+
+    /// The result of a step, if it exists. Changes nothing.
+    pub(crate) fn existing<S: Step>(&self) -> Result<Option<Arc<S>>> {
+        match S::Inputs::existing(self)? {
+            Some(inputs) => self.once(|| S::existing(self, &inputs)),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks a result up only once: its key can be a hash over a large folder.
+    fn once<S: Step>(&self, look_up: impl FnOnce() -> Result<Option<S>>) -> Result<Option<Arc<S>>> {
+        let slot = Arc::clone(lock(&self.results).entry(TypeId::of::<S>()).or_default());
+        let mut slot = lock(&slot);
+        if slot.is_none() {
+            *slot = look_up()?.map(|result| Arc::new(result) as _);
+        }
+        let result = slot.clone();
+        Ok(result.and_then(|result| result.downcast().ok()))
+    }
+
+    /// Starts to show a step. The log is this checkout's: the step's key may not be known yet.
+    pub(crate) fn begin(&self, name: &str, title: &'static str) -> Result<Running> {
+        let checkout = KeyBuilder::new("log").path("checkout", &self.workspace);
+        let file = format!("{name}-{}.log", checkout.finish());
+        Ok(self
+            .progress
+            .begin(title, self.cache.folder("logs")?.join(file)))
     }
 
     /// A file or folder of the checkout.
@@ -127,16 +184,16 @@ impl Build {
         self.workspace.join(relative)
     }
 
-    /// Takes cargo's folder `name` for this checkout, for as long as the lock is held.
+    /// Reserves cargo's target folder `name` for this checkout, for as long as the lock is held.
     ///
-    /// Cargo tells the packages of two checkouts apart by the times of their files only, and would link
-    /// what the other left. What comes from the registry is the same for both, and stays.
-    pub(crate) fn claim(&self, name: &str, tell: impl FnOnce(&str)) -> Result<(PathBuf, Lock)> {
-        let lock = self.cache.lock_or_tell(&name.replace('/', "-"), tell)?;
+    /// Cargo distinguishes the packages of two checkouts only by the times of their files, and would link
+    /// what the other checkout left there. Packages from the registry are the same for both, and stay.
+    pub(crate) fn claim(&self, name: &str, notify: impl FnOnce(&str)) -> Result<(PathBuf, Lock)> {
+        let lock = self.cache.lock_or_notify(&name.replace('/', "-"), notify)?;
         let folder = self.cache.folder(name)?;
         let owner = folder.join("checkout");
-        let own = self.workspace.as_os_str().as_encoded_bytes();
-        if fs::read(&owner).is_ok_and(|owner| owner == own) {
+        let checkout = self.workspace.as_os_str().as_encoded_bytes();
+        if fs::read(&owner).is_ok_and(|owner| owner == checkout) {
             return Ok((folder, lock));
         }
         for target in [None, Some(&self.pins.rust.target)] {
@@ -151,7 +208,7 @@ impl Build {
             }
             process::output(clean.env("CARGO_TARGET_DIR", &folder))?;
         }
-        fs::write(&owner, own).with_context(|| format!("cannot write {}", owner.display()))?;
+        fs::write(&owner, checkout).with_context(|| format!("cannot write {}", owner.display()))?;
         Ok((folder, lock))
     }
 
@@ -167,7 +224,7 @@ impl Build {
         cargo
     }
 
-    /// A command that the user's build variables do not reach: configure would record them.
+    /// A command without the user's build variables, which configure would record.
     pub(crate) fn tool(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         for variable in [
@@ -195,7 +252,7 @@ impl Build {
         command
     }
 
-    /// The inputs of a cargo build of what is below `folders`, to which the compiler is to be added.
+    /// The inputs of a cargo build of the packages below `folders`. The caller adds the compiler.
     pub(crate) fn cargo_inputs(&self, recipe: &str, folders: &[&str]) -> Result<KeyBuilder> {
         let mut key = KeyBuilder::new(recipe)
             .file(&self.checkout("Cargo.toml"))?

@@ -1,8 +1,8 @@
 //! The cache folder: keys over a step's inputs, locks, and publishing by rename.
 //!
-//! A step's result is `<cache>/<step>/<key>`. Results that do not contain their own path are made
-//! in a sibling folder and renamed; CPython's build trees do contain it, so they are built in place
-//! and count only once their [`COMPLETE`] stamp is there.
+//! A step's result is in `<cache>/<step>/<key>`. It is made in a sibling folder and renamed, unless it
+//! contains its own path, as CPython's build trees do. Such a result is built in place, and counts only
+//! when its [`COMPLETE`] stamp exists.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::progress::Step;
+use crate::progress::Running;
 use crate::tree;
 
-/// Written last into a tree that is built in place.
+/// The last file that is written into a tree that is built in place.
 pub(crate) const COMPLETE: &str = ".complete";
 
 /// Names one result of a step: the first 16 hexadecimal digits of a SHA-256 over its inputs.
@@ -27,7 +27,7 @@ impl Key {
         &self.0
     }
 
-    /// The key with a word before it, for one of several results of the same inputs.
+    /// The key with a prefix, for one of several results of the same inputs.
     pub(crate) fn prefixed(&self, word: &str) -> Self {
         Self(format!("{word}-{}", self.0))
     }
@@ -143,8 +143,7 @@ impl Cache {
     /// A folder directly below the root, created if missing.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        create(&folder)?;
         Ok(folder)
     }
 
@@ -153,14 +152,27 @@ impl Cache {
         self.root.join(step).join(key.as_str())
     }
 
-    /// The result `key` of `step`, if it was published.
-    pub(crate) fn published(&self, step: &str, key: &Key) -> Option<PathBuf> {
-        Some(self.entry(step, key)).filter(|entry| entry.is_dir())
+    /// The finished result `key` of `step`, if it exists.
+    pub(crate) fn result(&self, step: &str, key: &Key, in_place: bool) -> Option<PathBuf> {
+        let entry = self.entry(step, key);
+        let finished = if in_place {
+            entry.join(COMPLETE).is_file()
+        } else {
+            entry.is_dir()
+        };
+        finished.then_some(entry)
     }
 
-    /// The result `key` of `step`, if it was built in place to its end.
-    pub(crate) fn completed(&self, step: &str, key: &Key) -> Option<PathBuf> {
-        Some(self.entry(step, key)).filter(|entry| entry.join(COMPLETE).is_file())
+    /// The cache entry that `path` is in, if it is in the cache.
+    pub(crate) fn entry_of(&self, path: &Path) -> Option<PathBuf> {
+        let inside = path.strip_prefix(&self.root).ok()?;
+        let name: PathBuf = inside.iter().take(2).collect();
+        Some(self.root.join(name))
+    }
+
+    /// The bytes in the cache entry that `path` is in, 0 if it is elsewhere.
+    pub(crate) fn entry_size(&self, path: &Path) -> u64 {
+        self.entry_of(path).map_or(0, |entry| tree::size(&entry))
     }
 
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File)> {
@@ -174,24 +186,24 @@ impl Cache {
         Ok((path, file))
     }
 
-    /// Takes the lock `name`, and says so in `step` when another build has it.
-    pub(crate) fn lock(&self, name: &str, step: &Step) -> Result<Lock> {
-        self.lock_or_tell(name, |waiting| step.note(waiting))
+    /// Takes the lock `name`; prints a note if it must wait for another build.
+    pub(crate) fn lock(&self, name: &str, running: &Running) -> Result<Lock> {
+        self.lock_or_notify(name, |waiting| running.note(waiting))
     }
 
-    /// Takes the lock `name`, and tells when another build has it.
-    pub(crate) fn lock_or_tell(&self, name: &str, tell: impl FnOnce(&str)) -> Result<Lock> {
+    /// Takes the lock `name`; calls `notify` if it must wait for another build.
+    pub(crate) fn lock_or_notify(&self, name: &str, notify: impl FnOnce(&str)) -> Result<Lock> {
         let (path, file) = self.lock_file(name)?;
         match file.try_lock() {
             Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => tell("waiting for another build"),
+            Err(TryLockError::WouldBlock) => notify("waiting for another build"),
             Err(TryLockError::Error(error)) => return Err(unlockable(&path, error)),
         }
         file.lock().map_err(|error| unlockable(&path, error))?;
         Ok(Lock(file))
     }
 
-    /// Takes the lock `name` unless somebody has it.
+    /// Takes the lock `name` unless another build has it.
     pub(crate) fn try_lock(&self, name: &str) -> Result<Option<Lock>> {
         let (path, file) = self.lock_file(name)?;
         match file.try_lock() {
@@ -205,25 +217,32 @@ impl Cache {
         format!("{step}-{key}")
     }
 
-    /// Lets `make` fill a new folder and publishes it under its final name.
+    /// Calls `make` to fill the folder of a result, and publishes it: by renaming the folder, or by the
+    /// [`COMPLETE`] stamp if it is built in place. An interrupted build in place is continued.
     ///
-    /// Two builds of one key do the work once: the second waits, and finds it done.
+    /// Two builds of one key do the work once: the second one waits, and finds the result.
     pub(crate) fn publish(
         &self,
-        step_name: &str,
+        step: &str,
         key: &Key,
-        step: &Step,
+        in_place: bool,
+        running: &Running,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        let _lock = self.lock(&Self::lock_name(step_name, key.as_str()), step)?;
-        if let Some(entry) = self.published(step_name, key) {
+        let _lock = self.lock(&Self::lock_name(step, key.as_str()), running)?;
+        if let Some(entry) = self.result(step, key, in_place) {
             return Ok(entry);
         }
-        let entry = self.entry(step_name, key);
+        let entry = self.entry(step, key);
+        if in_place {
+            create(&entry)?;
+            make(&entry)?;
+            tree::stamp(&entry.join(COMPLETE))?;
+            return Ok(entry);
+        }
         let unfinished = entry.with_extension("tmp");
         tree::remove(&unfinished)?;
-        fs::create_dir_all(&unfinished)
-            .with_context(|| format!("cannot create {}", unfinished.display()))?;
+        create(&unfinished)?;
         if let Err(error) = make(&unfinished) {
             tree::remove(&unfinished)?;
             return Err(error);
@@ -232,6 +251,10 @@ impl Cache {
             .with_context(|| format!("cannot publish {}", entry.display()))?;
         Ok(entry)
     }
+}
+
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
 fn unlockable(path: &Path, error: io::Error) -> anyhow::Error {
@@ -287,21 +310,43 @@ mod tests {
     fn failed_step_publishes_nothing() {
         let cache = Cache::open(scratch("publish")).unwrap();
         let key = KeyBuilder::new("r").finish();
-        let step = Step::silent();
-        let failed = cache.publish("part", &key, &step, |folder| {
+        let running = Running::silent();
+        let failed = cache.publish("part", &key, false, &running, |folder| {
             fs::write(folder.join("half"), "made").unwrap();
             bail!("no")
         });
         assert!(failed.is_err());
-        assert!(cache.published("part", &key).is_none());
+        assert!(cache.result("part", &key, false).is_none());
         assert_eq!(fs::read_dir(cache.root().join("part")).unwrap().count(), 0);
 
         let entry = cache
-            .publish("part", &key, &step, |folder| {
+            .publish("part", &key, false, &running, |folder| {
                 Ok(fs::write(folder.join("whole"), "made")?)
             })
             .unwrap();
-        assert_eq!(cache.published("part", &key), Some(entry));
+        assert_eq!(cache.result("part", &key, false), Some(entry));
+        fs::remove_dir_all(cache.root()).unwrap();
+    }
+
+    #[test]
+    fn interrupted_build_in_place_is_continued() {
+        let cache = Cache::open(scratch("in-place")).unwrap();
+        let key = KeyBuilder::new("r").finish();
+        let running = Running::silent();
+        let failed = cache.publish("part", &key, true, &running, |folder| {
+            fs::write(folder.join("half"), "made").unwrap();
+            bail!("no")
+        });
+        assert!(failed.is_err());
+        assert!(cache.result("part", &key, true).is_none());
+        let entry = cache
+            .publish("part", &key, true, &running, |folder| {
+                assert!(folder.join("half").is_file());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(cache.result("part", &key, true), Some(entry.clone()));
+        assert_eq!(cache.entry_of(&entry.join("half")), Some(entry));
         fs::remove_dir_all(cache.root()).unwrap();
     }
 

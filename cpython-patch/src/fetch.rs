@@ -1,4 +1,4 @@
-//! Downloads, and the checksums that every input from outside must have.
+//! Downloads, and the checksums of all downloaded inputs.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::hex;
 use crate::process;
-use crate::progress::Step;
+use crate::progress::Running;
 use crate::tree;
 
 /// The SHA-256 of a file, in hexadecimal.
@@ -31,7 +31,7 @@ pub(crate) fn sha256(path: &Path) -> Result<String> {
     read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Accepts `path` only with the SHA-256 `wanted`. A file with another one is deleted.
+/// Accepts `path` only if it has the SHA-256 `wanted`, and deletes it otherwise.
 pub(crate) fn verify(path: &Path, wanted: &str) -> Result<()> {
     let got = sha256(path)?;
     if got == wanted {
@@ -40,23 +40,23 @@ pub(crate) fn verify(path: &Path, wanted: &str) -> Result<()> {
     tree::remove(path)?;
     bail!(
         "checksum mismatch of {}\n  wanted sha256 {wanted}\n  got           {got}\n\
-         The file was deleted. Run again to fetch it anew; if the result is the same, the mirror \
-         has another file than cpython-patch/pins.toml names, or somebody changed it on the way.",
+         The file was deleted. Run again to download it again. If the result is the same, the mirror's \
+         file is not the pinned one, or it was changed in transit.",
         path.display()
     )
 }
 
-/// The file `name` of the downloads folder, if it is there and right.
+/// The file `name` of the downloads folder, if it exists and has the right checksum.
 pub(crate) fn present(folder: &Path, name: &str, sha256: &str) -> Result<Option<PathBuf>> {
     let path = folder.join(name);
     match path.try_exists() {
         Ok(true) => verify(&path, sha256).map(|()| Some(path)),
         Ok(false) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
-/// Moves a fetched file to its final name, once its checksum is right.
+/// Renames a downloaded file to its final name if its checksum is right.
 pub(crate) fn accept(fetched: &Path, target: &Path, sha256: &str) -> Result<()> {
     verify(fetched, sha256)?;
     fs::rename(fetched, target).with_context(|| format!("cannot write {}", target.display()))
@@ -64,9 +64,9 @@ pub(crate) fn accept(fetched: &Path, target: &Path, sha256: &str) -> Result<()> 
 
 /// Fetches `url` to `target`.
 ///
-/// By curl or wget, one of which every machine with a network has: they know its proxies and
-/// certificates, and a TLS stack would double the compile time of this driver.
-pub(crate) fn download(step: &Step, url: &str, target: &Path, sha256: &str) -> Result<()> {
+/// It runs curl or wget, one of which every machine with a network has: they use the machine's proxies and
+/// certificates, and a TLS library would double the compile time of this driver.
+pub(crate) fn download(running: &Running, url: &str, target: &Path, sha256: &str) -> Result<()> {
     let unfinished = target.with_added_extension("part");
     tree::remove(&unfinished)?;
     let mut command = if process::find("curl").is_some() {
@@ -92,17 +92,17 @@ pub(crate) fn download(step: &Step, url: &str, target: &Path, sha256: &str) -> R
     } else {
         bail!("cannot download {url}: install curl or wget");
     };
-    if let Err(error) = process::run(step, command.arg(url)) {
+    if let Err(error) = process::run(running, command.arg(url)) {
         tree::remove(&unfinished)?;
         return Err(error.context(format!("cannot download {url}")));
     }
     accept(&unfinished, target, sha256)
 }
 
-/// Unpacks a tar archive, whose only top folder is left out, into `folder`.
-pub(crate) fn unpack(step: &Step, archive: &Path, folder: &Path) -> Result<()> {
+/// Unpacks a tar archive without its only top folder into `folder`.
+pub(crate) fn unpack(running: &Running, archive: &Path, folder: &Path) -> Result<()> {
     process::run(
-        step,
+        running,
         Command::new("tar")
             .args(["--extract", "--strip-components=1", "--no-same-owner"])
             .arg("--file")

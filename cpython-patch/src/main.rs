@@ -1,46 +1,30 @@
 //! `cargo xtask`: builds CPython for wasm32-wasip1 with wasisocket in it, runs and tests it.
 
 mod apt;
-mod bench;
 mod build;
 mod cache;
-mod clean;
-mod cpython;
-mod cpython_tests;
-mod distribution;
-mod doctor;
 mod fetch;
-mod guest;
-mod host;
-mod libraries;
-mod licences;
-mod lint;
-mod nginx;
-mod openssl;
-mod packages;
+mod metadata;
 mod pins;
-mod pipeline;
 mod process;
 mod progress;
-mod release;
-mod run;
-mod rust_target;
-mod sdk;
-mod site_packages;
-mod source;
-mod test;
+mod steps;
+mod tasks;
 mod tree;
+mod upstream;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::build::{Build, Options};
 use crate::process::Failure;
-use crate::progress::{Detail, Stage};
+use crate::progress::Detail;
+use crate::steps::AnyStep;
+use crate::tasks::{bench, clean, cpython_tests, doctor, install, lint, run, test};
 
 /// Builds CPython for wasm32-wasip1 with wasisocket in it, runs and tests it
 #[derive(Parser)]
@@ -56,11 +40,11 @@ struct Cli {
 enum Task {
     /// Build what is missing and run a program in the guest; without arguments, a demo
     Run {
-        /// Arguments of `wasisocket run`; after `--` those that `cargo xtask` has too, such as -v
+        /// Arguments of `wasisocket run`. Put `--` before options that `cargo xtask` has too, such as -v
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Build what is missing and install packages, with pip in the guest
+    /// Build what is missing and install packages with pip, which runs in the guest
     Pip {
         /// Arguments of `wasisocket pip`, such as `install --target site requests`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -72,36 +56,66 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Build what is missing and run the benchmarks, beside native CPython
+    /// Build what is missing and run the benchmarks, in the guest and in native CPython
     Bench(bench::BenchArgs),
     /// Build what is missing and run CPython's own network tests in the guest
     #[command(after_help = cpython_tests::AFTER_HELP)]
     CpythonTests(cpython_tests::TestsArgs),
-    /// Check formatting, lints, licences and advisories
+    /// Build what is missing and install it, so that `wasisocket run` works in any folder
+    Install(install::InstallArgs),
+    /// Check formatting, lints, documentation, licences and advisories
     Lint,
     /// Show what a build would use, what is missing, and what to do about it
     Doctor,
-    /// Find or make the C toolchain, and print its folder
-    Sdk,
-    /// Fetch CPython's source, and print its folder
-    Source,
-    /// Build libwasisocket.a for both profiles, and print their paths
-    Guest,
-    /// Build OpenSSL, zlib, bzip2, xz and SQLite for the guest, and print the two folders
-    Libraries,
-    /// Build python.wasm and its library, and print their folder
-    Python,
-    /// Build the command `wasisocket`, and print its path
-    Host,
+    #[command(flatten)]
+    Step(StepCommand),
     /// Remove what was built
     Clean {
-        /// Only what today's inputs do not use
+        /// Only results that today's inputs do not use
         #[arg(long)]
         old: bool,
         /// Downloaded files too
         #[arg(long)]
         downloads: bool,
     },
+}
+
+/// The subcommand of one step.
+struct StepCommand(&'static AnyStep);
+
+impl Subcommand for StepCommand {
+    fn augment_subcommands(mut cli: Command) -> Command {
+        for step in steps::ALL {
+            if let Some(help) = step.help {
+                cli = cli.subcommand(Command::new(step.name).about(help));
+            }
+        }
+        cli
+    }
+
+    fn augment_subcommands_for_update(cli: Command) -> Command {
+        Self::augment_subcommands(cli)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        let mut steps = steps::ALL.iter();
+        steps.any(|step| step.help.is_some() && step.name == name)
+    }
+}
+
+impl FromArgMatches for StepCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut steps = steps::ALL.iter();
+        steps
+            .find(|step| Some(step.name) == matches.subcommand_name())
+            .map(|step| Self(step))
+            .ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 fn main() -> ExitCode {
@@ -119,47 +133,35 @@ fn main() -> ExitCode {
 }
 
 fn execute(task: Task, options: Options) -> Result<ExitCode> {
-    let build = |stages, detail| Build::new(options, stages, detail);
-    let print = |path: &Path| println!("{}", path.display());
+    let build = |targets, detail| Build::new(options, targets, detail);
+    let product = steps::PRODUCT;
     match task {
         Task::Run { args } if args.is_empty() => {
-            return run::demo(&build(Stage::ALL, Detail::Steps)?);
+            return run::demo(&build(product, Detail::Steps)?);
         }
         Task::Run { args } => {
-            return run::with_args(&build(Stage::ALL, Detail::Work)?, "run", &args);
+            return run::with_args(&build(product, Detail::Work)?, "run", &args);
         }
         Task::Pip { args } => {
-            return run::with_args(&build(Stage::ALL, Detail::Work)?, "pip", &args);
+            return run::with_args(&build(product, Detail::Work)?, "pip", &args);
         }
-        Task::Test { args } => test::test(&build(Stage::TEST, Detail::Steps)?, &args)?,
-        Task::Bench(args) => bench::bench(&build(Stage::ALL, Detail::Steps)?, &args)?,
+        Task::Test { args } => test::test(&build(steps::TESTED, Detail::Steps)?, &args)?,
+        Task::Bench(args) => bench::bench(&build(product, Detail::Steps)?, &args)?,
         Task::CpythonTests(args) => {
-            return cpython_tests::run(&build(Stage::ALL, Detail::Steps)?, &args);
+            return cpython_tests::run(&build(product, Detail::Steps)?, &args);
         }
+        Task::Install(args) => install::install(&build(product, Detail::Steps)?, &args)?,
         Task::Lint => lint::lint(&build(&[], Detail::Steps)?)?,
         Task::Doctor => {
             if !doctor::doctor(&build(&[], Detail::Steps)?)? {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Task::Sdk => print(&sdk::ensure(&build(&[Stage::Sdk], Detail::Steps)?)?.folder),
-        Task::Source => print(&source::ensure(&build(&[Stage::Source], Detail::Steps)?)?.folder),
-        Task::Guest => {
-            let guest = guest::ensure(&build(&[Stage::Guest], Detail::Steps)?)?;
-            print(&guest.default);
-            print(&guest.core);
+        Task::Step(StepCommand(step)) => {
+            for path in (step.ensure)(&build(&[step], Detail::Steps)?)? {
+                println!("{}", path.display());
+            }
         }
-        Task::Libraries => {
-            let stages = &[Stage::Sdk, Stage::OpenSsl, Stage::Libraries];
-            let build = build(stages, Detail::Steps)?;
-            let sdk = sdk::ensure(&build)?;
-            print(&openssl::ensure(&build, &sdk)?.folder);
-            print(&libraries::ensure(&build, &sdk)?.folder);
-        }
-        Task::Python => {
-            print(&pipeline::python(&build(pipeline::PYTHON, Detail::Steps)?)?.folder);
-        }
-        Task::Host => print(&host::ensure(&build(&[Stage::Host], Detail::Steps)?)?),
         Task::Clean { old, downloads } => {
             clean::clean(&build(&[], Detail::Steps)?, old, downloads)?;
         }
@@ -188,5 +190,15 @@ mod tests {
         assert_eq!(run_args(&line), wanted);
         assert_eq!(run_args(&["xtask", "run", "-c", "pass"]), ["-c", "pass"]);
         assert!(run_args(&["xtask", "run"]).is_empty());
+    }
+
+    #[test]
+    fn steps_have_subcommands() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from(["xtask", "libraries", "-v"]).unwrap();
+        assert!(matches!(cli.command, Task::Step(StepCommand(step)) if step.name == "libraries"));
+        assert!(cli.options.verbose);
+        assert!(Cli::try_parse_from(["xtask", "no-such-step"]).is_err());
     }
 }

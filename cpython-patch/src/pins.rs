@@ -10,7 +10,6 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pins {
     pub(crate) cpython: Cpython,
-    pub(crate) openssl: Release,
     pub(crate) wasi_libc: WasiLibc,
     pub(crate) llvm: Llvm,
     pub(crate) wasi_sdk: WasiSdk,
@@ -27,7 +26,7 @@ pub(crate) struct Cpython {
     pub(crate) release: Release,
 }
 
-/// A release archive, which Debian ships unchanged.
+/// A release archive, which Debian distributes unchanged.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Release {
@@ -36,7 +35,7 @@ pub(crate) struct Release {
     pub(crate) sha256: String,
     /// Bytes.
     pub(crate) size: u64,
-    /// With `=` and a version where the suite has several.
+    /// With `=` and a version if the suite has several.
     pub(crate) debian_source: String,
     pub(crate) debian_file: String,
     pub(crate) url: String,
@@ -111,7 +110,6 @@ mod tests {
     fn the_committed_pins_parse() {
         let pins = Pins::load().unwrap();
         assert_eq!(pins.cpython.release.sha256.len(), 64);
-        assert_eq!(pins.openssl.sha256.len(), 64);
         assert!(
             pins.wasi_sdk
                 .archives

@@ -1,21 +1,21 @@
-//! Child processes: those of a step, whose output goes to the step's log, and those whose output
-//! is the answer.
+//! Child processes: commands of a step, whose output goes to the step's log, and commands whose output is
+//! the result.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write, stderr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::progress::{Step, human};
+use crate::progress::{Running, human};
 
-/// Lines of a log shown when its command failed.
+/// How many lines of the log are shown when a command fails.
 const SHOWN_LINES: usize = 30;
 
-/// Bytes of a log read to find its last lines.
+/// How many bytes of a log are read to find its last lines.
 const TAIL_BYTES: u64 = 16 * 1024;
 
 /// The program `name` in `PATH`.
@@ -45,7 +45,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .to_owned())
 }
 
-/// Runs `command`, ends it after `limit`, and shows nothing.
+/// Runs `command` without showing its output, and kills it after `limit`.
 pub(crate) fn quiet_within(command: &mut Command, limit: Duration) -> Result<()> {
     let shown = show(command);
     let mut child = command
@@ -54,22 +54,38 @@ pub(crate) fn quiet_within(command: &mut Command, limit: Duration) -> Result<()>
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot run {shown}"))?;
+    let status = wait(&mut child, Some(limit), &shown, || Ok(()))?;
+    if !status.success() {
+        bail!("{shown} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Waits for a command and calls `tick` now and then. Kills the command after `limit`.
+fn wait(
+    child: &mut Child,
+    limit: Option<Duration>,
+    shown: &str,
+    mut tick: impl FnMut() -> Result<()>,
+) -> Result<ExitStatus> {
     let started = Instant::now();
+    let mut pause = Duration::from_millis(5);
     loop {
-        match child.try_wait()? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => bail!("{shown} failed ({status})"),
-            None if started.elapsed() > limit => {
-                child.kill()?;
-                child.wait()?;
-                bail!("{shown} did not end within {}", human(limit));
-            }
-            None => std::thread::sleep(Duration::from_millis(50)),
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
         }
+        if let Some(limit) = limit.filter(|limit| started.elapsed() > *limit) {
+            child.kill()?;
+            child.wait()?;
+            bail!("{shown} did not end within {}", human(limit));
+        }
+        tick()?;
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }
 
-/// Runs `command` on the user's terminal, for commands that are what the user asked for.
+/// Prints and runs `command` with its output on the user's terminal.
 pub(crate) fn visible(command: &mut Command) -> Result<()> {
     let mut words = words(command);
     if let Some(name) = Path::new(command.get_program()).file_name() {
@@ -87,21 +103,21 @@ pub(crate) fn visible(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` as a part of `step`.
-pub(crate) fn run(step: &Step, command: &mut Command) -> Result<()> {
-    run_within(step, command, None)
+/// Runs `command` as a part of a step.
+pub(crate) fn run(running: &Running, command: &mut Command) -> Result<()> {
+    run_within(running, command, None)
 }
 
-/// Like [`run`], but ends the command after `limit`.
+/// Like [`run`], but kills the command after `limit`.
 pub(crate) fn run_within(
-    step: &Step,
+    running: &Running,
     command: &mut Command,
     limit: Option<Duration>,
 ) -> Result<()> {
     let shown = show(command);
     let words = words(command);
-    let path = step.log();
-    let mut log = step.open_log()?;
+    let path = running.log();
+    let mut log = running.open_log()?;
     writeln!(log, "$ {shown}")?;
     let output = log.metadata()?.len();
     let mut child = command
@@ -111,23 +127,9 @@ pub(crate) fn run_within(
         .spawn()
         .with_context(|| format!("cannot run {shown}"))?;
 
-    let started = Instant::now();
-    let mut pause = Duration::from_millis(5);
     let mut echo = Echo::new(path)?;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if let Some(limit) = limit.filter(|limit| started.elapsed() > *limit) {
-            child.kill()?;
-            child.wait()?;
-            bail!("{shown} did not end within {}", human(limit));
-        }
-        echo.show(step)?;
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(200));
-    };
-    echo.show(step)?;
+    let status = wait(&mut child, limit, &shown, || echo.show(running))?;
+    echo.show(running)?;
     if status.success() {
         Ok(())
     } else {
@@ -151,10 +153,10 @@ impl Echo {
         })
     }
 
-    fn show(&mut self, step: &Step) -> Result<()> {
+    fn show(&mut self, running: &Running) -> Result<()> {
         let end = self.log.metadata()?.len();
         if end > self.seen {
-            let start = if step.verbose() {
+            let start = if running.verbose() {
                 self.seen
             } else {
                 self.seen.max(end.saturating_sub(TAIL_BYTES))
@@ -163,14 +165,14 @@ impl Echo {
             let mut new = Vec::new();
             (&self.log).take(end - start).read_to_end(&mut new)?;
             self.seen = end;
-            if step.verbose() {
+            if running.verbose() {
                 stderr().write_all(&new)?;
             }
             if let Some(line) = lines(&new).pop() {
                 self.newest = line;
             }
         }
-        step.moving(&self.newest);
+        running.show_line(&self.newest);
         Ok(())
     }
 }
@@ -185,13 +187,13 @@ fn lines(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// A command of a step failed.
+/// The error of a failed command of a step.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The command's words, quoted.
     command: Vec<String>,
     status: ExitStatus,
-    /// The end of what it printed.
+    /// The last lines of its output.
     tail: Vec<String>,
     log: PathBuf,
 }
@@ -214,7 +216,7 @@ impl Failure {
         }
     }
 
-    /// The end of the command's output and where the rest is, for people.
+    /// The last lines of the command's output and the path of the log, for users.
     pub(crate) fn details(&self) -> String {
         format!(
             "$ {}\n{}\nThe whole log: {}",
@@ -227,7 +229,7 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // apt's options would hide what it was asked to do: the last words say it.
+        // The last words are the most specific ones: apt's options would hide them.
         let program = Path::new(&self.command[0]).file_name().unwrap_or_default();
         write!(f, "{}", program.to_string_lossy())?;
         match &self.command[1..] {
@@ -243,7 +245,7 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The command as one would type it, without its environment.
+/// The command as a user would type it, without its environment.
 fn show(command: &Command) -> String {
     words(command).join(" ")
 }
@@ -269,9 +271,9 @@ mod tests {
 
     #[test]
     fn failing_command_reports_its_last_lines_and_log() {
-        let step = Step::silent();
+        let running = Running::silent();
         let script = "for i in $(seq 40); do echo line $i; done; exit 3";
-        let error = run(&step, Command::new("sh").args(["-c", script])).unwrap_err();
+        let error = run(&running, Command::new("sh").args(["-c", script])).unwrap_err();
         let text = error.to_string();
         assert_eq!(
             text,
@@ -283,13 +285,16 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("\nline 10\n"), "{text}");
-        assert!(text.contains(&step.log().display().to_string()), "{text}");
+        assert!(
+            text.contains(&running.log().display().to_string()),
+            "{text}"
+        );
     }
 
     #[test]
     fn command_over_its_limit_is_ended() {
         let limit = Some(Duration::from_millis(50));
-        let error = run_within(&Step::silent(), Command::new("sleep").arg("60"), limit);
+        let error = run_within(&Running::silent(), Command::new("sleep").arg("60"), limit);
         assert!(error.unwrap_err().to_string().contains("did not end"));
     }
 

@@ -1,5 +1,4 @@
-//! What the user sees while steps run, on stderr: a moving line per running step on a terminal,
-//! plain lines elsewhere.
+//! Progress display on stderr: one updating line per running step on a terminal, plain lines elsewhere.
 
 use std::fs::File;
 use std::io::{IsTerminal, stderr};
@@ -11,59 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::cache::{Cache, Key};
 use crate::tree;
-
-/// The steps of a build, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Sdk,
-    Source,
-    BuildPython,
-    Guest,
-    OpenSsl,
-    Libraries,
-    Wasm,
-    Distribution,
-    Host,
-    SitePackages,
-    Nginx,
-}
-
-impl Stage {
-    pub(crate) const TEST: &[Self] = &[
-        Self::Sdk,
-        Self::Source,
-        Self::BuildPython,
-        Self::Guest,
-        Self::OpenSsl,
-        Self::Libraries,
-        Self::Wasm,
-        Self::Distribution,
-        Self::Host,
-        Self::SitePackages,
-        Self::Nginx,
-    ];
-
-    /// Without those that only the tests need.
-    pub(crate) const ALL: &[Self] = Self::TEST.split_at(Self::SitePackages as usize).0;
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Sdk => "WASI SDK",
-            Self::Source => "CPython source",
-            Self::BuildPython => "build-python (native CPython)",
-            Self::Guest => "libwasisocket.a",
-            Self::OpenSsl => "OpenSSL",
-            Self::Libraries => "zlib, bzip2, xz and SQLite",
-            Self::Wasm => "CPython for wasm32-wasip1",
-            Self::Distribution => "python.wasm and its library",
-            Self::Host => "wasisocket command",
-            Self::SitePackages => "packages for the tests",
-            Self::Nginx => "nginx for the tests",
-        }
-    }
-}
 
 /// How much the user wants to see.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,60 +25,59 @@ pub(crate) enum Detail {
 
 pub(crate) struct Progress {
     bars: Option<MultiProgress>,
-    stages: Vec<Stage>,
+    /// The titles of the steps of this build, which are numbered in this order.
+    titles: Vec<&'static str>,
     detail: Detail,
 }
 
 impl Progress {
-    pub(crate) fn new(stages: &[Stage], detail: Detail) -> Self {
+    pub(crate) fn new(titles: Vec<&'static str>, detail: Detail) -> Self {
         let moving = stderr().is_terminal() && detail != Detail::Output;
         Self {
             bars: moving.then(MultiProgress::new),
-            stages: stages.to_vec(),
+            titles,
             detail,
         }
     }
 
-    fn label(&self, stage: Stage) -> (String, String) {
-        let total = self.stages.len();
-        let number = 1 + self.stages.iter().position(|s| *s == stage).unwrap_or(0);
-        (
-            format!("[{number}/{total}] {}", stage.title()),
-            format!("Step {number} of {total}: {}", stage.title()),
-        )
+    /// The step's number and the number of steps.
+    fn number(&self, title: &str) -> (usize, usize) {
+        let position = self.titles.iter().position(|other| *other == title);
+        (position.map_or(0, |index| index + 1), self.titles.len())
     }
 
-    /// Says that `stage` has nothing to do.
-    pub(crate) fn up_to_date(&self, stage: Stage, what: &str) {
+    /// Reports that a step has nothing to do.
+    pub(crate) fn up_to_date(&self, title: &str, what: &str) {
         if self.detail != Detail::Work {
+            let (number, total) = self.number(title);
             print(
                 self.bars.as_ref(),
-                &format!("{}: up to date ({what})", self.label(stage).0),
+                &format!("[{number}/{total}] {title}: up to date ({what})"),
             );
         }
     }
 
-    /// Says that a chain of steps failed, while another may go on for minutes.
-    pub(crate) fn tell_failure<T>(&self, result: &Result<T>) {
+    /// Reports that one chain of steps failed, while another may run for minutes.
+    pub(crate) fn report_failure<T>(&self, result: &Result<T>) {
         if let Err(error) = result {
             print(self.bars.as_ref(), &format!("failed: {error:#}"));
         }
     }
 
-    /// Begins `stage`; its commands write to a log of their own.
-    pub(crate) fn begin(&self, stage: Stage, name: &str, key: &Key, cache: &Cache) -> Result<Step> {
-        let (label, title) = self.label(stage);
-        let log = cache.folder("logs")?.join(format!("{name}-{key}.log"));
+    /// Begins a step, whose commands write to the file `log`.
+    pub(crate) fn begin(&self, title: &str, log: PathBuf) -> Running {
+        let (number, total) = self.number(title);
         let bar = self.bars.as_ref().map(|bars| {
-            let template = format!("{title}  {{elapsed}}  {{wide_msg:.dim}}");
+            let template =
+                format!("Step {number} of {total}: {title}  {{elapsed}}  {{wide_msg:.dim}}");
             let style = ProgressStyle::with_template(&template)
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = bars.add(ProgressBar::new_spinner().with_style(style));
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        let step = Step {
-            label,
+        let running = Running {
+            label: format!("[{number}/{total}] {title}"),
             bars: self.bars.clone(),
             bar,
             log,
@@ -141,15 +87,15 @@ impl Progress {
             logging: AtomicBool::new(false),
             finished: AtomicBool::new(false),
         };
-        if step.bar.is_none() {
-            print(None, &format!("{}: started", step.label));
+        if running.bar.is_none() {
+            print(None, &format!("{}: started", running.label));
         }
-        Ok(step)
+        running
     }
 }
 
-/// A running step. Dropped without [`Step::done`], it counts as failed.
-pub(crate) struct Step {
+/// A running step. Dropped without [`Running::done`], it counts as failed.
+pub(crate) struct Running {
     label: String,
     bars: Option<MultiProgress>,
     bar: Option<ProgressBar>,
@@ -161,11 +107,11 @@ pub(crate) struct Step {
     finished: AtomicBool,
 }
 
-impl Step {
-    /// How often a step shows that it lives when the output is no terminal.
+impl Running {
+    /// How often a running step prints a line when the output is not a terminal.
     const PLAIN_INTERVAL: Duration = Duration::from_secs(30);
 
-    /// A compiler's command line fills a screen.
+    /// Longer lines are cut: a compiler's command line would fill a screen.
     const PLAIN_WIDTH: usize = 80;
 
     pub(crate) fn log(&self) -> &Path {
@@ -174,8 +120,8 @@ impl Step {
 
     /// Opens the log for a command's output.
     ///
-    /// A log is about one run of its step. It is begun by the step's first command and not before:
-    /// until then another build, which this one waits for, may be writing it.
+    /// A log contains one run of its step. The first command starts it anew, and nothing earlier does:
+    /// until then another build, for which this one waits, may be writing to it.
     pub(crate) fn open_log(&self) -> Result<File> {
         if !self.logging.swap(true, Ordering::Relaxed) {
             tree::remove(&self.log)?;
@@ -191,13 +137,13 @@ impl Step {
         self.verbose
     }
 
-    /// A line that stays: a choice made, a wait.
+    /// Prints a line that stays, such as a choice or a wait.
     pub(crate) fn note(&self, text: &str) {
         print(self.bars.as_ref(), &format!("{}: {text}", self.label));
     }
 
-    /// The newest line of the log.
-    pub(crate) fn moving(&self, line: &str) {
+    /// Shows the newest line of the log.
+    pub(crate) fn show_line(&self, line: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(line.to_owned());
             return;
@@ -215,18 +161,19 @@ impl Step {
         }
     }
 
-    pub(crate) fn done(&self) {
-        self.finish("done in");
+    /// Ends the step; `what` describes its result.
+    pub(crate) fn done(&self, what: &str) {
+        self.finish("done in", &format!(" ({what})"));
     }
 
-    fn finish(&self, how: &str) {
+    fn finish(&self, how: &str, what: &str) {
         if self.finished.swap(true, Ordering::Relaxed) || self.label.is_empty() {
             return;
         }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.note(&format!("{how} {}", human(self.started.elapsed())));
+        self.note(&format!("{how} {}{what}", human(self.started.elapsed())));
     }
 
     /// A step that shows nothing.
@@ -253,9 +200,9 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.finish("failed after");
+        self.finish("failed after", "");
     }
 }
 
@@ -268,7 +215,7 @@ fn print(bars: Option<&MultiProgress>, line: &str) {
     }
 }
 
-/// A duration as people say it.
+/// A duration for users.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 60, seconds % 60) {
@@ -277,7 +224,7 @@ pub(crate) fn human(duration: Duration) -> String {
     }
 }
 
-/// A number of bytes as people say it.
+/// A number of bytes for users.
 pub(crate) fn human_bytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),

@@ -1,4 +1,4 @@
-//! Whole folders: list, copy, remove, measure.
+//! Operations on whole folders: list, copy, remove, measure.
 
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The files and symbolic links below `root` in sorted order, as relative paths. A folder that
-/// `keep` refuses is not entered.
+/// The files and symbolic links below `root` in sorted order, as relative paths. Folders for which `keep`
+/// is false are skipped.
 pub(crate) fn files(root: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -44,8 +44,8 @@ pub(crate) fn content(path: &Path) -> Result<Vec<u8>> {
     read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Copies what `keep` accepts. Modes and times are kept: make compares times, and CPython's
-/// release archive relies on the order of those of generated files.
+/// Copies the files for which `keep` is true. Modes and times are preserved: make compares times, and
+/// CPython's release archive depends on the order of the times of generated files.
 pub(crate) fn copy(from: &Path, to: &Path, keep: &dyn Fn(&Path) -> bool) -> Result<()> {
     for relative in files(from, keep)? {
         let (source, target) = (from.join(&relative), to.join(&relative));
@@ -54,7 +54,7 @@ pub(crate) fn copy(from: &Path, to: &Path, keep: &dyn Fn(&Path) -> bool) -> Resu
     Ok(())
 }
 
-/// Copies one file or symbolic link, with its mode and times, into a folder made if missing.
+/// Copies one file or symbolic link with its mode and times, and makes its folder if it is missing.
 pub(crate) fn copy_file(source: &Path, target: &Path) -> Result<()> {
     let copy = || {
         if let Some(folder) = target.parent() {
@@ -66,13 +66,18 @@ pub(crate) fn copy_file(source: &Path, target: &Path) -> Result<()> {
         }
         fs::copy(source, target)?;
         let times = FileTimes::new().set_modified(metadata.modified()?);
-        // Reading is enough to set times as the owner, and works for read-only files.
+        // The owner can set times through a descriptor for reading, also of a read-only file.
         File::open(target)?.set_times(times)
     };
     copy().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))
 }
 
-/// Removes a file, link or folder if it is there.
+/// Writes an empty file that marks something as done.
+pub(crate) fn stamp(path: &Path) -> Result<()> {
+    fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file, link or folder, if it exists.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let result = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
@@ -87,7 +92,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Bytes in the files below `path`, or of the file `path`.
+/// The bytes of the files below `path`, or of the file `path`.
 pub(crate) fn size(path: &Path) -> u64 {
     let Ok(metadata) = path.symlink_metadata() else {
         return 0;

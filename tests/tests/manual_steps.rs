@@ -1,8 +1,9 @@
-//! The manual way to build, step by step as `cpython-patch/README.md` tells it.
+//! The build by hand that `cpython-patch/README.md` describes: the test runs its steps.
 
 #![cfg(unix)]
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,10 +14,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wasisocket_tests::guest::program;
+use wasmparser::{Parser, Payload};
 
-/// The line above each block of commands that every reader of the document runs, in this order.
+/// The line above each block of commands that every reader of the document runs, in order.
 const STEP: &str = "<!-- step -->";
-/// The same, for readers who have CPython's script call configure.
+/// The same, for readers who use CPython's script to call configure.
 const SCRIPT_STEP: &str = "<!-- step with CPython's script -->";
 /// The same, for readers who call it themselves.
 const CONFIGURE_STEP: &str = "<!-- step without CPython's script -->";
@@ -26,7 +29,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// Longest time for one block if make has to compile all of CPython.
 const COMPILE_LIMIT: Duration = Duration::from_secs(45 * 60);
 
-/// Lines of a failed block's output that the test's message shows.
+/// How many lines of a failed block's output the test's message shows.
 const TAIL: usize = 40;
 
 /// Below CPython's source.
@@ -46,14 +49,20 @@ const LEFT_OUT: &[&str] = &[
     "iOS",
 ];
 
-/// Stands in for cargo, so that the libraries are not compiled a second time: it puts the library that
-/// the test was given where cargo would, and accepts the document's command lines only.
+/// Replaces cargo, so that the libraries are not compiled a second time: it puts the library that the test was
+/// given where cargo would, and accepts only the document's command lines. Only the package with more Rust is
+/// compiled, by the real cargo.
 const CARGO: &str = r#"#!/bin/sh -eu
 case "$*" in
-"build --release --target wasm32-wasip1 -p wasisocket") ;;
-"build --release --target wasm32-wasip1 -p wasisocket --no-default-features --features host-core") ;;
+"build --release --target wasm32-wasip1 -p wasisocket-bundle") ;;
+"build --release --target wasm32-wasip1 -p wasisocket-bundle --no-default-features --features host-core") ;;
+"build --release --target wasm32-wasip1 --manifest-path my-bundle/Cargo.toml")
+    [ -z "$GUEST_CARGO_FLAGS" ] || export RUSTC_BOOTSTRAP=1
+    export RUSTC="$GUEST_RUSTC"
+    exec "$REAL_CARGO" "$@" $GUEST_CARGO_FLAGS
+    ;;
 "xtask libraries")
-    printf '%s\n' "$OPENSSL" "$LIBRARIES"
+    printf '%s\n' "$LIBRARIES" | tr ':' '\n'
     exit
     ;;
 *)
@@ -65,32 +74,15 @@ mkdir -p target/wasm32-wasip1/release
 cp "$GUEST_LIB" target/wasm32-wasip1/release/libwasisocket.a
 "#;
 
-/// What a user does with the result.
-const PYTHON: &str = "\
-import _wasisocket, fcntl, select, socket, wasisocket
-import bz2, hashlib, lzma, sqlite3, ssl, zlib
-fd = _wasisocket.sock_open(_wasisocket.AF_INET, _wasisocket.SOCK_STREAM)
-_wasisocket.sock_close(fd)
-for module in socket, wasisocket:
-    with module.socket() as sock:
-        assert sock.fileno() >= 0
-    assert sock.fileno() == -1
-assert socket.has_ipv6
-assert select.epoll
-ssl.create_default_context()
-print('opened and closed')
-";
-
 #[test]
 fn documented_steps_give_a_cpython_build_sockets() {
     let reader = Reader::new();
     reader.copy_cpython(&[]);
-    reader.forget_wasisocket();
-    // configure finds what it found for the original, so pyconfig.h keeps its time, and make compiles the
-    // built-in modules only. It would compile all if a step did not do what it says.
+    reader.remove_wasisocket();
+    // configure finds what it found for the original, so pyconfig.h keeps its time, and make compiles only the
+    // built-in modules. It would compile everything if a step did not do what it says.
     reader.follow(&[STEP, SCRIPT_STEP], STEP_LIMIT);
-    reader.opens_a_socket_in("python.wasm");
-    reader.opens_a_socket_in("python-core.wasm");
+    reader.built_interpreters_work();
 }
 
 #[test]
@@ -98,20 +90,17 @@ fn documented_steps_give_a_cpython_build_sockets() {
 fn documented_steps_without_cpythons_script_build_cpython_with_sockets() {
     let reader = Reader::new();
     reader.copy_cpython(&[CROSS_BUILD]);
-    reader.forget_wasisocket();
+    reader.remove_wasisocket();
     reader.follow(&[STEP, CONFIGURE_STEP], COMPILE_LIMIT);
-    reader.opens_a_socket_in("python.wasm");
-    reader.opens_a_socket_in("python-core.wasm");
+    reader.built_interpreters_work();
 }
 
-/// Someone with a CPython tree, a checkout of this project, and the tools that the document asks for.
+/// A reader with a CPython tree, a checkout of this project, and the tools that the document requires.
 struct Reader {
     folder: TempDir,
     wasm_build: PathBuf,
     sdk: PathBuf,
     guest_lib: PathBuf,
-    openssl: PathBuf,
-    libraries: PathBuf,
     wasisocket: PathBuf,
 }
 
@@ -125,19 +114,18 @@ impl Reader {
             wasm_build: variable("WASISOCKET_WASM_BUILD"),
             sdk: variable("WASISOCKET_SDK"),
             guest_lib: variable("WASISOCKET_GUEST_LIB"),
-            openssl: variable("WASISOCKET_OPENSSL_BUILD"),
-            libraries: variable("WASISOCKET_LIBRARIES"),
             wasisocket: variable("WASISOCKET_BIN"),
         };
         for folder in [reader.cpython(), reader.checkout(), reader.programs()] {
             fs::create_dir(folder).unwrap();
         }
-        // Its target folder is the reader's own.
-        symlink(
-            repository().join("cpython-patch"),
-            reader.checkout().join("cpython-patch"),
-        )
-        .unwrap();
+        // Links to everything but the target folder, which is the reader's own.
+        for entry in fs::read_dir(repository()).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "target" {
+                symlink(entry.path(), reader.checkout().join(entry.file_name())).unwrap();
+            }
+        }
         let cargo = reader.programs().join("cargo");
         fs::write(&cargo, CARGO).unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
@@ -172,19 +160,13 @@ impl Reader {
         );
     }
 
-    /// Brings the copy to the state of a tree whose owner has not heard of wasisocket, and has it know
-    /// its new place: make would else write to the original, which other builds use. What was compiled
-    /// stays, and with it pyconfig.h, by whose time make goes.
-    fn forget_wasisocket(&self) {
+    /// Brings the copy to the state of a tree without wasisocket, and removes the files that contain the path
+    /// of the original: make would write to the original, which other builds use. Objects stay, and so does
+    /// pyconfig.h, whose time make compares.
+    fn remove_wasisocket(&self) {
         let cpython = self.cpython();
         let build = cpython.join(CROSS_BUILD);
         for path in [
-            cpython.join("Lib/wasisocket.py"),
-            cpython.join("Lib/_wasisocket_anyio.py"),
-            cpython.join("Lib/_wasisocket_asyncio.py"),
-            cpython.join("Lib/_wasisocket_site.py"),
-            cpython.join("Lib/_wasisocket_socketserver.py"),
-            cpython.join("Lib/site-packages/wasisocket.pth"),
             build.join("Makefile"),
             build.join("Makefile.pre"),
             build.join("Modules/Setup.local"),
@@ -210,8 +192,8 @@ impl Reader {
         let ours = fs::read_to_string(repository().join("cpython-patch/config.site")).unwrap();
         let file = cpython.join(CONFIG_SITE);
         let text = fs::read_to_string(&file).unwrap();
-        let own = text.strip_suffix(&ours).expect("the driver adds our lines");
-        fs::write(&file, own).unwrap();
+        let cpythons = text.strip_suffix(&ours).expect("the driver adds our lines");
+        fs::write(&file, cpythons).unwrap();
     }
 
     /// Runs the blocks of the document that have one of the lines `markers` above them.
@@ -224,13 +206,13 @@ impl Reader {
         }
     }
 
-    /// Runs commands in CPython's folder, and fails with the end of their output if they do.
+    /// Runs commands in CPython's folder. If they fail, the test fails with the end of their output.
     fn run(&self, name: &str, commands: &str, limit: Duration) {
         let log = self.folder.path().join("log");
         let output = File::create(&log).unwrap();
         let started = Instant::now();
         let mut bash = Command::new("bash");
-        // Flags and paths of cargo's own environment would get into CPython's build.
+        // CPython's build would record flags and paths of cargo's environment.
         bash.env_clear()
             .args(["-eu", "-c", commands])
             .current_dir(self.cpython())
@@ -238,15 +220,27 @@ impl Reader {
             .env("WASISOCKET", self.checkout())
             .env("WASI_SDK_PATH", &self.sdk)
             .env("GUEST_LIB", &self.guest_lib)
-            .env("OPENSSL", &self.openssl)
-            .env("LIBRARIES", &self.libraries)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output);
-        for kept in ["HOME", "TMPDIR", "WASISOCKET_CACHE", "XDG_CACHE_HOME"] {
-            if let Some(value) = env::var_os(kept) {
-                bash.env(kept, value);
+        for name in [
+            "CARGO_HOME",
+            "HOME",
+            "TMPDIR",
+            "WASISOCKET_CACHE",
+            "XDG_CACHE_HOME",
+        ] {
+            if let Some(value) = env::var_os(name) {
+                bash.env(name, value);
             }
+        }
+        for (name, source) in [
+            ("REAL_CARGO", "CARGO"),
+            ("LIBRARIES", "WASISOCKET_LIBRARIES"),
+            ("GUEST_RUSTC", "WASISOCKET_GUEST_RUSTC"),
+            ("GUEST_CARGO_FLAGS", "WASISOCKET_GUEST_CARGO_FLAGS"),
+        ] {
+            bash.env(name, value(source));
         }
         let result = wait(&mut bash, limit);
         let seconds = started.elapsed().as_secs();
@@ -264,23 +258,43 @@ impl Reader {
         }
     }
 
-    /// The document's programs before all others.
-    fn path(&self) -> std::ffi::OsString {
+    /// PATH with the document's programs first.
+    fn path(&self) -> OsString {
         let rest = env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.programs()).chain(env::split_paths(&rest));
         env::join_paths(folders).unwrap()
     }
 
-    fn opens_a_socket_in(&self, name: &str) {
-        let run = format!("wasisocket run --python {CROSS_BUILD}/{name} -c \"{PYTHON}\"");
-        self.run(name, &run, STEP_LIMIT);
+    /// Each interpreter opens a socket, and the last one contains the function of the additional package.
+    fn built_interpreters_work(&self) {
+        for name in ["python.wasm", "python-core.wasm", "python-more.wasm"] {
+            let run = format!(
+                "wasisocket run --python {CROSS_BUILD}/{name} {}",
+                program("manual/modules.py").display()
+            );
+            self.run(name, &run, STEP_LIMIT);
+        }
+        let module = fs::read(self.cpython().join(CROSS_BUILD).join("python-more.wasm")).unwrap();
+        let exports = Parser::new(0).parse_all(&module).find_map(|part| {
+            match part.expect("a valid module") {
+                Payload::ExportSection(exports) => Some(exports),
+                _ => None,
+            }
+        });
+        let mut exports = exports.expect("exports").into_iter();
+        assert!(exports.any(|export| export.unwrap().name == "my_answer"));
     }
 }
 
-/// A variable that `cargo xtask test` sets.
+/// The value of a variable that `cargo xtask test` sets.
+fn value(name: &str) -> OsString {
+    env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"))
+}
+
+/// The path in a variable that `cargo xtask test` sets.
 fn variable(name: &str) -> PathBuf {
-    let value = env::var_os(name)
-        .unwrap_or_else(|| panic!("{name} is not set: run the tests with `cargo xtask test`"));
+    let value = value(name);
     fs::canonicalize(&value).unwrap_or_else(|error| panic!("{name}={}: {error}", value.display()))
 }
 
@@ -310,7 +324,7 @@ fn blocks<'a>(document: &'a str, markers: &[&str]) -> Vec<(usize, &'a str)> {
     blocks
 }
 
-/// Copies a folder entry by entry, so that a part can be left out. Times stay: make goes by them.
+/// Copies a folder entry by entry, so that parts can be left out. Times are preserved: make compares them.
 fn copy_without(from: &Path, to: &Path, relative: &Path, left_out: &[&str]) {
     let mut whole = Vec::new();
     for entry in fs::read_dir(from.join(relative)).unwrap() {
@@ -344,7 +358,7 @@ fn copy_without(from: &Path, to: &Path, relative: &Path, left_out: &[&str]) {
     );
 }
 
-/// Waits for a command, or ends it and all that it started. `None` if it was ended.
+/// Waits for a command. After `limit`, kills it and its children, and returns `None`.
 fn wait(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
     let mut child = command.process_group(0).spawn().expect("bash starts");
     let end = Instant::now() + limit;

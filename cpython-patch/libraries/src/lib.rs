@@ -1,1 +1,1 @@
-//! Nothing: this package names others, for their sources.
+//! This package is empty: its dependencies contain C sources.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: sockets and TLS in the guest beside native CPython, and beside components.
+//! `cargo xtask bench`: measures sockets and TLS in the guest, in native CPython, and in components.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::build::{Build, TARGET};
-use crate::host;
-use crate::packages::Metadata;
+use crate::metadata::Metadata;
 use crate::process;
-use crate::test;
+use crate::steps::host;
+use crate::tasks::test;
 
 /// The programs of `componentize-py`, their WIT, and the version that pip is to install.
 const PROGRAMS: &str = "tests/programs/bench/componentize";
-/// What the programs import.
+/// Modules that the programs import.
 const IMPORTED: &str = "tests/programs/bench";
-/// What of wasmtime's own command it takes to compile and run a component.
+/// Features of wasmtime's own command that are needed to compile and run a component.
 const WASMTIME_FEATURES: &str = "compile,component-model,parallel-compilation,run";
-/// The host of the component that uses HTTPS: a workspace of its own, with its own Cargo.lock.
+/// The host of the component that uses HTTPS: a separate workspace, with its own Cargo.lock.
 const HTTPS_HOST: &str = "tests/componentize-host";
 const HTTPS_HOST_PACKAGE: &str = "wasisocket-componentize-host";
-/// wasmtime's HTTP, beside which lies the WIT of wasi:http.
+/// wasmtime's HTTP package, which contains the WIT of wasi:http.
 const HTTP: &str = "wasmtime-wasi-http";
 
 #[derive(Args, Debug)]
@@ -36,12 +36,12 @@ pub(crate) struct BenchArgs {
     args: Vec<OsString>,
 }
 
-/// Builds what is missing and runs the benchmarks, beside native CPython.
+/// Builds what is missing and runs the benchmarks.
 pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
     let mut cargo = test::with_product(build, "bench")?;
     let (target, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     if args.componentize_py {
-        // Below cargo's folder: `cargo xtask clean` removes it, too.
+        // Below cargo's folder, so that `cargo xtask clean` removes it too.
         let folder = target.join("componentize-py");
         let tools = Tools::install(build, &folder)?;
         let wit = https_wit(build, &tools.version)?;
@@ -55,7 +55,7 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
             .env("WASISOCKET_COMPONENTIZE_HOST", https_host(build, &folder)?);
     }
     cargo
-        // Both, as in the command's own build: see there.
+        // Both, for the reason given in the host step.
         .args([
             "--locked",
             "--package",
@@ -67,30 +67,30 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
     process::visible(&mut cargo)
 }
 
-/// What makes components, and compiles them for this machine.
+/// The tools that make components and compile them for this machine.
 struct Tools<'a> {
     build: &'a Build,
-    /// Where it all lies.
+    /// The folder of the tools and their products.
     folder: &'a Path,
     venv: PathBuf,
     wasmtime: PathBuf,
-    /// wasmtime's.
+    /// The version of wasmtime.
     version: String,
 }
 
 impl<'a> Tools<'a> {
-    /// Installs wasmtime's own command, in the version that this project's host is made of, and
+    /// Installs wasmtime's own command, in the version that this project's host uses, and
     /// componentize-py. The Python package of that version cannot let a component use TCP.
     fn install(build: &'a Build, folder: &'a Path) -> Result<Self> {
         let package = process::output(build.cargo("pkgid").args(["--locked", "wasmtime"]))?;
         let (_, version) = package
             .rsplit_once('@')
             .with_context(|| format!("{package} has no version"))?;
-        // Does nothing if it is there in that version.
+        // Does nothing if this version is installed.
         process::visible(
             build
                 .cargo("install")
-                // Has hardly a crate in common with what is there: a folder that cargo removes.
+                // It has few crates in common with this workspace: cargo uses a folder that it removes.
                 .env_remove("CARGO_TARGET_DIR")
                 .args(["--locked", "--no-default-features"])
                 .args(["--features", WASMTIME_FEATURES])
@@ -117,7 +117,7 @@ impl<'a> Tools<'a> {
         })
     }
 
-    /// Makes the component of a module and the WIT of that name, which uses what is in `wit`.
+    /// Makes the component of a module and its WIT file of the same name, which may use the files in `wit`.
     fn component(&self, module: &str, wit: &[PathBuf]) -> Result<PathBuf> {
         let programs = self.build.checkout(PROGRAMS);
         let component = self.folder.join(module).with_extension("wasm");
@@ -141,7 +141,7 @@ impl<'a> Tools<'a> {
                 .arg("--output")
                 .arg(&component)
                 .arg(module)
-                // Else it looks for the packages of whatever Python is around.
+                // Otherwise it looks for the packages of another Python.
                 .env("VIRTUAL_ENV", &self.venv),
         )?;
         let compiled = component.with_extension("cwasm");
@@ -155,7 +155,7 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// That host's, which is no part of this workspace.
+/// The manifest of that host, which is not part of this workspace.
 pub(crate) fn https_host_manifest(build: &Build) -> PathBuf {
     build.checkout(HTTPS_HOST).join("Cargo.toml")
 }
@@ -166,8 +166,8 @@ fn https_wit(build: &Build, version: &str) -> Result<PathBuf> {
     let http = metadata.package(HTTP)?;
     if http.version != version {
         bail!(
-            "{HTTPS_HOST}/Cargo.lock has {HTTP} {} and Cargo.lock has wasmtime {version}, but what one compiles \
-             the other is to run: cargo update --manifest-path {HTTPS_HOST}/Cargo.toml",
+            "{HTTPS_HOST}/Cargo.lock has {HTTP} {} and Cargo.lock has wasmtime {version}, but one must run what the \
+             other compiles: cargo update --manifest-path {HTTPS_HOST}/Cargo.toml",
             http.version
         );
     }
@@ -176,7 +176,7 @@ fn https_wit(build: &Build, version: &str) -> Result<PathBuf> {
 
 /// Compiles the host of the component that uses HTTPS.
 fn https_host(build: &Build, folder: &Path) -> Result<PathBuf> {
-    // Of its own, as its wasmtime has other features than the one that is there.
+    // A separate folder, since its wasmtime has other features than this workspace's.
     let target = folder.join("host");
     let manifest = https_host_manifest(build);
     let cargo = |subcommand| {
@@ -187,7 +187,7 @@ fn https_host(build: &Build, folder: &Path) -> Result<PathBuf> {
             .arg(&manifest);
         cargo
     };
-    // Another checkout's may be there: see `Build::claim`.
+    // It may contain another checkout's: see `Build::claim`.
     process::output(cargo("clean").args(["--package", HTTPS_HOST_PACKAGE]))?;
     process::visible(&mut cargo("build"))?;
     Ok(target.join("release").join(HTTPS_HOST_PACKAGE))

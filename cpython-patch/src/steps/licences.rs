@@ -1,4 +1,4 @@
-//! The licences that ask to accompany a built python.wasm and a built `wasisocket`.
+//! The licences that must accompany a built python.wasm and a built `wasisocket`.
 
 use std::fs;
 use std::path::Path;
@@ -6,16 +6,18 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::build::Build;
-use crate::distribution::Inputs;
-use crate::guest;
-use crate::packages::Metadata;
+use crate::metadata::Metadata;
 use crate::process;
+use crate::steps::guest::{self, Guest};
+use crate::steps::libraries::Libraries;
+use crate::steps::sdk::Sdk;
+use crate::steps::source::Source;
 use crate::tree;
 
 const FOLDER: &str = "LICENSES";
 const NOTICE: &str = "NOTICE.txt";
 
-/// Copies the licence files of every package that is linked into `root`, and lists them.
+/// Copies the licence files of every package that is linked into `root`, and returns a list of the packages.
 fn crates(build: &Build, root: &str, rustc: &Path, target: &str, folder: &Path) -> Result<String> {
     let metadata = Metadata::read(build, rustc, target)?;
     let mut list = String::new();
@@ -56,7 +58,8 @@ fn copy_licences(from: &Path, to: &Path) -> Result<()> {
     tree::copy(from, to, &keep)
 }
 
-/// The Rust standard library's notices: rustup's place, then Debian's packages.
+/// Copies the notices of the Rust standard library, from rustup's folder or else Debian's packages. False if
+/// neither has them.
 fn rust_std(sysroot: &Path, folder: &Path) -> Result<bool> {
     let doc = sysroot.join("share/doc/rust");
     let target = folder.join(FOLDER).join("rust-std");
@@ -87,7 +90,7 @@ fn rust_std(sysroot: &Path, folder: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// Says where a text is: copied to `place`, or else at `address`.
+/// Where a text is: copied to `place`, or else at `address`.
 fn place(copied: bool, place: &str, address: &str) -> String {
     if copied {
         format!("text in {FOLDER}/{place}")
@@ -107,53 +110,48 @@ fn copy_if_there(from: &Path, to: &Path) -> Result<bool> {
 }
 
 /// Writes LICENSES/ and NOTICE.txt into a distribution.
-pub(crate) fn beside_python(build: &Build, inputs: &Inputs<'_>, folder: &Path) -> Result<()> {
+pub(crate) fn beside_python(
+    build: &Build,
+    (sdk, source, guest, libraries): (&Sdk, &Source, &Guest, &Libraries),
+    folder: &Path,
+) -> Result<()> {
     let texts = folder.join(FOLDER);
-    let source = &inputs.source.folder;
-    tree::copy_file(&source.join("LICENSE"), &texts.join("cpython/LICENSE"))?;
+    let tree = &source.folder;
+    tree::copy_file(&tree.join("LICENSE"), &texts.join("cpython/LICENSE"))?;
     // The terms of expat, HACL*, libmpdec, mimalloc and others that CPython contains.
-    let incorporated = source.join("Doc/license.rst");
+    let incorporated = tree.join("Doc/license.rst");
     copy_if_there(&incorporated, &texts.join("cpython/license.rst"))?;
 
-    let libc = inputs
-        .toolchain
-        .sdk
-        .folder
-        .join("sysroot/usr/share/doc/wasi-libc/copyright");
+    let libc = sdk.folder.join("sysroot/usr/share/doc/wasi-libc/copyright");
     let has_libc = copy_if_there(&libc, &texts.join("wasi-libc/copyright"))?;
     let runtime = Path::new(&build.pins.llvm.copyright);
     let has_runtime = copy_if_there(runtime, &texts.join("compiler-rt/copyright"))?;
-    let openssl = &inputs.toolchain.openssl;
-    tree::copy_file(
-        &openssl.folder.join("LICENSE.txt"),
-        &texts.join("openssl/LICENSE.txt"),
-    )?;
-    let libraries = inputs.toolchain.libraries.folder.join("licences");
-    tree::copy(&libraries, &texts.join("libraries"), &|_| true)?;
-    let rust = &inputs.guest.rust;
+    let mut c_libraries = String::new();
+    for library in &libraries.0 {
+        let licences = library.folder.join("licences");
+        tree::copy(&licences, &texts.join("libraries"), &|_| true)?;
+        c_libraries.push_str(&format!("  {}", library.name));
+        if let Some(version) = &library.version {
+            c_libraries.push_str(&format!(" {version}"));
+        }
+        c_libraries.push_str(&format!(": {}\n", library.licence));
+    }
+    let rust = &guest.rust;
     let has_std = rust_std(&rust.sysroot()?, folder)?;
-    let crates = crates(
-        build,
-        guest::PACKAGE,
-        &rust.rustc,
-        &build.pins.rust.target,
-        folder,
-    )?;
+    let target = &build.pins.rust.target;
+    let crates = crates(build, guest::PACKAGE, &rust.rustc, target, folder)?;
     let notice = format!(
         "python.wasm and python-core.wasm are made of the works below. Keep this file and the \
 folder\n{FOLDER}/ with them when you pass them on.\n\n\
 CPython {version} and its standard library, lib/: PSF-2.0 and the licences of the works it\n\
 incorporates; texts in {FOLDER}/cpython/. Changed: built with the module _wasisocket linked in;\n\
-wasisocket.py added to the library.\n\n\
-OpenSSL {openssl}: Apache-2.0; text in {FOLDER}/openssl/.\n\n\
-zlib, bzip2, liblzma of XZ Utils, SQLite: Zlib, bzip2-1.0.6, 0BSD, public domain;\n\
-texts in {FOLDER}/libraries/.\n\n\
+wasisocket.py and modules named _wasisocket_*.py added to the library.\n\n\
+C libraries; texts in {FOLDER}/libraries/:\n{c_libraries}\n\
 wasi-libc, with parts of musl and others: MIT and Apache-2.0 WITH LLVM-exception;\n  {libc}\n\n\
 LLVM compiler-rt: Apache-2.0 WITH LLVM-exception;\n  {runtime}\n\n\
 The Rust standard library: MIT OR Apache-2.0, and the licences of what it contains;\n  {std}\n\n\
 wasisocket and the Rust crates linked with it; texts in {FOLDER}/crates/:\n{crates}",
-        version = inputs.source.version,
-        openssl = openssl.version,
+        version = source.version,
         libc = place(
             has_libc,
             "wasi-libc/",

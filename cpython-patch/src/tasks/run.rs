@@ -1,38 +1,51 @@
-//! `cargo xtask run` and `cargo xtask pip`: the user's program in the guest, the demo, or pip.
+//! `cargo xtask run` and `cargo xtask pip`: run the user's program, the demo or pip in the guest.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
 use crate::build::Build;
-use crate::pipeline;
+use crate::steps;
 
 const DEMO: &str = "tests/programs/demo.py";
 
-/// A subcommand of `wasisocket` with the distribution, unless its arguments name another.
-fn wasisocket(command: &Path, python: &Path, subcommand: &str) -> Command {
-    let mut wasisocket = Command::new(command);
-    wasisocket.arg(subcommand).env("WASISOCKET_PYTHON", python);
+/// What the demo prints at its end.
+const NEXT: &str = r#"
+What to try next:
+  cargo xtask run --allow-net=HOST:PORT my.py   your own program, with a grant
+  cargo xtask run -c 'import wasisocket as w; w.create_connection(("127.0.0.1", 80))'
+                                                the same without one: denied
+  cargo xtask pip install --target site NAME    a package, for --dir site::/site:ro --env PYTHONPATH=/site
+  cargo xtask test                              all tests
+  cargo xtask install                           puts the command wasisocket into ~/.local/bin: then
+                                                `wasisocket run my.py` works in any folder
+"#;
+
+/// Builds what is missing. The result is a subcommand of `wasisocket` that uses the distribution, unless its
+/// arguments name another one.
+fn wasisocket(build: &Build, subcommand: &str) -> Result<Command> {
+    let (python, host) = steps::product(build)?;
+    let mut wasisocket = Command::new(host.command());
     wasisocket
+        .arg(subcommand)
+        .env("WASISOCKET_PYTHON", &python.folder);
+    Ok(wasisocket)
 }
 
-/// Runs `args` in place of this process, so that signals and the exit status are the guest's.
+/// Replaces this process by the command, so that signals and the exit status are the guest's.
 pub(crate) fn with_args(build: &Build, subcommand: &str, args: &[OsString]) -> Result<ExitCode> {
-    let (python, command) = pipeline::everything(build)?;
-    let error = wasisocket(&command, &python.folder, subcommand)
-        .args(args)
-        .exec();
-    Err(error).with_context(|| format!("cannot run {}", command.display()))
+    let mut wasisocket = wasisocket(build, subcommand)?;
+    let error = wasisocket.args(args).exec();
+    Err(error).with_context(|| format!("cannot run {:?}", wasisocket.get_program()))
 }
 
 /// Lets a guest fetch a page from an HTTP server in this process.
 pub(crate) fn demo(build: &Build) -> Result<ExitCode> {
-    let (python, command) = pipeline::everything(build)?;
+    let mut wasisocket = wasisocket(build, "run")?;
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
     let port = listener.local_addr()?.port();
     // Ends with the process.
@@ -43,22 +56,13 @@ pub(crate) fn demo(build: &Build) -> Result<ExitCode> {
     });
     let grant = format!("--allow-net=localhost:{port}");
     eprintln!("$ wasisocket run {grant} {DEMO} {port}");
-    let status = wasisocket(&command, &python.folder, "run")
+    let status = wasisocket
         .args([OsStr::new(&grant), build.checkout(DEMO).as_os_str()])
         .arg(port.to_string())
         .status()
-        .with_context(|| format!("cannot run {}", command.display()))?;
+        .with_context(|| format!("cannot run {:?}", wasisocket.get_program()))?;
     if status.success() {
-        println!("\nWhat to try next:");
-        println!("  cargo xtask run --allow-net=HOST:PORT my.py   your own program, with a grant");
-        println!(
-            "  cargo xtask run -c 'import wasisocket as w; w.create_connection((\"127.0.0.1\", 80))'"
-        );
-        println!("                                                the same without one: denied");
-        println!(
-            "  cargo xtask pip install --target site NAME    a package, for --dir site::/site:ro --env PYTHONPATH=/site"
-        );
-        println!("  cargo xtask test                              all tests");
+        print!("{NEXT}");
         return Ok(ExitCode::SUCCESS);
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());

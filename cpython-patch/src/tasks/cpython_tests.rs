@@ -6,13 +6,15 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::build::Build;
-use crate::{pipeline, source};
+use crate::steps;
+use crate::steps::build_python::BuildPython;
+use crate::steps::source::Source;
 
 const SCOREBOARD: &str = "tests/cpython/scoreboard.py";
 
 pub(crate) const AFTER_HELP: &str = "\
-Fails if a test does otherwise than tests/cpython/expected.toml says. A table of what passes, and of what
-does so over real sockets, comes last. See tests/cpython/README.md.
+Fails if a result differs from tests/cpython/expected.toml. The last output is a table of the tests that
+pass, and of those that pass over real sockets. See tests/cpython/README.md.
 
 Examples:
   cargo xtask cpython-tests
@@ -21,32 +23,33 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(crate) struct TestsArgs {
-    /// Such as test_socket or test_asyncio [default: all that the scoreboard has]
+    /// Such as test_socket or test_asyncio [default: all modules of the scoreboard]
     modules: Vec<String>,
-    /// Write what happens into expected.toml
+    /// Write the results into expected.toml
     #[arg(long)]
     bless: bool,
-    /// Also run native Python with its threads taken away
+    /// Also run native Python without threads
     #[arg(long)]
     native: bool,
     /// Also run native Python as it is
     #[arg(long)]
     native_threads: bool,
-    /// Keep what the tests print, and their results, in this folder
+    /// Store the output and the results of the tests in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<String>,
 }
 
 /// Builds what is missing, runs the tests, and returns their exit status.
 pub(crate) fn run(build: &Build, args: &TestsArgs) -> Result<ExitCode> {
-    let (python, wasisocket) = pipeline::everything(build)?;
-    let source = source::ensure(build)?;
-    // The native Python of the same version also plays the other half of tests that have two.
-    let mut scoreboard = Command::new(&python.native.python);
+    let (python, host) = steps::product(build)?;
+    let source = build.ensure::<Source>()?;
+    let native = build.ensure::<BuildPython>()?;
+    // The native Python of the same version also runs the peer in tests that need two interpreters.
+    let mut scoreboard = Command::new(&native.python);
     scoreboard
         .arg(build.checkout(SCOREBOARD))
         .arg("--wasisocket")
-        .arg(&wasisocket)
+        .arg(host.command())
         .arg("--python")
         .arg(&python.folder)
         .arg("--source")
@@ -69,7 +72,7 @@ pub(crate) fn run(build: &Build, args: &TestsArgs) -> Result<ExitCode> {
     let status = scoreboard
         .args(&args.modules)
         .status()
-        .with_context(|| format!("cannot run {}", python.native.python.display()))?;
+        .with_context(|| format!("cannot run {}", native.python.display()))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {

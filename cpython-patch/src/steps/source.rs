@@ -8,11 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::Build;
 use crate::cache::Key;
-use crate::progress::Stage;
-use crate::release::{Input, Project};
-
-const NAME: &str = "source";
-const RECIPE: &str = "source 1";
+use crate::steps::{Entry, Job, Step};
+use crate::upstream::{Input, Upstream};
 
 /// A pristine source tree in the cache.
 pub(crate) struct Source {
@@ -39,7 +36,7 @@ impl Version {
         let header = folder.join("Include/patchlevel.h");
         let text = fs::read_to_string(&header).with_context(|| {
             format!(
-                "{} is no CPython source tree: cannot read {}",
+                "{} is not a CPython source tree: cannot read {}",
                 folder.display(),
                 header.display()
             )
@@ -82,17 +79,17 @@ impl fmt::Display for Version {
     }
 }
 
-fn project(build: &Build) -> Project<'_> {
-    Project {
+fn upstream(build: &Build) -> Upstream<'_> {
+    Upstream {
         pin: &build.pins.cpython.release,
         option: "--cpython",
         given: build.options.cpython(),
-        is_source,
+        is_source: &is_source,
     }
 }
 
-/// Leaves out version control and what an earlier build left in a user's tree: CPython refuses to
-/// build elsewhere from a tree that was built in.
+/// False for version control and the products of an earlier build in a user's tree: CPython refuses an
+/// out-of-tree build from a tree that was built in.
 fn is_source(path: &Path) -> bool {
     const TOP: &[&str] = &[
         ".git",
@@ -122,50 +119,43 @@ fn is_source(path: &Path) -> bool {
         || TOP.iter().any(|name| path == Path::new(name)))
 }
 
-/// The source tree, if it was unpacked before.
-pub(crate) fn existing(build: &Build) -> Result<Option<Source>> {
-    let key = project(build).input()?.key(RECIPE);
-    match build.cache.published(NAME, &key) {
-        Some(folder) => opened(folder, key).map(Some),
-        None => Ok(None),
-    }
-}
+impl Step for Source {
+    const NAME: &'static str = "source";
+    const TITLE: &'static str = "CPython source";
+    const HELP: Option<&'static str> = Some("Fetch CPython's source, and print its folder");
+    type Inputs = ();
 
-fn opened(folder: PathBuf, key: Key) -> Result<Source> {
-    let version = Version::of_tree(&folder)?;
-    Ok(Source {
-        folder,
-        key,
-        version,
-    })
-}
+    fn keys(build: &Build, (): &()) -> Result<Option<Vec<Key>>> {
+        Ok(Some(vec![upstream(build).input()?.key("source 1")]))
+    }
 
-/// Unpacks or copies the source tree.
-pub(crate) fn ensure(build: &Build) -> Result<Source> {
-    let project = project(build);
-    let minimum = &build.pins.cpython.minimum;
-    let input = project.input()?;
-    let key = input.key(RECIPE);
-    if let Some(folder) = build.cache.published(NAME, &key) {
-        let source = opened(folder, key)?;
-        let what = format!("CPython {}", source.version);
-        build.progress.up_to_date(Stage::Source, &what);
-        return Ok(source);
+    fn make(job: &Job<'_>, (): &()) -> Result<()> {
+        let upstream = upstream(job.build);
+        let minimum = &job.build.pins.cpython.minimum;
+        let input = upstream.input()?;
+        if let Input::Tree { folder, .. } = &input {
+            Version::of_tree(folder)?.check(minimum)?;
+        }
+        upstream.unpack(job.build, job.running, &input, job.folder)?;
+        Version::of_tree(job.folder)?.check(minimum).map(drop)
     }
-    if let Input::Tree { folder, .. } = &input {
-        Version::of_tree(folder)?.check(minimum)?;
+
+    fn open(_: &Build, (): &(), entries: Vec<Entry>) -> Result<Self> {
+        let Entry { folder, key } = super::only(entries)?;
+        Ok(Self {
+            version: Version::of_tree(&folder)?,
+            folder,
+            key,
+        })
     }
-    let step = build
-        .progress
-        .begin(Stage::Source, NAME, &key, &build.cache)?;
-    let folder = build.cache.publish(NAME, &key, &step, |folder| {
-        project.unpack(build, &step, &input, folder)?;
-        Version::of_tree(folder)?.check(minimum).map(drop)
-    })?;
-    let source = opened(folder, key)?;
-    step.note(&format!("using CPython {}", source.version));
-    step.done();
-    Ok(source)
+
+    fn describe(&self) -> String {
+        format!("CPython {}", self.version)
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.folder.clone()]
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn products_of_an_earlier_build_are_no_source() {
+    fn products_of_an_earlier_build_are_not_source() {
         for product in [
             ".git",
             "Makefile",

@@ -9,38 +9,41 @@ use anyhow::{Context, Result, bail};
 use crate::apt;
 use crate::build::Build;
 use crate::process;
-use crate::progress::Step;
+use crate::progress::Running;
 
-/// rustup has been seen to wait for minutes where its server is out of reach.
+/// rustup can wait for minutes if its server is unreachable.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 
 /// A compiler that can build for the target.
 pub(crate) struct RustTarget {
     pub(crate) rustc: PathBuf,
-    /// What `rustc -vV` says.
+    /// The output of `rustc -vV`.
     pub(crate) version: String,
-    /// The standard library must be compiled too.
+    /// Whether the standard library must be compiled too.
     pub(crate) build_std: bool,
 }
 
 impl RustTarget {
-    /// `cargo` with this compiler and what its way of building needs.
+    /// A subcommand of cargo with this compiler and the flags that it needs.
     pub(crate) fn cargo(&self, build: &Build, subcommand: &str) -> Command {
         let mut cargo = build.cargo(subcommand);
         cargo
             .arg("--target")
             .arg(&build.pins.rust.target)
             .env("RUSTC", &self.rustc);
-        if self.build_std {
+        if let Some(flag) = self.build_std_flag() {
             // Stable compilers refuse -Z without this; the source matches the compiler.
-            cargo
-                .env("RUSTC_BOOTSTRAP", "1")
-                .arg("-Zbuild-std=std,panic_abort");
+            cargo.env("RUSTC_BOOTSTRAP", "1").arg(flag);
         }
         cargo
     }
 
-    /// The first line of the version, and the way.
+    /// Cargo's flag to compile the standard library.
+    pub(crate) fn build_std_flag(&self) -> Option<&'static str> {
+        self.build_std.then_some("-Zbuild-std=std,panic_abort")
+    }
+
+    /// The version, for users.
     pub(crate) fn origin(&self) -> String {
         let name = self.version.lines().next().unwrap_or("rustc");
         if self.build_std {
@@ -101,7 +104,7 @@ fn has_std(build: &Build, rustc: &Path) -> bool {
     })
 }
 
-/// The compiler to use if nothing is installed for it.
+/// The compiler that is used if nothing is installed.
 pub(crate) fn existing(build: &Build) -> Result<Option<RustTarget>> {
     let target = &build.pins.rust.target;
     if let Some(rustc) = build.options.rustc() {
@@ -115,7 +118,7 @@ pub(crate) fn existing(build: &Build) -> Result<Option<RustTarget>> {
         }
         return Ok(found);
     }
-    // A standard library that is there comes before one to compile.
+    // An installed standard library is preferred to one that must be compiled.
     let found = RustTarget::of(build, Path::new("rustc"))?;
     if found.as_ref().is_some_and(|found| !found.build_std) {
         return Ok(found);
@@ -127,14 +130,14 @@ pub(crate) fn existing(build: &Build) -> Result<Option<RustTarget>> {
     Ok(RustTarget::of(build, debian)?.or(found))
 }
 
-/// The compiler to use, with what it lacks installed.
-pub(crate) fn ensure(build: &Build, step: &Step) -> Result<RustTarget> {
+/// The compiler to use. Installs the standard library if it is missing.
+pub(crate) fn ensure(build: &Build, running: &Running) -> Result<RustTarget> {
     let found = existing(build)?;
-    let own = found.as_ref().is_some_and(|found| {
-        // A library to compile with the user's compiler is second to one that rustup has ready.
+    let usable = found.as_ref().is_some_and(|found| {
+        // A library that rustup can download is preferred to compiling one with the user's compiler.
         !found.build_std || found.rustc != Path::new("rustc")
     });
-    if let Some(found) = found.filter(|_| own || build.options.no_install) {
+    if let Some(found) = found.filter(|_| usable || build.options.no_install) {
         return Ok(found);
     }
     let pins = &build.pins.rust;
@@ -142,14 +145,14 @@ pub(crate) fn ensure(build: &Build, step: &Step) -> Result<RustTarget> {
     if build.options.no_install {
         tried.push("--no-install was given".to_owned());
     } else {
-        if let Err(error) = add_with_rustup(build, step) {
+        if let Err(error) = add_with_rustup(build, running) {
             tried.push(format!("rustup: {error:#}"));
         }
         if let Some(found) = existing(build)? {
             return Ok(found);
         }
         let why = format!("no Rust standard library for {}", pins.target);
-        if let Err(error) = apt::install(build, step, &pins.debian_packages, &why) {
+        if let Err(error) = apt::install(build, running, &pins.debian_packages, &why) {
             tried.push(format!("Debian packages: {error:#}"));
         }
         if let Some(found) = existing(build)? {
@@ -163,10 +166,10 @@ pub(crate) fn ensure(build: &Build, step: &Step) -> Result<RustTarget> {
     )
 }
 
-fn add_with_rustup(build: &Build, step: &Step) -> Result<()> {
+fn add_with_rustup(build: &Build, running: &Running) -> Result<()> {
     let rustup = process::find("rustup").context("not found in PATH")?;
-    step.note(&format!("adding {} with rustup", build.pins.rust.target));
+    running.note(&format!("adding {} with rustup", build.pins.rust.target));
     let mut command = Command::new(rustup);
     command.args(["target", "add", &build.pins.rust.target]);
-    process::run_within(step, &mut command, Some(RUSTUP_LIMIT))
+    process::run_within(running, &mut command, Some(RUSTUP_LIMIT))
 }

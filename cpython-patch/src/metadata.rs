@@ -1,4 +1,4 @@
-//! The packages of this workspace and those it is made of: what `cargo metadata` says.
+//! The packages of this workspace and their dependencies, from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::build::Build;
 use crate::process;
 
-/// What is used of `cargo metadata`.
+/// The part of `cargo metadata` that is used here.
 #[derive(Deserialize)]
 pub(crate) struct Metadata {
     packages: Vec<Package>,
@@ -63,12 +63,12 @@ impl Package {
             .context("a package without a folder")
     }
 
-    /// Is it one of this workspace?
+    /// Whether it is a package of this workspace.
     pub(crate) fn is_ours(&self) -> bool {
         self.source.is_none()
     }
 
-    /// Procedural macros run in the compiler and are no part of the program.
+    /// False for procedural macros, which run in the compiler and are not part of the program.
     fn is_linked(&self) -> bool {
         !self
             .targets
@@ -112,7 +112,7 @@ impl Metadata {
             .with_context(|| format!("no package {name}"))
     }
 
-    /// The packages of a program: `root`, and what its code is linked with.
+    /// The packages of a program: `root`, and the packages that it is linked with.
     pub(crate) fn linked(&self, root: &str) -> Result<Vec<&Package>> {
         let packages: BTreeMap<&str, &Package> = self
             .packages

@@ -1,4 +1,4 @@
-//! `cargo xtask clean`: removing what the cache holds.
+//! `cargo xtask clean`: removes parts of the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,41 +7,36 @@ use anyhow::Result;
 
 use crate::build::Build;
 use crate::cache::{COMPLETE, Cache};
-use crate::doctor;
-use crate::nginx;
 use crate::progress::human_bytes;
-use crate::site_packages;
+use crate::steps;
+use crate::tasks::doctor;
 use crate::tree;
 
-/// Folders with one entry per key.
-const STEPS: &[&str] = &[
-    "sdk",
-    "source",
-    "native",
+/// Folders that are not results of a step. They are made again when needed; the first four are those of the
+/// command `wasisocket`. `openssl` is left by older versions of this driver.
+const OTHERS: &[&str] = &[
+    "modules",
+    "certificates",
+    "empty",
+    "etc",
+    "target",
+    "logs",
+    "apt",
     "openssl",
-    "libraries",
-    "wasm",
-    "guest",
-    "python",
-    "host",
-    nginx::NAME,
-    site_packages::NAME,
 ];
-
-/// Folders that are made again without asking. The first three are the command `wasisocket`'s.
-const OTHERS: &[&str] = &["modules", "certificates", "empty", "target", "logs", "apt"];
 
 pub(crate) fn clean(build: &Build, old: bool, downloads: bool) -> Result<()> {
     let root = build.cache.root();
     let in_use = if old {
-        doctor::in_use(build)?
+        doctor::in_use(build)
     } else {
         Vec::new()
     };
     let mut freed = 0;
-    for step in STEPS {
+    for step in steps::ALL {
+        let step = step.name;
         let folder = root.join(step);
-        // Without a result of today's inputs, nothing says which of the others is old.
+        // If no result of today's inputs is known, it is unknown which of the results are old.
         let known = in_use.iter().any(|path| path.starts_with(&folder));
         if old && !known {
             continue;
@@ -81,7 +76,7 @@ fn remove_entry(build: &Build, step: &str, entry: &Path) -> Result<u64> {
         println!("kept {}: a build is using it", entry.display());
         return Ok(0);
     };
-    // First what makes it count, so that being stopped here leaves nothing that looks finished.
+    // The stamp first, so that an interruption leaves nothing that looks finished.
     tree::remove(&entry.join(COMPLETE))?;
     let gone = entry.with_extension("tmp");
     if gone != entry {

@@ -1,4 +1,5 @@
-//! A project's source: the user's tree or archive, or the pinned release from Debian or the project.
+//! The source of another project: the user's tree or archive, or the pinned release from Debian or the
+//! project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,27 +11,27 @@ use crate::build::Build;
 use crate::cache::{Key, KeyBuilder};
 use crate::fetch;
 use crate::pins::Release;
-use crate::progress::{Step, human_bytes};
+use crate::progress::{Running, human_bytes};
 use crate::tree;
 
-/// Where a source comes from, with the content that makes its key.
+/// Where a source comes from, with the hash of its content.
 pub(crate) enum Input<'a> {
     Tree { folder: PathBuf, content: Key },
     Archive { file: PathBuf, sha256: String },
     Pinned(&'a Release),
 }
 
-/// What is asked for of a project.
-pub(crate) struct Project<'a> {
+/// A project whose source is needed.
+pub(crate) struct Upstream<'a> {
     pub(crate) pin: &'a Release,
-    /// The option that names the user's own, such as `--cpython`, and what was given to it.
-    pub(crate) option: &'static str,
+    /// The option that names the user's own source, such as `--cpython`, and its value.
+    pub(crate) option: &'a str,
     pub(crate) given: Option<&'a Path>,
-    /// Tells source files from what a build left in the user's tree.
-    pub(crate) is_source: fn(&Path) -> bool,
+    /// False for files that a build left in the user's tree.
+    pub(crate) is_source: &'a dyn Fn(&Path) -> bool,
 }
 
-impl<'a> Project<'a> {
+impl<'a> Upstream<'a> {
     pub(crate) fn input(&self) -> Result<Input<'a>> {
         let Some(path) = self.given else {
             return Ok(Input::Pinned(self.pin));
@@ -55,52 +56,52 @@ impl<'a> Project<'a> {
     pub(crate) fn unpack(
         &self,
         build: &Build,
-        step: &Step,
+        running: &Running,
         input: &Input<'_>,
         folder: &Path,
     ) -> Result<()> {
         let archive = match input {
             Input::Tree { folder: from, .. } => {
-                step.note(&format!("copying {}", from.display()));
-                return tree::copy(from, folder, &self.is_source);
+                running.note(&format!("copying {}", from.display()));
+                return tree::copy(from, folder, self.is_source);
             }
             Input::Archive { file, .. } => {
-                step.note(&format!("unpacking {}", file.display()));
+                running.note(&format!("unpacking {}", file.display()));
                 file.clone()
             }
-            Input::Pinned(_) => self.fetch(build, step)?,
+            Input::Pinned(_) => self.fetch(build, running)?,
         };
         let mut commands = vec!["tar"];
         if archive.extension() == Some("xz".as_ref()) {
             commands.push("xz");
         }
-        apt::require(build, step, &commands)?;
+        apt::require(build, running, &commands)?;
         fs::create_dir_all(folder)?;
-        fetch::unpack(step, &archive, folder)
+        fetch::unpack(running, &archive, folder)
     }
 
     /// The pinned release archive.
-    fn fetch(&self, build: &Build, step: &Step) -> Result<PathBuf> {
+    fn fetch(&self, build: &Build, running: &Running) -> Result<PathBuf> {
         let pin = self.pin;
-        let _lock = build.cache.lock("downloads", step)?;
+        let _lock = build.cache.lock("downloads", running)?;
         let downloads = build.cache.folder("downloads")?;
         if let Some(path) = fetch::present(&downloads, &pin.debian_file, &pin.sha256)? {
             return Ok(path);
         }
         let target = downloads.join(&pin.debian_file);
         let size = human_bytes(pin.size);
-        step.note(&format!("fetching {pin} ({size})"));
+        running.note(&format!("fetching {pin} ({size})"));
         let debian = || {
-            let suite = OtherSuite::open(build, step)?;
+            let suite = OtherSuite::open(build, running)?;
             let scratch = build.cache.folder("apt/packages")?;
-            suite.source(step, &pin.debian_source, &scratch)?;
+            suite.source(running, &pin.debian_source, &scratch)?;
             fetch::accept(&scratch.join(&pin.debian_file), &target, &pin.sha256)
         };
         let Err(debian) = debian() else {
             return Ok(target);
         };
-        step.note("not from Debian's source package: trying the project's own archive");
-        fetch::download(step, &pin.url, &target, &pin.sha256).with_context(|| {
+        running.note("not from Debian's source package: trying the project's own archive");
+        fetch::download(running, &pin.url, &target, &pin.sha256).with_context(|| {
             format!(
                 "no source of {pin}: give a source tree or archive of it with {} DIR|TARBALL, or make \
                  one of these possible.\nDebian's source package: {debian:#}\nThe release archive",

@@ -1,0 +1,380 @@
+//! Recipes: data files that describe how one C library is built for the guest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::apt;
+use crate::build::Build;
+use crate::cache::{Key, KeyBuilder};
+use crate::metadata::Metadata;
+use crate::pins::Release;
+use crate::process;
+use crate::steps::Job;
+use crate::steps::sdk::Sdk;
+use crate::steps::wasm::HEADERS;
+use crate::tree;
+use crate::upstream::Upstream;
+
+/// The folder of the recipes.
+pub(crate) const FOLDER: &str = "cpython-patch/libraries";
+
+/// Flags of every library that [`Compile`] describes: CPython's own.
+const FLAGS: &[&str] = &[
+    "-O3",
+    "-DNDEBUG",
+    "-D_WASI_EMULATED_SIGNAL",
+    "-D_WASI_EMULATED_GETPID",
+    "-D_WASI_EMULATED_PROCESS_CLOCKS",
+    "-w",
+];
+
+/// One file of [`FOLDER`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// The library's name, also in `--name DIR|TARBALL` if it has a release.
+    pub(crate) name: String,
+    /// SPDX expression, or words.
+    pub(crate) licence: String,
+    /// Relative to the source.
+    licence_file: String,
+    /// A header below `include/` and the macro in it that expands to the version as a string.
+    version: Option<[String; 2]>,
+    source: Source,
+    /// Files and extensions of files that a build leaves in the source: ignored in a user's tree.
+    #[serde(default)]
+    products: Vec<PathBuf>,
+    #[serde(default)]
+    product_extensions: Vec<String>,
+    build: How,
+}
+
+/// Where the source comes from.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    /// A package of the registry that contains it: a dependency of libraries/Cargo.toml, pinned by
+    /// Cargo.lock. Only the C files are used.
+    Package(String),
+    /// A release archive.
+    Release(Release),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    Compile(Compile),
+    Configure(Configure),
+}
+
+/// Calls the compiler directly. Paths are relative to the source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compile {
+    /// `z` for libz.a.
+    archive: String,
+    /// C files, and folders of which all C files are compiled.
+    sources: Vec<String>,
+    /// Files in those folders that are separate programs, or are not used in this configuration.
+    #[serde(default)]
+    left_out: Vec<String>,
+    /// C files of ours, relative to [`FOLDER`].
+    #[serde(default)]
+    ours: Vec<String>,
+    #[serde(default)]
+    include: Vec<String>,
+    #[serde(default)]
+    flags: Vec<String>,
+    /// Headers and folders of headers, for CPython.
+    headers: Vec<String>,
+}
+
+/// Runs the project's own configure script, with CC, AR and RANLIB in its environment, and make.
+///
+/// In arguments, `{recipes}` is [`FOLDER`], `{headers}` the folder of our C headers, `{result}` the folder
+/// for include/ and lib/, `{jobs}` the number of processors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Configure {
+    /// Commands that must exist.
+    tools: Vec<String>,
+    /// Other files that it reads, relative to [`FOLDER`].
+    files: Vec<String>,
+    configure: Vec<String>,
+    /// The arguments of each call of make.
+    make: Vec<Vec<String>>,
+}
+
+impl Recipe {
+    /// All recipes of the checkout, sorted by file name.
+    pub(crate) fn all(build: &Build) -> Result<Vec<Self>> {
+        let folder = build.checkout(FOLDER);
+        let mut recipes = Vec::new();
+        for file in tree::files(&folder, &|path| path.iter().count() == 1)? {
+            let is_recipe = file.extension() == Some("toml".as_ref());
+            if is_recipe && file != Path::new("Cargo.toml") {
+                let path = folder.join(file);
+                let text = fs::read_to_string(&path);
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                recipes.push(toml::from_str(&text).with_context(|| path.display().to_string())?);
+            }
+        }
+        Ok(recipes)
+    }
+
+    /// `locked` is what Cargo.lock says about packages.
+    pub(crate) fn key(&self, build: &Build, sdk: &Sdk, locked: &toml::Table) -> Result<Key> {
+        let mut key = KeyBuilder::new("library 1")
+            .key("sdk", &sdk.key)
+            .text("recipe", &format!("{self:?}"));
+        key = match &self.source {
+            Source::Package(package) => key.text("source", &lock_entry(locked, package)?),
+            Source::Release(_) => {
+                let source = |upstream: &Upstream<'_>| Ok(upstream.input()?.key("source"));
+                key.key("source", &self.upstream(build, source)?)
+            }
+        };
+        let files = match &self.build {
+            How::Compile(compile) => {
+                key = key.text("flags", &FLAGS.join(" "));
+                &compile.ours
+            }
+            How::Configure(configure) => {
+                key = key.tree(&build.checkout(HEADERS), |_| true)?;
+                &configure.files
+            }
+        };
+        for file in files {
+            key = key.file(&build.checkout(FOLDER).join(file))?;
+        }
+        Ok(key.finish())
+    }
+
+    /// The version of the library built in `folder`, where its headers name it.
+    pub(crate) fn version_in(&self, folder: &Path) -> Result<Option<String>> {
+        let Some([header, name]) = &self.version else {
+            return Ok(None);
+        };
+        let path = folder.join("include").join(header);
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let version = defined_string(&text, name)
+            .with_context(|| format!("no {name} in {}", path.display()))?;
+        Ok(Some(version.to_owned()))
+    }
+
+    /// Builds the library: include/, lib/ and licences/.
+    pub(crate) fn make(&self, job: &Job<'_>, sdk: &Sdk, packages: &Metadata) -> Result<()> {
+        // The result has only what CPython needs; source and objects would be 30 times as large.
+        let scratch = job.folder.join("scratch");
+        fs::create_dir_all(&scratch)?;
+        let source = match &self.source {
+            Source::Package(package) => packages.package(package)?.folder()?.to_owned(),
+            Source::Release(_) => {
+                let folder = scratch.join("source");
+                self.upstream(job.build, |upstream| {
+                    upstream.unpack(job.build, job.running, &upstream.input()?, &folder)
+                })?;
+                folder
+            }
+        };
+        job.running.note(&format!("building {}", self.name));
+        match &self.build {
+            How::Compile(compile) => compile.make(job, sdk, &source, &scratch),
+            How::Configure(configure) => configure.make(job, sdk, &source),
+        }
+        .with_context(|| format!("cannot build {}", self.name))?;
+        let licence = source.join(&self.licence_file);
+        tree::copy_file(&licence, &job.folder.join("licences").join(&self.name))?;
+        tree::remove(&scratch)
+    }
+
+    /// Calls `with` with the project of a library that has a release.
+    fn upstream<T>(
+        &self,
+        build: &Build,
+        with: impl FnOnce(&Upstream<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let Source::Release(pin) = &self.source else {
+            bail!("{} has no release", self.name);
+        };
+        let is_source = |path: &Path| {
+            let is_product = |extension: &String| path.extension() == Some(extension.as_ref());
+            !self.products.iter().any(|product| path == product)
+                && !self.product_extensions.iter().any(is_product)
+        };
+        with(&Upstream {
+            pin,
+            option: &format!("--{}", self.name),
+            given: build.options.library(&self.name),
+            is_source: &is_source,
+        })
+    }
+}
+
+/// The entry of a package in Cargo.lock. The rest of that file changes more often, and would have CPython
+/// built again each time.
+fn lock_entry(locked: &toml::Table, package: &str) -> Result<String> {
+    let packages = locked.get("package").and_then(toml::Value::as_array);
+    let mut packages = packages.into_iter().flatten();
+    let is_it =
+        |entry: &&toml::Value| entry.get("name").and_then(toml::Value::as_str) == Some(package);
+    let entry = packages
+        .find(is_it)
+        .with_context(|| format!("no package {package} in Cargo.lock"))?;
+    Ok(format!("{entry:?}"))
+}
+
+/// The string to which a C header defines `name`.
+fn defined_string<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix('#')?.trim_start();
+        let rest = rest
+            .strip_prefix("define")?
+            .trim_start()
+            .strip_prefix(name)?;
+        let value = rest.trim_start().strip_prefix('"')?;
+        value.split_once('"').map(|(value, _)| value)
+    })
+}
+
+impl Compile {
+    fn make(&self, job: &Job<'_>, sdk: &Sdk, source: &Path, objects: &Path) -> Result<()> {
+        let ours = job.build.checkout(FOLDER);
+        let headers_of_sources = self.include.iter().map(|folder| source.join(folder));
+        cc::Build::new()
+            .cargo_output(false)
+            .cargo_metadata(false)
+            .compiler(sdk.tool("clang"))
+            .archiver(sdk.tool("llvm-ar"))
+            .target(&job.build.pins.rust.target)
+            // The crate only compares it with the target.
+            .host(std::env::consts::ARCH)
+            // The SDK's compiler has the right target already.
+            .no_default_flags(true)
+            .opt_level(3)
+            .out_dir(objects)
+            .flag(format!("--sysroot={}", sdk.sysroot().display()))
+            .flags(FLAGS)
+            .flags(&self.flags)
+            .includes(headers_of_sources)
+            .files(self.sources(source)?)
+            .files(self.ours.iter().map(|file| ours.join(file)))
+            .try_compile(&self.archive)?;
+        let archive = format!("lib{}.a", self.archive);
+        tree::copy_file(
+            &objects.join(&archive),
+            &job.folder.join("lib").join(&archive),
+        )?;
+        let include = job.folder.join("include");
+        for header in &self.headers {
+            let from = source.join(header);
+            if from.is_dir() {
+                tree::copy(&from, &include, &|path| !path.ends_with("Makefile.am"))?;
+            } else {
+                tree::copy_file(&from, &include.join(from.file_name().unwrap_or_default()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The C files, sorted so that the archive is the same on every machine.
+    fn sources(&self, source: &Path) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for part in &self.sources {
+            let path = source.join(part);
+            if path.is_file() {
+                files.push(path);
+                continue;
+            }
+            for file in tree::files(&path, &|file| file.iter().count() == 1)? {
+                let left_out = self.left_out.iter().any(|other| file == Path::new(other));
+                if file.extension() == Some("c".as_ref()) && !left_out && path.join(&file).is_file()
+                {
+                    files.push(path.join(file));
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+impl Configure {
+    fn make(&self, job: &Job<'_>, sdk: &Sdk, source: &Path) -> Result<()> {
+        let Job { build, running, .. } = *job;
+        let folder = job.folder;
+        let tools: Vec<&str> = self.tools.iter().map(String::as_str).collect();
+        apt::require(build, running, &tools)?;
+        let fill = |argument: &String| {
+            argument
+                .replace("{recipes}", &build.checkout(FOLDER).to_string_lossy())
+                .replace("{headers}", &build.checkout(HEADERS).to_string_lossy())
+                .replace("{result}", &folder.to_string_lossy())
+                .replace("{jobs}", &Build::jobs().to_string())
+        };
+        let (program, arguments) = self
+            .configure
+            .split_first()
+            .context("no configure command")?;
+        let tool = |name: &str| sdk.tool(name).display().to_string();
+        let mut configure = build.tool(program);
+        configure
+            .args(arguments.iter().map(fill))
+            .env(
+                "CC",
+                format!("{} --sysroot={}", tool("clang"), sdk.sysroot().display()),
+            )
+            .env("AR", tool("llvm-ar"))
+            .env("RANLIB", tool("ranlib"))
+            .current_dir(source);
+        process::run(running, &mut configure)?;
+        for arguments in &self.make {
+            let mut make = build.tool("make");
+            make.args(arguments.iter().map(fill)).current_dir(source);
+            process::run(running, &mut make)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_recipes_parse() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("libraries");
+        let read = |name: &str| {
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            toml::from_str::<Recipe>(&text).unwrap()
+        };
+        let openssl = read("openssl.toml");
+        assert!(matches!(openssl.source, Source::Release(pin) if pin.sha256.len() == 64));
+        for (name, archive) in [
+            ("bzip2.toml", "bz2"),
+            ("sqlite.toml", "sqlite3"),
+            ("xz.toml", "lzma"),
+            ("zlib.toml", "z"),
+        ] {
+            let recipe = read(name);
+            assert!(matches!(recipe.source, Source::Package(_)), "{name}");
+            assert!(
+                matches!(recipe.build, How::Compile(c) if c.archive == archive),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn version_is_the_defined_string() {
+        let header =
+            "/* X_VERSION */\n# define X_VERSION_STR \"1.2\"\n#define X_VERSION  \"3.5.7\"\n";
+        assert_eq!(defined_string(header, "X_VERSION"), Some("3.5.7"));
+        assert_eq!(defined_string(header, "X_VERSION_STR"), Some("1.2"));
+        assert_eq!(defined_string(header, "Y"), None);
+    }
+}
