@@ -3,7 +3,6 @@
 import errno
 import gc
 import sys
-import time
 import warnings
 
 import wasisocket

@@ -1,5 +1,7 @@
 """Run through PyRun_SimpleString by a host of the core six, which prepends PORT, the port of an echo server."""
 
+# ruff: noqa: F821
+
 import errno
 import os
 import socket

@@ -1,6 +1,5 @@
 """A socket's descriptor where a file is expected: in os, io, fcntl, and in the standard library on top of them."""
 
-import array
 import errno
 import fcntl
 import os
