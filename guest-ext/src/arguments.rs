@@ -1,4 +1,4 @@
-//! Python arguments to what the calls take, and addresses back: all checks come before the host.
+//! Converts Python arguments for the calls, and addresses back. All checks happen before a host call.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -29,9 +29,9 @@ pub(crate) fn length(name: &str, value: isize) -> PyResult<usize> {
         .map_err(|_| PyValueError::new_err(format!("{name} must not be negative: {value}")))
 }
 
-/// The name as the host takes it: ASCII as it stands, anything else through Python's idna codec.
+/// The name in the form that the host expects: ASCII unchanged, anything else encoded by Python's idna codec.
 pub(crate) fn host_name<'a>(name: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    // str.isascii first: a str with lone surrogates has no UTF-8 form, but the codec has a message.
+    // str.isascii first: a str with lone surrogates has no UTF-8 form, but the codec raises a clear error.
     let py = name.py();
     let bytes = if name.call_method0(intern!(py, "isascii"))?.is_truthy()? {
         match name.to_cow()? {

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A `Py_buffer` keeps its memory where it is until it is released. Nobody else reads or writes that
-//! memory while a slice of it is alive: the guest has one thread, and no Python code runs between
-//! making the slice and dropping it.
+//! The memory of a `Py_buffer` does not move until the buffer is released. Nothing else reads or writes that
+//! memory while a slice of it exists: the guest has one thread, and no Python code runs between making and
+//! dropping the slice.
 #![allow(unsafe_code)]
 
 use core::mem::MaybeUninit;
@@ -43,7 +43,7 @@ impl SimpleBuffer {
 
 impl Drop for SimpleBuffer {
     fn drop(&mut self) {
-        // SAFETY: filled by PyObject_GetBuffer, and released here only. These values live in the
+        // SAFETY: PyObject_GetBuffer filled it, and only this function releases it. These values exist only as
         // arguments of a Python call, so the thread is attached.
         unsafe { ffi::PyBuffer_Release(&mut *self.0) }
     }
@@ -72,7 +72,7 @@ impl<'py> FromPyObject<'_, 'py> for ReadBuffer {
 pub(crate) struct WriteBuffer(SimpleBuffer);
 
 impl WriteBuffer {
-    /// The first `count` bytes, all of them if `count` is 0; ValueError if there are not so many.
+    /// The first `count` bytes, or all of them if `count` is 0; ValueError if the buffer is shorter.
     pub(crate) fn up_to(&mut self, count: usize) -> PyResult<&mut [MaybeUninit<u8>]> {
         let (start, length) = self.0.parts();
         if count > length {
@@ -90,7 +90,7 @@ impl<'py> FromPyObject<'_, 'py> for WriteBuffer {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        // The text and type that CPython's own "w*" has.
+        // The same text and type as CPython's own "w*".
         SimpleBuffer::get(&object, ffi::PyBUF_WRITABLE)
             .map(Self)
             .map_err(|_| match object.get_type().name() {
@@ -102,9 +102,9 @@ impl<'py> FromPyObject<'_, 'py> for WriteBuffer {
     }
 }
 
-/// The bytes that `fill` puts at the start of a buffer of `capacity` bytes.
+/// The bytes that `fill` writes to the start of a buffer of `capacity` bytes.
 ///
-/// One copy: the stable ABI has no way to shorten a bytes object. `WriteBuffer` has none.
+/// This copies once, since the stable ABI cannot shorten a bytes object. `WriteBuffer` does not copy.
 pub(crate) fn bytes_filled_by<'py>(
     py: Python<'py>,
     capacity: usize,
@@ -119,9 +119,9 @@ pub(crate) fn bytes_filled_by<'py>(
         .get_mut(..capacity)
         .unwrap_or_default();
     let filled = fill(room)?.min(capacity);
-    // SAFETY: `fill` says that it initialised so many bytes, and there is room for them.
+    // SAFETY: `fill` returned how many bytes it initialised, and the capacity is at least that.
     unsafe { buffer.set_len(filled) };
-    // Not `PyBytes::new`, which panics where there is no memory.
+    // Not `PyBytes::new`, which panics if there is no memory.
     PyBytes::new_with(py, filled, |bytes| {
         bytes.copy_from_slice(&buffer);
         Ok(())

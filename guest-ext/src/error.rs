@@ -1,10 +1,10 @@
-//! Errno to exception.
+//! Converts an errno to an exception.
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use wasisocket_posix::Errno;
 
-/// `OSError(errno, strerror)`: with both arguments Python picks the subclass by errno.
+/// `OSError(errno, strerror)`. Given both arguments, Python chooses the subclass by errno.
 pub(crate) fn os_error(py: Python<'_>, errno: Errno) -> PyErr {
     let strerror = py
         .import("os")

@@ -11,14 +11,14 @@ use crate::arguments::{
 use crate::buffer::{ReadBuffer, WriteBuffer, bytes_filled_by};
 use crate::error::os_error;
 
-/// What one `sock_recv` asks the host for at most, in bytes. It bounds the buffer that a large
-/// `bufsize` costs; a receive may always return less than was asked for.
+/// The most bytes that one `sock_recv` requests. It limits the buffer for a large `bufsize`; a receive may
+/// always return less than was requested.
 const RECV_MAX: usize = 1 << 20;
 
 /// Open a socket and return its file descriptor.
 ///
-/// af is AF_INET or AF_INET6, type is SOCK_STREAM or SOCK_DGRAM. The descriptor is one as the socket
-/// module has: socket.socket(fileno=fd) takes it over.
+/// af is AF_INET or AF_INET6, type is SOCK_STREAM or SOCK_DGRAM. The descriptor is of the same
+/// kind as those of the socket module: socket.socket(fileno=fd) uses it.
 /// Raises OSError: EAFNOSUPPORT, EINVAL, EMFILE. See socket(2).
 #[pyfunction]
 #[pyo3(signature = (af, r#type, /))]
@@ -27,12 +27,12 @@ pub(crate) fn sock_open(py: Python<'_>, af: u32, r#type: u32) -> PyResult<i32> {
     open().map_err(|errno| os_error(py, errno))
 }
 
-/// Look hostname up and return tuples (family, port, addr_bytes).
+/// Look up hostname and return tuples (family, port, addr_bytes).
 ///
 /// hostname is a str, encoded with the idna codec if it is not ASCII; port is an int from 0 to 65535
-/// and comes back as it was given; addr_bytes has 4 bytes for AF_INET and 16 for AF_INET6.
+/// and is returned unchanged; addr_bytes has 4 bytes for AF_INET and 16 for AF_INET6.
 /// Raises OSError: EACCES without a grant for the name, ENOENT for a name that does not exist, EAGAIN
-/// for a failure that may pass, EIO. See getaddrinfo(3).
+/// for a temporary failure, EIO. See getaddrinfo(3).
 #[pyfunction]
 #[pyo3(signature = (hostname, port, /))]
 pub(crate) fn sock_resolve<'py>(
@@ -46,7 +46,7 @@ pub(crate) fn sock_resolve<'py>(
     Ok(found.map(|ip| to_tuple(py, *ip, port.0)).collect())
 }
 
-/// Connect the socket fd to an address as sock_resolve returns it.
+/// Connect the socket fd to an address in the form that sock_resolve returns.
 ///
 /// Raises OSError: EACCES (PermissionError) without a grant, ECONNREFUSED, ETIMEDOUT, EISCONN, EBADF
 /// and the others of connect(2).
@@ -63,7 +63,7 @@ pub(crate) fn sock_connect(
     posix::connect(fd, &address.into()).map_err(|errno| os_error(py, errno))
 }
 
-/// Send data, a bytes-like object, and return how many of its bytes the host took.
+/// Send data, a bytes-like object, and return how many of its bytes the host accepted.
 ///
 /// Raises OSError: EPIPE, ECONNRESET, EBADF and the others of send(2).
 #[pyfunction]
@@ -72,7 +72,7 @@ pub(crate) fn sock_send(py: Python<'_>, fd: i32, data: ReadBuffer) -> PyResult<u
     posix::send(fd, data.as_slice(), SendFlags::default()).map_err(|errno| os_error(py, errno))
 }
 
-/// Receive up to bufsize bytes, and up to 1 MiB at once. On a stream, b'' is its end.
+/// Receive up to bufsize bytes, at most 1 MiB. b'' is the end of a stream.
 ///
 /// Raises OSError: ECONNRESET, ENOTCONN, EBADF and the others of recv(2); MemoryError.
 #[pyfunction]
@@ -83,7 +83,7 @@ pub(crate) fn sock_recv(py: Python<'_>, fd: i32, bufsize: isize) -> PyResult<Bou
     })
 }
 
-/// Receive up to nbytes bytes into buffer and return how many arrived. On a stream, 0 is its end.
+/// Receive up to nbytes bytes into buffer and return how many arrived. 0 is the end of a stream.
 ///
 /// buffer is a writable bytes-like object; nbytes of 0 means all of it.
 /// Raises ValueError if nbytes is negative or more than buffer holds, and OSError as sock_recv does.
@@ -99,7 +99,7 @@ pub(crate) fn sock_recv_into(
     posix::recv(fd, room, RecvFlags::default()).map_err(|errno| os_error(py, errno))
 }
 
-/// Close the socket fd. Its number may come back from the next sock_open.
+/// Close the socket fd. The next sock_open may return the same number.
 ///
 /// Raises OSError: EBADF.
 #[pyfunction]
@@ -108,11 +108,11 @@ pub(crate) fn sock_close(py: Python<'_>, fd: i32) -> PyResult<()> {
     posix::close(fd).map_err(|errno| os_error(py, errno))
 }
 
-/// Start to look hostname up and return a file descriptor that is readable when that is over.
+/// Start to look up hostname and return a file descriptor that is readable when the look-up has ended.
 ///
-/// For event loops: wait for it, ask lookup_addrs, and close it with os.close or sock_close. af is
+/// For event loops: wait for it, call lookup_addrs, and close it with os.close or sock_close. af is
 /// AF_INET, AF_INET6, or 0 for both.
-/// Raises OSError: EACCES without a grant for the name, EMFILE, EOPNOTSUPP where every call blocks.
+/// Raises OSError: EACCES without a grant for the name, EMFILE, EOPNOTSUPP if every call of the host blocks.
 #[pyfunction]
 #[pyo3(signature = (hostname, af=0, /))]
 pub(crate) fn lookup_name(
@@ -131,7 +131,7 @@ pub(crate) fn lookup_name(
     start().map_err(|errno| os_error(py, errno))
 }
 
-/// Start to look the name of an address up, of 4 or 16 bytes. See lookup_name.
+/// Start to look up the name of an address of 4 or 16 bytes. See lookup_name.
 ///
 /// Raises OSError: EACCES without a grant for the address, EMFILE, EOPNOTSUPP.
 #[pyfunction]
@@ -141,9 +141,9 @@ pub(crate) fn lookup_addr(py: Python<'_>, addr_bytes: ReadBuffer) -> PyResult<i3
     netdb::start_lookup_addr(ip).map_err(|errno| os_error(py, errno))
 }
 
-/// Return the answer to lookup_name: tuples (family, port, addr_bytes) with port 0.
+/// Return the result of lookup_name: tuples (family, port, addr_bytes) with port 0.
 ///
-/// Raises BlockingIOError before it is there, and OSError as sock_resolve does.
+/// Raises BlockingIOError before the look-up has ended, and OSError as sock_resolve does.
 #[pyfunction]
 #[pyo3(signature = (fd, /))]
 pub(crate) fn lookup_addrs(py: Python<'_>, fd: i32) -> PyResult<Vec<AddressTuple<'_>>> {
@@ -153,9 +153,9 @@ pub(crate) fn lookup_addrs(py: Python<'_>, fd: i32) -> PyResult<Vec<AddressTuple
     }
 }
 
-/// Return the answer to lookup_addr, a name; or after lookup_name the canonical one.
+/// Return the result of lookup_addr, a name; after lookup_name, return the canonical name.
 ///
-/// Raises BlockingIOError before it is there, and OSError as sock_resolve does.
+/// Raises BlockingIOError before the look-up has ended, and OSError as sock_resolve does.
 #[pyfunction]
 #[pyo3(signature = (fd, /))]
 pub(crate) fn lookup_host(py: Python<'_>, fd: i32) -> PyResult<Bound<'_, PyBytes>> {
@@ -168,7 +168,7 @@ pub(crate) fn lookup_host(py: Python<'_>, fd: i32) -> PyResult<Bound<'_, PyBytes
     }
 }
 
-/// The errno of a look-up that is over. EAGAIN says that it is not, so one that may succeed later is
+/// The errno of a look-up that has failed. EAGAIN means that it has not ended, so a temporary failure is
 /// EBUSY.
 fn of_look_up(failure: netdb::Failure) -> Errno {
     match Errno::from(failure) {

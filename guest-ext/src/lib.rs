@@ -1,9 +1,9 @@
 //! `_wasisocket`: the low-level Python module. Parse, call, convert; nothing else.
 //!
-//! It speaks the ABI's numbers (`AF_INET6` is 10), and raises OSError with the guest's errno.
-//! The calls themselves are in `wasisocket-posix`.
+//! Its constants have the ABI's numbers (`AF_INET6` is 10), and its OSErrors have the guest's errno.
+//! `wasisocket-posix` implements the calls.
 
-// Nothing in here may abort the guest: what could panic does not compile.
+// Nothing in this crate may abort the guest: code that could panic does not compile.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ mod functions;
 
 use pyo3::pymodule;
 
-/// TCP and UDP over the host's sockets, one function a call, all of them blocking.
+/// TCP and UDP over the host's sockets. Each function is one blocking call.
 ///
 /// File descriptors, families and types are those of the socket module too.
 /// Errors are OSError, by errno: PermissionError where no grant of the host covers the call.
