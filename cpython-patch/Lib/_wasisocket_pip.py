@@ -26,11 +26,11 @@ from pathlib import Path
 
 from pip._internal.index.package_finder import LinkEvaluator, LinkType
 from pip._internal.utils.compatibility_tags import get_supported
-from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.utils import (
     InvalidSdistFilename, InvalidWheelFilename, canonicalize_name, parse_sdist_filename, parse_wheel_filename,
 )
-from pip._vendor.packaging.version import Version
+from pip._vendor.packaging.version import InvalidVersion, Version
 
 # Where `wasisocket pip` mounts the temporary folder and the folder of --target or --dest.
 TEMPORARY = Path("/tmp")
@@ -99,7 +99,11 @@ class Package:
         self.project = canonicalize_name(self.name)
         self.requested = item["requested"]
         self.extras = set(item.get("requested_extras", ()))
-        self.requirements = [Requirement(text) for text in metadata.get("requires_dist", ())]
+        self.requirements = []
+        for text in metadata.get("requires_dist", ()):
+            # With --no-deps pip does not read them.
+            with contextlib.suppress(InvalidRequirement):
+                self.requirements.append(Requirement(text.strip()))
         path = urllib.parse.urlsplit(item["download_info"]["url"]).path
         wheel = parse_wheel(urllib.parse.unquote(path.rpartition("/")[2]))
         # A project may have a wheel in pure Python beside the one for Linux, which pip prefers.
@@ -229,9 +233,12 @@ def resolve(before, after, files):
 
 def present_versions():
     """The version of each package that was installed or downloaded."""
-    found = [(dist.name, dist.version) for dist in importlib.metadata.distributions(path=[str(TARGET)])]
-    found += [wheel[:2] for wheel in map(parse_wheel, os.listdir(TARGET)) if wheel]
-    return {canonicalize_name(name): Version(str(version)) for name, version in found}
+    versions = {wheel[0]: wheel[1] for wheel in map(parse_wheel, os.listdir(TARGET)) if wheel}
+    for dist in importlib.metadata.distributions(path=[str(TARGET)]):
+        # The folder may hold what pip would not install.
+        with contextlib.suppress(InvalidVersion, TypeError):
+            versions[canonicalize_name(dist.name)] = Version(dist.version)
+    return versions
 
 
 def tell(sentences, resolution=None):

@@ -113,12 +113,12 @@ fn package_is_installed_over_tls_with_the_certificates_given() {
     }
     let ended = install(pip(), &site("without"), &["hello"]);
     assert_eq!(ended.status, Some(1), "{}", ended.stdout);
-    let told = ended.stdout.contains("CERTIFICATE_VERIFY_FAILED");
-    assert!(told, "{}{}", ended.stdout, ended.stderr);
+    let reported = ended.stdout.contains("CERTIFICATE_VERIFY_FAILED");
+    assert!(reported, "{}{}", ended.stdout, ended.stderr);
 }
 
 #[test]
-fn index_of_a_configuration_file_gives_way_to_the_command_line() {
+fn command_line_overrides_the_index_of_a_configuration_file() {
     let wheels = wheels(&[PURE]);
     let server = serve(wheels.path());
     let [v4, _] = loopback();
@@ -257,7 +257,7 @@ const BACKWARDS: [&str; 9] = [
 ];
 
 #[test]
-fn older_versions_are_not_installed_in_silence() {
+fn passed_over_versions_are_reported() {
     let wheels = wheels_of(&BACKWARDS);
     let url = format!("http://{}/simple", serve(wheels.path()));
     let pip = || pip().env("PIP_INDEX_URL", &url);
@@ -336,7 +336,7 @@ fn strict_installs_nothing_rather_than_an_older_version() {
 }
 
 #[test]
-fn guest_has_what_pip_needs_of_the_environment_and_nothing_else() {
+fn guest_gets_only_the_variables_that_pip_needs() {
     let printed = pip()
         .env("PIP_EXTRA_INDEX_URL", "http://user:secret@127.0.0.1:9/")
         .env("PIP_TRUSTED_HOST", "127.0.0.1")
@@ -380,7 +380,7 @@ fn proxy_is_reached_in_place_of_the_index() {
 }
 
 #[test]
-fn nothing_is_left_of_the_temporary_folder() {
+fn temporary_folder_is_removed() {
     let wheels = wheels(&[PURE]);
     let temporary = tempfile::tempdir().unwrap();
     let site = wheels.path().join("site");
