@@ -189,7 +189,10 @@ fn guest_cannot_change_the_certificates_it_trusts() {
         print(before, sorted(os.listdir('/etc/ssl')) == before)\n";
     let (_, folder) = authority("ours");
     let printed = run_trusting(folder.path()).args(["-c", code]).succeeds();
-    assert_eq!(printed, "['cert.pem', 'openssl.cnf'] True\n");
+    assert_eq!(
+        printed,
+        "['ca-bundle.pem', 'cert.pem', 'openssl.cnf'] True\n"
+    );
 }
 
 #[test]
