@@ -21,7 +21,7 @@ use wasmparser::{Parser, Payload};
 const STEP: &str = "<!-- step -->";
 /// The same, for readers who use CPython's script to call configure.
 const SCRIPT_STEP: &str = "<!-- step with CPython's script -->";
-/// The same, for readers who call it themselves.
+/// The same, for readers who call configure themselves.
 const CONFIGURE_STEP: &str = "<!-- step without CPython's script -->";
 
 /// Longest time for one block; configure takes two minutes on two cores.
@@ -32,12 +32,12 @@ const COMPILE_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// How many lines of a failed block's output the test's message shows.
 const TAIL: usize = 40;
 
-/// Below CPython's source.
+/// The cross build's folder in CPython's source.
 const CROSS_BUILD: &str = "cross-build/wasm32-wasip1";
 
 const CONFIG_SITE: &str = "Tools/wasm/config.site-wasm32-wasi";
 
-/// Parts of CPython's source that no build for WASI reads, all large.
+/// Large parts of CPython's source that a build for WASI does not read.
 const LEFT_OUT: &[&str] = &[
     "Android",
     "Doc",
@@ -145,7 +145,7 @@ impl Reader {
         self.folder.path().join("bin")
     }
 
-    /// Copies the tree that `wasm_build` lies in, without what `left_out` names besides.
+    /// Copies the tree that contains `wasm_build`, without [`LEFT_OUT`] and `left_out`.
     fn copy_cpython(&self, left_out: &[&str]) {
         let original = self
             .wasm_build
@@ -346,7 +346,7 @@ fn copy_without(from: &Path, to: &Path, relative: &Path, left_out: &[&str]) {
         return;
     }
     let mut cp = Command::new("cp");
-    // Links of a copy-on-write file system, where there is one; other systems' cp has no such option.
+    // Copies on write where the file system can. Other systems' cp has no such option.
     if cfg!(target_os = "linux") {
         cp.arg("--reflink=auto");
     }
