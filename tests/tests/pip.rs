@@ -37,7 +37,7 @@ fn wheel(tag: &str) -> String {
     format!("hello-1.0-{tag}.whl")
 }
 
-/// An index after PEP 503, whose files begin with `base`.
+/// An index as PEP 503 defines it, in which the URLs of files begin with `base`.
 fn index(files: &Path, base: &str) -> impl Fn(&str) -> Option<Vec<u8>> + Clone + Send + 'static {
     let (files, base) = (files.to_owned(), base.to_owned());
     move |path| {
@@ -156,7 +156,7 @@ fn files_on_another_host_need_the_grant_that_is_named() {
     let server = pages(v4, index(wheels.path(), &format!("http://{files}")));
     let site = wheels.path().join("site");
     let url = format!("http://{server}/simple");
-    // What needs no proxy is no grant.
+    // A host in no_proxy is not granted for that.
     let no_proxy = format!("localhost,.example.com,*,{}", files.ip());
     let pip = || pip().env("PIP_INDEX_URL", &url).env("no_proxy", &no_proxy);
 
@@ -367,7 +367,7 @@ fn proxy_is_reached_in_place_of_the_index() {
     let wheels = wheels(&[PURE]);
     let [v4, _] = loopback();
     let pages_behind = index(wheels.path(), "");
-    // A proxy is asked for whole URLs: RFC 9112, 3.2.2.
+    // A request to a proxy has the whole URL (RFC 9112, 3.2.2).
     let proxy = pages(v4, move |url| {
         pages_behind(url.strip_prefix("http://192.0.2.1")?)
     });
