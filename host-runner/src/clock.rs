@@ -88,7 +88,7 @@ pub fn limit_time_async<T: Send + 'static>(
     store: &mut Store<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send + Sync + 'static,
 ) {
-    get(store.data_mut()).turn.let_epochs_end_it();
+    get(store.data_mut()).time_slice.let_epochs_end_it();
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut context| {
         get(context.data_mut()).tick()?;
@@ -116,7 +116,7 @@ impl SocketsCtx {
 
     /// At each epoch.
     fn tick(&mut self) -> Result<(), LimitReached> {
-        self.turn.end();
+        self.time_slice.end();
         self.check_time()?;
         let Some(max_cpu) = self.max_cpu() else {
             return Ok(());

@@ -1,8 +1,8 @@
 //! The wasmtime side of wasisocket: sockets for WebAssembly guests, under grants.
 //!
-//! A [`SocketsCtx`] is all that one guest has: its [`Policy`], its open sockets, what it looked up.
-//! There are no globals; two stores in one process share nothing but the threads of look-ups. [`add_to_linker`] supplies the
-//! imports, the core six and `wasisocket_v1`, as [`wasisocket_abi`] describes them.
+//! A [`SocketsCtx`] is everything that one guest has: its [`Policy`], its open sockets, and what it looked up. There are
+//! no globals: two stores in one process share only what the embedder shares between them. [`add_to_linker`] supplies
+//! the imports that [`wasisocket_abi`] describes: the core six and `wasisocket_v1`.
 //!
 //! ```
 //! use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
@@ -25,34 +25,42 @@
 //! # }
 //! ```
 //!
-//! Where a `send()` goes: [`linker`](add_to_linker) reads the arguments, `guest_memory` turns pointer
-//! and length into a slice, `ctx` finds the socket (the policy was asked at `connect`), and `sockets`
-//! makes the system call on guest memory itself.
+//! # How it works
 //!
-//! Every operation is an attempt that does not wait. What waits between two of them is `linker::operation`: it
-//! blocks the calling thread in a synchronous store ([`add_to_linker`]), and gives it to other tasks in an
-//! asynchronous one ([`add_to_linker_async`]). Only to wait without end, a synchronous store leaves that to
-//! send(2) and recv(2) themselves.
+//! | module | what it does | what it does not know |
+//! |---|---|---|
+//! | `linker` | reads guest memory, calls `ctx`, writes the results back | rules and limits |
+//! | `ctx` | one guest: asks `policy` and `limits`, acts through `sockets` and `names` | wasmtime |
+//! | `policy` | rules, and what was looked up | sockets |
+//! | `limits` | what is counted, and how much is left | sockets |
+//! | `sockets` | system calls, and the state of each socket | rules and limits |
+//! | `names` | who answers look-ups, and on which threads | rules |
+//! | [`Event`] | everything that the host can see | |
 //!
-//! Look-ups run on up to four threads for each guest, which end once they have none to do, and up to 512 for all
-//! guests of a process: where more than half of these are busy each guest has one, and waits for its turn.
-//! getaddrinfo(3) cannot be interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on
-//! until the resolver answers them or gives up. Name servers that were given to a [`Resolver`] are waited for
-//! 15 seconds. Build with `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical name that is not
-//! UTF-8, which whoever answers for a name can choose, and a look-up's thread catches that.
+//! The path of a `send()`: [`linker`](add_to_linker) reads the arguments, `guest_memory` turns pointer and length into a
+//! slice, `ctx` finds the socket and applies limits (the policy was asked at `connect`), and `sockets` makes the system
+//! call on guest memory itself.
 //!
-//! # Many guests, and their ends
+//! Every operation is an attempt that does not wait. `linker::operation` waits between two attempts: it blocks the
+//! calling thread in a synchronous store ([`add_to_linker`]), and lets other tasks run in an asynchronous one
+//! ([`add_to_linker_async`]). To wait without a timeout, a synchronous store lets send(2) and recv(2) block.
 //!
-//! A host of many guests compiles the module once, resolves its imports once, has places for them ready, and
-//! lets them share threads. [`Limits`] end one that takes too long, wherever it is: a [`Ticker`] brings it back
-//! from computing, and its [`GuestClock`] from waiting. What a store has to be told of them are [`limit_time_async`]
-//! and [`limit_memory`].
+//! Look-ups run on up to four threads for each guest, within the limit of the [`LookupThreads`] that resolvers share.
+//! getaddrinfo(3) cannot be interrupted: when a guest's [`SocketsCtx`] is dropped, up to four threads go on until the
+//! resolver answers or gives up. Look-ups by the name servers of a [`Resolver`] take 15 seconds at most. Build with
+//! `panic = "unwind"`, Rust's default: dns-lookup panics at a canonical name that is not UTF-8, which whoever answers
+//! for a name can choose, and the thread of a look-up catches that.
+//!
+//! # Many guests, and how they end
+//!
+//! A host of many guests compiles the module once, resolves its imports once, keeps memory for guests ready, and lets
+//! guests share threads. [`Limits`] end a guest that takes too long, whatever it does: a [`Ticker`] interrupts code that
+//! computes, and the [`GuestClock`] ends waiting. Stores learn of limits by [`limit_time_async`] and [`limit_memory`].
 //!
 //! ```
 //! use std::time::Duration;
 //! use wasisocket_host::{
-//!     Limits, Policy, SocketsCtx, SocketsView, Ticker, add_to_linker_async, limit_memory,
-//!     limit_time_async,
+//!     Policy, SocketsCtx, SocketsView, Ticker, add_to_linker_async, limit_memory, limit_time_async,
 //! };
 //! use wasmtime::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
 //!
@@ -70,12 +78,12 @@
 //!
 //! let policy = Policy::new().allow("example.com:443")?;
 //! let guest = async || -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut limits = Limits::default();
-//!     limits.max_connections = Some(10);
-//!     limits.max_memory = Some(64 << 20);
-//!     limits.max_cpu = Some(Duration::from_secs(1));
-//!     limits.timeout = Some(Duration::from_secs(10));
-//!     let sockets = SocketsCtx::builder(policy.clone()).limits(limits).build();
+//!     let sockets = SocketsCtx::builder(policy.clone())
+//!         .max_connections(10)
+//!         .max_memory(64 << 20)
+//!         .max_cpu(Duration::from_secs(1))
+//!         .timeout(Duration::from_secs(10))
+//!         .build();
 //!     let clock = sockets.clock();
 //!     let mut store = Store::new(&engine, sockets);
 //!     limit_time_async(&mut store, SocketsCtx::sockets);
@@ -93,41 +101,48 @@
 //! # }
 //! ```
 //!
-//! Guests that share a thread take turns: one that makes calls lets others run after some 20 microseconds, also if
-//! it never has to wait, and one that only computes at each [`TICK`]. A runtime whose threads take tasks from each
-//! other, as tokio's multi-thread runtime does, spreads a guest that is always busy over all threads; guests
-//! that stay on the thread they started on (`LocalPoolHandle` of tokio-util) are held up less.
+//! Guests that share a thread take turns: a guest that makes calls lets others run after some 20 microseconds, also if
+//! it never has to wait, and a guest that only computes at each [`TICK`]. A runtime whose threads take tasks from each
+//! other, such as tokio's multi-thread runtime, spreads a guest that is always busy over all threads; guests that stay
+//! on the thread that they started on (`LocalPoolHandle` of tokio-util) are delayed less.
 //!
-//! A synchronous store has [`limit_time`] and [`GuestClock::run`]. A decision of the host's own, on top of the
-//! rules, is [`SocketsCtxBuilder::approve`]; rules and limits in a file are [`Grants::from_toml`].
+//! Synchronous stores have [`limit_time`] and [`GuestClock::run`]. [`SocketsCtxBuilder::approve`] adds a decision of the
+//! host's own to the rules, and [`Grants::from_toml`] reads rules and limits from a file.
 //!
 //! # What is granted, and what is not
 //!
-//! - Connecting and sending: what [`Policy::allow`] covers, at the time. A UDP socket that the guest did not
-//!   bind receives from those only.
-//! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers and no
-//!   [`Policy::deny_listen`] forbids. Whoever reaches such a socket is heard and may be answered, except
-//!   those that [`Policy::deny`] keeps away: over an accepted connection, or with datagrams to the last 256
-//!   senders of each socket, for two minutes after they were heard. As with a stateful firewall, a sender is
-//!   who its datagrams say it is.
-//! - With any rule, a TCP listener at a loopback port that the system picks, and connections to it by the
-//!   same guest, as programs make them that know no socketpair(2). Others are closed when it accepts.
-//! - A UDP socket whose port the system picks never gets one that another socket holds, whatever
-//!   SO_REUSEADDR and SO_REUSEPORT say, nor does another get one that it picked for a TCP socket; a port that is
-//!   granted by its number can be shared as on Linux.
-//! - Names and addresses: what a rule covers is asked of the [`Resolver`], and nothing else is asked of anybody.
-//! - What an IPv6 address leads to by translation is read where its prefix tells (RFC 6052, RFC 8215). A NAT64 of the
-//!   network's own prefix is not known here: where there is one, deny it.
+//! - Connecting and sending: what [`Policy::allow`] covers at that time. A UDP socket that the guest did not bind
+//!   receives only from addresses that it may send to.
+//! - Binding, listening and multicast groups: what [`Policy::allow_listen`] covers and no [`Policy::deny_listen`]
+//!   forbids. Whoever reaches such a socket is received from and may be answered, except peers that
+//!   [`Policy::deny`] forbids: over an accepted connection, or with datagrams to the last 256 senders of each socket,
+//!   for two minutes after they sent. As with a stateful firewall, the source address of a datagram is taken for its
+//!   sender.
+//! - With any rule: a TCP listener at a loopback port that the system picks, and connections to it by the same guest,
+//!   as programs make them that know no socketpair(2). Connections of others are closed when the guest accepts.
+//! - A UDP socket whose port the system picks never gets a port that another socket holds, whatever SO_REUSEADDR and
+//!   SO_REUSEPORT say, and no other socket gets a port that the system picked for a TCP socket of the guest. A port that
+//!   is granted by its number can be shared as on Linux.
+//! - Names and addresses: questions that a rule covers go to the [`Resolver`]. Others go nowhere.
+//! - IPv6 addresses that lead to IPv4 addresses by translation are recognised where their prefix says so (RFC 6052, RFC
+//!   8215). A NAT64 with a prefix of the network's own cannot be recognised: if there is one, deny its prefix.
 //! - All of that only as far as [`SocketsCtxBuilder::approve`] approves it.
-//! - UDP-Lite is under the rules of UDP; without any rule there is none.
-//! - Unix sockets by path: beneath [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
-//! - What is sent with a message of a Unix socket: regular files, with the access mode that they were opened
-//!   with, Unix sockets of anybody, and the guest's own sockets. IPv4 and IPv6 sockets of others are closed. A
-//!   guest with a folder trusts whom it talks to there, and the other way round: a socket that it sends is
-//!   the receiver's too, to use without any policy.
-//! - The names of the host's network interfaces: with any allow rule; without one the list is empty.
+//! - UDP-Lite is under the rules of UDP, and is not available without any rule.
+//! - Unix sockets by path: below [`SocketsCtxBuilder::unix_folder`]. Connected pairs need no grant.
+//! - Descriptors in messages of Unix sockets: regular files, with the access mode that they were opened with, Unix
+//!   sockets of anybody, and the guest's own sockets. IPv4 and IPv6 sockets of others are closed. A guest with a folder
+//!   and its peers there trust each other: a socket that one sends is the receiver's too, to use without any policy.
+//! - The names of the host's network interfaces: with any allow rule. Without one the list is empty.
 //!
-//! Linux only: epoll(7), openat2(2) and /proc are used.
+//! # Features
+//!
+//! | feature | what it adds | dependencies |
+//! |---|---|---|
+//! | `async` | `add_to_linker_async`, `limit_time_async`, [`GuestClock::run_async`] | tokio |
+//! | `dns` | name servers for [`Resolver::dns`] | hickory-resolver, tokio |
+//! | `policy-file` | [`Grants::from_toml`] | toml, strsim |
+//!
+//! All are on by default. Linux only: epoll(7), openat2(2) and /proc are used.
 
 #![forbid(unsafe_code)]
 

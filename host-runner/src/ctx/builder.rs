@@ -1,4 +1,4 @@
-//! What a guest is given at the start.
+//! What a guest starts with.
 
 use std::collections::HashMap;
 use std::convert::identity;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::handles::Handles;
 use super::report::Bytes;
-use super::{Approval, SocketsCtx, Turn};
+use super::{Approval, SocketsCtx, TimeSlice};
 use crate::event::{Event, Events, Sink};
 use crate::limits::{CpuTime, Limits, Usage, with_limits};
 use crate::names::{Lookups, Resolver};
@@ -47,7 +47,7 @@ impl SocketsCtx {
 }
 
 impl SocketsCtxBuilder {
-    /// How much the guest may use. Its time and its memory are held by what a store has to be told, also of these:
+    /// How much the guest may use. Limits of time and memory are enforced only in a store that was passed to
     /// [`limit_time`](crate::limit_time) and [`limit_memory`](crate::limit_memory).
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -55,26 +55,26 @@ impl SocketsCtxBuilder {
         self
     }
 
-    /// Who is asked for what the guest may look up. By default the system's resolver.
+    /// Who is asked for what the guest may look up. The default is the system's resolver, with threads of this guest's
+    /// own; guests whose resolvers are clones of one share its threads ([`LookupThreads`](crate::LookupThreads)).
     #[must_use]
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = resolver;
         self
     }
 
-    /// What is behind the guest's standard input, so that `sock_poll` and interest sets can wait for it
-    /// together with sockets. Nothing is read from it. Without it the guest is told that its standard input
-    /// is always ready, as a file is.
+    /// The descriptor behind the guest's standard input, so that `sock_poll` and interest sets can wait for it
+    /// together with sockets. Nothing is read from it. Without it, standard input is reported as always ready, as a
+    /// file is.
     #[must_use]
     pub fn stdin(mut self, fd: impl Into<OwnedFd>) -> Self {
         self.stdin = Some(fd.into());
         self
     }
 
-    /// A folder in which the guest may have Unix sockets, and reach those that others have there;
-    /// `guest` is its path as the guest sees it. Paths cannot lead out of it. In a `read_only` one there
-    /// are no sockets for the guest, as connecting needs the right to write (unix(7)); it is there so
-    /// that denials can say so.
+    /// A folder in which the guest may bind Unix sockets, and reach those of others. `guest` is its path as the guest
+    /// sees it. Paths cannot lead out of it. In a `read_only` folder the guest has no sockets, as connecting needs the
+    /// right to write (unix(7)); it is declared so that denials can say so.
     ///
     /// # Errors
     /// The folder cannot be opened.
@@ -120,13 +120,13 @@ impl SocketsCtxBuilder {
         self
     }
 
-    /// Asked about everything that the rules allow, before it is done: connecting, sending to an address,
+    /// A decision about everything that the rules allow, before it is done: connecting, sending to an address,
     /// binding and listening, joining groups, look-ups, Unix sockets by path, and also a guest's connection to
-    /// itself. `false` refuses it: the host can narrow what is granted, but not widen it. A later call
+    /// itself. `false` refuses the operation: the host can narrow what is granted, but not widen it. A later call
     /// replaces an earlier one.
     ///
-    /// It is asked for what a guest does, each time, and not for what comes to it, nor for each piece of data
-    /// that goes over a connection. The guest waits for the answer.
+    /// It is asked about each operation of the guest, but not about what comes to the guest, nor about data on a
+    /// connection. The guest waits for the answer.
     ///
     /// ```
     /// use wasisocket_host::{Operation, Policy, SocketsCtx, add_to_linker};
@@ -184,18 +184,18 @@ impl SocketsCtxBuilder {
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
-            given: 0,
-            given_backlog: 0,
+            sent_rights: 0,
+            sent_backlog: 0,
             usage: Usage::new(&self.limits, events.clone()),
             events,
             closed: Bytes::default(),
             started: Instant::now(),
-            // Centuries from now are without end.
+            // Times that the clock cannot represent, centuries from now, are without end.
             end: self
                 .limits
                 .timeout
                 .and_then(|timeout| Instant::now().checked_add(timeout)),
-            turn: Turn::default(),
+            time_slice: TimeSlice::default(),
             last_epoch: None,
             shares_thread: false,
             max_cpu: self.limits.max_cpu,

@@ -6,7 +6,7 @@ use wasisocket_abi::{AF_INET, AF_INET6, Errno};
 
 use super::SocketsCtx;
 use super::handles::Open;
-use super::usage::room_for;
+use super::limits::check_handles;
 use crate::limits::Counted;
 use crate::names::{Answer, IpFamily, Question};
 use crate::policy::{HostName, LookedUp, Operation, Policy};
@@ -21,7 +21,7 @@ impl SocketsCtx {
             AF_INET6 => Some(IpFamily::V6),
             _ => return Err(Errno::EAFNOSUPPORT),
         };
-        room_for(&self.handles, &mut self.usage, 1)?;
+        check_handles(&self.handles, &mut self.usage, 1)?;
         let lookup = match HostName::parse(name)? {
             HostName::Literal(ip) => {
                 let name = ip.to_string();
@@ -66,7 +66,7 @@ impl SocketsCtx {
 
     /// Starts a look-up of the name of an address.
     pub(crate) fn lookup_addr(&mut self, address: IpAddr) -> Result<u32, Errno> {
-        room_for(&self.handles, &mut self.usage, 1)?;
+        check_handles(&self.handles, &mut self.usage, 1)?;
         let doing = || Operation::ReverseLookup { address };
         self.allowed(self.policy.check_reverse_lookup(address), doing)?;
         let question = Question::Address(address);
@@ -116,14 +116,12 @@ fn collect(looked_up: &mut LookedUp, policy: &Policy, question: &Question, answe
 #[cfg(test)]
 mod tests {
     use super::{Answer, Errno, IpAddr, Open, Question, SocketsCtx};
-    use crate::ctx::Address;
+    use crate::ctx::{Address, ConnectCall, NotDone, Outgoing};
     use crate::policy::{Policy, Protocol};
-    use crate::sockets::{AllowedDestination, Data, Patience};
+    use crate::sockets::{AllowedDestination, Patience};
     use crate::{Limits, Resolver};
-    use rustix::net::SendFlags;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::time::{Duration, Instant};
-    use wasisocket_abi::v1::Ancillary;
     use wasisocket_abi::{AF_INET, AF_INET6, SOCK_DGRAM};
 
     /// A look-up of a name that is over, without asking anybody.
@@ -242,7 +240,8 @@ mod tests {
         for _ in 0..2 {
             sockets.lookup_addrs(lookup).unwrap();
             let to = Address::Ip((public, 53).into());
-            assert_eq!(sockets.connect(handle, to, false), Err(Errno::EACCES));
+            let connected = sockets.connect(handle, to, &mut ConnectCall::default());
+            assert_eq!(connected, Err(NotDone::Errno(Errno::EACCES)));
         }
     }
 
@@ -261,14 +260,17 @@ mod tests {
                 until,
             });
             let to = Some(Address::Ip(address));
-            let (flags, nothing) = (SendFlags::empty(), Ancillary::default());
-            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Patience::NONE)
+            let message = Outgoing {
+                to,
+                ..Outgoing::to_peer(b"x")
+            };
+            sockets.send(handle, message, Patience::NONE)
         };
         assert_eq!(send(None), Ok(1));
         let now = Instant::now();
         assert_eq!(send(Some(now + Duration::from_secs(60))), Ok(1));
         std::thread::sleep(Duration::from_millis(1));
-        assert_eq!(send(Some(now)), Err(Errno::EACCES));
+        assert_eq!(send(Some(now)), Err(NotDone::Errno(Errno::EACCES)));
     }
 
     #[test]
@@ -283,14 +285,16 @@ mod tests {
         let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
         let send = |sockets: &mut SocketsCtx| {
             let to = Some(Address::Ip(address));
-            let flags = SendFlags::empty();
-            let nothing = Ancillary::default();
-            sockets.sendmsg(handle, Data::One(b"x"), to, &nothing, flags, Patience::NONE)
+            let message = Outgoing {
+                to,
+                ..Outgoing::to_peer(b"x")
+            };
+            sockets.send(handle, message, Patience::NONE)
         };
         assert_eq!(send(&mut sockets), Ok(1));
         assert_eq!(send(&mut sockets), Ok(1));
         let lookup = looked_up(&mut sockets, "evil.test", Ipv4Addr::LOCALHOST.into());
         sockets.lookup_addrs(lookup).unwrap();
-        assert_eq!(send(&mut sockets), Err(Errno::EACCES));
+        assert_eq!(send(&mut sockets), Err(NotDone::Errno(Errno::EACCES)));
     }
 }

@@ -1,5 +1,5 @@
-//! Sending and receiving. What streams send and receive was allowed when they were connected or
-//! accepted; datagrams are asked about one by one.
+//! Sending and receiving. What streams send and receive was allowed when they were connected or accepted; the policy
+//! is asked about each datagram.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -8,9 +8,9 @@ use rustix::net::{RecvFlags, SendFlags};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Ancillary, RIGHTS_MAX};
 
+use super::limits::{allow_receiving, allow_sending, is_counted};
 use super::report::{endpoint, unix_endpoint};
-use super::usage::is_counted;
-use super::{Address, Name, SocketsCtx};
+use super::{Address, Name, NotDone, SocketsCtx};
 use crate::limits::Counted;
 use crate::policy::{Operation, Protocol, destination};
 use crate::sockets::{
@@ -18,72 +18,69 @@ use crate::sockets::{
     Patience, Receiving, Socket,
 };
 
+/// What to send, where to and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) data: Data<'a>,
+    /// The destination; `None` is the peer.
+    pub(crate) to: Option<Address>,
+    pub(crate) ancillary: Ancillary,
+    pub(crate) flags: SendFlags,
+}
+
+impl<'a> Outgoing<'a> {
+    /// To the peer, without anything else.
+    pub(crate) fn to_peer(data: &'a [u8]) -> Self {
+        Self {
+            data: Data::One(data),
+            to: None,
+            ancillary: Ancillary::default(),
+            flags: SendFlags::empty(),
+        }
+    }
+}
+
 impl SocketsCtx {
-    /// The core six's `sock_send`, once.
+    /// sendmsg(2), of as much as limits allow now; how many bytes were sent.
     pub(crate) fn send(
         &mut self,
         handle: u32,
-        data: &[u8],
+        message: Outgoing<'_>,
         patience: Patience,
-    ) -> Result<usize, Errno> {
-        let (data, nothing) = (Data::One(data), Ancillary::default());
-        self.sendmsg(handle, data, None, &nothing, SendFlags::empty(), patience)
-    }
-
-    /// The core six's `sock_recv`, which knows no datagram without a peer.
-    pub(crate) fn recv(
-        &mut self,
-        handle: u32,
-        buffer: &mut [u8],
-        patience: Patience,
-    ) -> Result<usize, Errno> {
-        if self.handles.socket(handle)?.inbound() == Inbound::Nobody {
-            return Err(Errno::ENOTCONN);
-        }
-        let mut buffers = Buffers::One(buffer);
-        let receiving = Receiving {
-            flags: RecvFlags::empty(),
-            from: false,
-            ancillary: false,
-            patience,
-        };
-        let (incoming, _) = self.recvmsg(handle, &mut buffers, receiving)?;
-        Ok(incoming.length.min(buffers.room()))
-    }
-
-    /// sendmsg(2), of not more than [`SocketsCtx::room_to_send`] says.
-    pub(crate) fn sendmsg(
-        &mut self,
-        handle: u32,
-        data: Data<'_>,
-        to: Option<Address>,
-        ancillary: &Ancillary,
-        flags: SendFlags,
-        patience: Patience,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize, NotDone> {
+        let stream_max = self.stream_max();
         let socket = self.handles.socket(handle)?;
+        let Outgoing {
+            data,
+            to,
+            ancillary,
+            flags,
+        } = message;
+        let allowed = allow_sending(socket, &mut self.usage, data.len(), stream_max)?;
         may_be_out_of_band(socket, flags.contains(SendFlags::OOB))?;
-        socket.check_ancillary(ancillary)?;
+        socket.check_ancillary(&ancillary)?;
         let to = match to {
             None => Destination::Peer,
             Some(to) => self.destination(socket, to)?,
         };
         if socket.inbound() == Inbound::Nobody {
             if let Destination::Peer = to {
-                // The kernel would give it a port before it says so.
-                return Err(Errno::EDESTADDRREQ);
+                // The kernel would pick a port before it says so.
+                return Err(Errno::EDESTADDRREQ.into());
             }
             socket.state().grant.inbound = Inbound::Reachable;
         }
-        let sent = socket.send(data, &to, ancillary, flags, patience)?;
+        let sent = data.with_first(allowed, |data| {
+            socket.send(data, &to, &ancillary, flags, patience)
+        })?;
         self.count_sent(socket, sent);
-        if is_counted(&socket) {
+        if is_counted(socket) {
             self.usage.used(Counted::Sent, size(socket, sent));
         }
         Ok(sent)
     }
 
-    /// Where a message goes, if it may.
+    /// Where a message goes, if the policy allows it.
     pub(super) fn destination(&self, socket: &Socket, to: Address) -> Result<Destination, Errno> {
         match (socket.family(), socket.kind(), to) {
             // tcp(7) has no use for an address, and Linux does not look at it.
@@ -108,12 +105,12 @@ impl SocketsCtx {
         }
     }
 
-    /// Asks the policy, unless it allowed this destination for this socket before. Policies never
-    /// change, and what was looked up is counted: the verdict is the same as long as the count is, until
-    /// the answer that a name rule covers is too old.
+    /// Asks the policy, unless it allowed this destination for this socket before. Policies never change, and changes
+    /// of what was looked up are counted: the verdict is the same as long as the count is, until the answer that a
+    /// rule for a name covers is too old.
     ///
-    /// A socket that was bound under a grant may answer whom it heard from, as an accepted connection
-    /// may be answered, unless a deny rule is against it.
+    /// A socket that was bound under a grant may answer recent senders, as an accepted connection may be answered,
+    /// unless a deny rule forbids the peer.
     fn may_send(&self, socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
         let doing = || Operation::Send { address: to };
         let changes = self.looked_up.changes();
@@ -127,7 +124,7 @@ impl SocketsCtx {
         }
         let answers = state.grant.recent_senders.contains(to);
         drop(state);
-        // Not written down as known: who was heard is forgotten again.
+        // Not remembered as allowed: recent senders are forgotten in time.
         if answers && !self.policy.forbids_peer(Protocol::Udp, to, &self.looked_up) {
             return self.allowed(Ok(()), doing);
         }
@@ -140,23 +137,30 @@ impl SocketsCtx {
         Ok(())
     }
 
-    /// recvmsg(2), of not more than [`SocketsCtx::room_to_receive`] says.
-    pub(crate) fn recvmsg(
+    /// recvmsg(2), of as much as limits allow now.
+    pub(crate) fn receive(
         &mut self,
         handle: u32,
         buffers: &mut Buffers<'_, '_>,
         mut receiving: Receiving,
-    ) -> Result<(Incoming, Name), Errno> {
+    ) -> Result<(Incoming, Name), NotDone> {
+        let stream_max = self.stream_max();
         let socket = self.handles.socket(handle)?;
+        if receiving.needs_peer && socket.inbound() == Inbound::Nobody {
+            return Err(Errno::ENOTCONN.into());
+        }
+        let allowed = allow_receiving(socket, &mut self.usage, stream_max)?;
         may_be_out_of_band(socket, receiving.flags.contains(RecvFlags::OOB))?;
-        // Of a TCP stream the kernel tells no sender.
+        // The kernel reports no sender for a TCP stream.
         receiving.from &= socket.kind() == Kind::Datagram || socket.family() == Family::Unix;
         let from = receiving.from;
-        let mut incoming = self.receive(socket, buffers, receiving)?;
+        let mut incoming = buffers.with_first(allowed, |buffers| {
+            self.receive_allowed(socket, buffers, receiving)
+        })?;
         if !receiving.flags.contains(RecvFlags::PEEK) {
             self.count_received(socket, incoming.length);
         }
-        if is_counted(&socket) {
+        if is_counted(socket) {
             let new = not_counted_yet(socket, incoming.length, receiving.flags);
             self.usage.used(Counted::Received, new);
         }
@@ -167,8 +171,9 @@ impl SocketsCtx {
         Ok((incoming, name))
     }
 
-    /// Receives what a socket may, and remembers the sender if it can be answered only for that.
-    fn receive(
+    /// Receives what the policy lets the socket receive, and records the sender if it may be answered only because it
+    /// sent.
+    fn receive_allowed(
         &self,
         socket: &Socket,
         buffers: &mut Buffers<'_, '_>,
@@ -177,8 +182,8 @@ impl SocketsCtx {
         let remembers = socket.inbound() == Inbound::Anyone && !self.policy.allows_all();
         receiving.from |= remembers;
         let incoming = match socket.family() {
-            // Whoever is at the other end of one that leads out may send rights, which the kernel would close, and
-            // wait for that as SO_LINGER says.
+            // The peer of a socket that leads out may send rights. The kernel would close them, and wait for that as long
+            // as SO_LINGER says.
             Family::Unix
                 if !self.unix_folders.is_empty() && !receiving.flags.contains(RecvFlags::PEEK) =>
             {
@@ -196,16 +201,16 @@ impl SocketsCtx {
         Ok(incoming)
     }
 
-    /// Throws away what strangers sent, where it would be told of otherwise. False if the head of the queue
-    /// is still nothing that the guest may have.
+    /// Discards datagrams of senders that are not admitted, where the guest would be told about them. False if the
+    /// head of the queue is nothing that the guest may have yet.
     pub(super) fn discard_strangers(&self, socket: &Socket) -> bool {
         self.admitted(socket, |admission| {
             admission.is_none_or(|admits| socket.discard_strangers(admits))
         })
     }
 
-    /// Calls with whose datagrams a socket may receive. Who sends to a guest does not learn more than
-    /// from a closed port, and no denial is told: the guest did nothing.
+    /// Calls `receive` with whose datagrams the socket may receive. A sender that is not admitted learns no more than
+    /// from a closed port. There is no denial: the guest did nothing.
     fn admitted<T>(&self, socket: &Socket, receive: impl FnOnce(Admission<'_>) -> T) -> T {
         let (policy, looked_up) = (&*self.policy, &self.looked_up);
         match socket.inbound() {
@@ -215,7 +220,7 @@ impl SocketsCtx {
                 !policy.forbids_peer(Protocol::Udp, from, looked_up)
             })),
             Inbound::Peer(peer) => receive(Some(&|from| {
-                // The kernel may put a scope and flow info to it, or map IPv4 into IPv6.
+                // The kernel may add a scope and flow info, or map IPv4 into IPv6.
                 from.ip().to_canonical() == peer.ip().to_canonical() && from.port() == peer.port()
             })),
             Inbound::Nobody | Inbound::Reachable => {
@@ -225,10 +230,10 @@ impl SocketsCtx {
     }
 }
 
-/// What a datagram's headers take, of IPv4 and UDP: empty ones are not for nothing.
+/// The size of the headers of a datagram over IPv4: empty datagrams count too.
 const HEADERS: usize = 28;
 
-/// For how many bytes a message counts.
+/// How many bytes a message counts for.
 fn size(socket: &Socket, length: usize) -> usize {
     match socket.kind() {
         Kind::Stream => length,
@@ -236,8 +241,8 @@ fn size(socket: &Socket, length: usize) -> usize {
     }
 }
 
-/// For how many bytes a message counts that was received: what MSG_PEEK has shown stays at the head of the queue, and
-/// is counted.
+/// How many bytes a received message counts for: what MSG_PEEK has shown stays at the head of the queue, and is
+/// counted already.
 fn not_counted_yet(socket: &Socket, length: usize, flags: RecvFlags) -> usize {
     let size = size(socket, length);
     if flags.contains(RecvFlags::OOB) {
@@ -253,8 +258,8 @@ fn not_counted_yet(socket: &Socket, length: usize, flags: RecvFlags) -> usize {
     size.saturating_sub(counted)
 }
 
-/// EOPNOTSUPP for out-of-band data of Unix sockets. Linux has them since 5.15, for few, and their code had
-/// flaws that guests could have used (CVE-2025-38236).
+/// EOPNOTSUPP for out-of-band data of Unix sockets. Linux has them since 5.15, few programs use them, and their code
+/// had flaws that guests could have exploited (CVE-2025-38236).
 pub(super) fn may_be_out_of_band(socket: &Socket, asked: bool) -> Result<(), Errno> {
     match asked && socket.family() == Family::Unix {
         true => Err(Errno::EOPNOTSUPP),

@@ -1,10 +1,11 @@
-//! All that one guest has: policy, what is open, what it looked up.
+//! Everything that one guest has: its policy, what is open, what it looked up.
 //!
-//! Each call asks the policy first and then one method of `sockets`.
+//! Each call asks the policy and the limits first, and then acts through `sockets` or `names`.
 
 mod address;
 mod builder;
 mod handles;
+mod limits;
 mod lookup;
 mod message;
 mod network;
@@ -12,9 +13,8 @@ mod readiness;
 mod report;
 mod rights;
 mod self_connect;
-mod turn;
+mod time_slice;
 mod unix;
-mod usage;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,13 +27,15 @@ use wasisocket_abi::Errno;
 pub(crate) use address::{Address, Name};
 pub use builder::SocketsCtxBuilder;
 use handles::{Handles, Open};
+pub(crate) use limits::NotDone;
+use limits::check_handles;
+pub(crate) use message::Outgoing;
+pub(crate) use network::ConnectCall;
 pub(crate) use readiness::WaitsFor;
 use report::Bytes;
 pub use rights::Files;
 pub(crate) use rights::NoFiles;
-pub(crate) use turn::Turn;
-use usage::room_for;
-pub(crate) use usage::{Pace, Room};
+pub(crate) use time_slice::TimeSlice;
 
 use crate::event::Events;
 use crate::limits::{CpuTime, Usage};
@@ -57,32 +59,32 @@ pub struct SocketsCtx {
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
-    /// How many rights were sent that did not come back.
-    given: usize,
-    /// How many connections may wait at listeners that may be among these: their last handles were closed since.
-    given_backlog: usize,
+    /// How many descriptors were sent through Unix sockets and did not come back.
+    sent_rights: usize,
+    /// How many connections may wait at listeners that may be among these, because their last handles were closed.
+    sent_backlog: usize,
     pub(crate) events: Events,
-    /// What went over the sockets that are closed.
+    /// Bytes that went over sockets that are closed.
     closed: Bytes,
     started: Instant,
     pub(crate) usage: Usage,
     /// When the guest's time is over.
     end: Option<Instant>,
-    pub(crate) turn: Turn,
-    /// When compiled code came back to the host last, for its time.
+    pub(crate) time_slice: TimeSlice,
+    /// The last epoch, for CPU time.
     pub(crate) last_epoch: Option<Instant>,
-    /// Others wait for the thread while it is in a call: its store is asynchronous.
+    /// Other guests wait for the thread during a call, as the store is asynchronous.
     pub(crate) shares_thread: bool,
     max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<CpuTime>,
-    /// The host's own decision, on top of the rules.
+    /// The host's own decision, in addition to the rules.
     approve: Option<Arc<Approval>>,
 }
 
 impl SocketsCtx {
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {
-        room_for(&self.handles, &mut self.usage, 1)?;
-        // What is rare in a kernel is for those that have a use for it.
+        check_handles(&self.handles, &mut self.usage, 1)?;
+        // Rarely used code of the kernel is only for guests that have a use for it.
         if protocol == UDP_LITE && !self.policy.grants_any() {
             return Err(Errno::EPROTONOSUPPORT);
         }
@@ -91,7 +93,7 @@ impl SocketsCtx {
     }
 
     pub(crate) fn pair(&mut self, kind: u32) -> Result<(u32, u32), Errno> {
-        room_for(&self.handles, &mut self.usage, 2)?;
+        check_handles(&self.handles, &mut self.usage, 2)?;
         let (one, other) = Socket::pair(kind)?;
         Ok((
             self.handles.insert(Open::Socket(one))?,
@@ -101,7 +103,7 @@ impl SocketsCtx {
 
     pub(crate) fn duplicate(&mut self, handle: u32) -> Result<u32, Errno> {
         let socket = self.handles.socket(handle)?;
-        room_for(&self.handles, &mut self.usage, 1)?;
+        check_handles(&self.handles, &mut self.usage, 1)?;
         let socket = socket.duplicate()?;
         self.handles.insert(Open::Socket(socket))
     }
@@ -113,8 +115,8 @@ impl SocketsCtx {
             self.stops_listening(socket);
             self.report_closed(socket);
             self.closed.add(socket);
-            if self.given > 0 && socket.state().grant.is_shared {
-                self.given_backlog += socket.state().counts.backlog;
+            if self.sent_rights > 0 && socket.state().grant.is_shared {
+                self.sent_backlog += socket.state().counts.backlog;
             }
         }
         self.handles.get(handle)?;
@@ -127,7 +129,7 @@ impl SocketsCtx {
         Ok(())
     }
 
-    /// Where every verdict passes: what the rules allow has to be approved as well.
+    /// Every verdict passes here: what the rules allow has to be approved as well.
     fn allowed<T>(
         &self,
         verdict: Result<T, Denial>,
@@ -145,7 +147,7 @@ impl SocketsCtx {
         Err(self.refused(Denial { operation, reason }))
     }
 
-    /// EACCES for the guest; the reason goes to the host only.
+    /// EACCES for the guest; only the host learns the reason.
     fn refused(&self, denial: Denial) -> Errno {
         self.events.denied(denial);
         Errno::EACCES
@@ -167,7 +169,7 @@ impl fmt::Debug for SocketsCtx {
     }
 }
 
-/// Stores move between threads, also while something is waited for.
+/// Stores move between threads, also while a guest waits.
 const _: fn() = || {
     fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<SocketsCtx>();

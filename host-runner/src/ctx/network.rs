@@ -9,9 +9,9 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{Interface, SHUT_READ, SHUT_WRITE, SocketOption};
 
 use super::handles::Open;
+use super::limits::{check_connect_rate, check_handles, connect_counted, is_counted};
 use super::self_connect::canonical;
-use super::usage::{connect_counted, is_counted, room_for};
-use super::{Address, Name, SocketsCtx};
+use super::{Address, Name, NotDone, SocketsCtx};
 use crate::limits::Counted;
 use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Connection, Family, Inbound, Kind, Socket, interfaces};
@@ -19,6 +19,12 @@ use crate::sockets::{Connection, Family, Inbound, Kind, Socket, interfaces};
 /// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is the
 /// most of one; so many each has in any case.
 const BACKLOGS: usize = 4;
+
+/// One call of connect(2) by the guest: the policy is asked once for all of its attempts.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectCall {
+    is_allowed: bool,
+}
 
 impl SocketsCtx {
     pub(crate) fn bind(&mut self, handle: u32, address: Address) -> Result<(), Errno> {
@@ -97,7 +103,7 @@ impl SocketsCtx {
         let waiting: HashMap<usize, usize> = others
             .map(|other| (other.identity(), other.state().counts.backlog))
             .collect();
-        let waiting = waiting.values().sum::<usize>() + self.given_backlog;
+        let waiting = waiting.values().sum::<usize>() + self.sent_backlog;
         let room = limit.saturating_mul(times).saturating_sub(waiting);
         room.clamp(times.min(limit), limit)
     }
@@ -112,8 +118,8 @@ impl SocketsCtx {
     /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
     pub(crate) fn accept(&mut self, handle: u32) -> Result<(u32, Name), Errno> {
         let socket = self.handles.socket(handle)?;
-        room_for(&self.handles, &mut self.usage, 1)?;
-        let counts = is_counted(&socket);
+        check_handles(&self.handles, &mut self.usage, 1)?;
+        let counts = is_counted(socket);
         if counts {
             // accept(2) has no EDQUOT, and a server would try again at once: asyncio knows this one.
             let room = self.usage.room(Counted::Connections, true);
@@ -138,16 +144,17 @@ impl SocketsCtx {
         Ok((handle, peer))
     }
 
-    /// What goes on is EINPROGRESS, and EALREADY when asked again: see [`Socket::connect`]. `again`: by the same
-    /// call of the guest's, about which the policy was asked.
+    /// An attempt that takes time is EINPROGRESS, and EALREADY when asked again: see [`Socket::connect`]. `call` is
+    /// the guest's call, which may take several attempts.
     pub(crate) fn connect(
         &mut self,
         handle: u32,
         address: Address,
-        again: bool,
-    ) -> Result<(), Errno> {
+        call: &mut ConnectCall,
+    ) -> Result<(), NotDone> {
         let socket = self.handles.socket(handle)?;
-        match address {
+        check_connect_rate(socket, &mut self.usage)?;
+        let result = match address {
             Address::Unspecified if socket.kind() == Kind::Datagram => socket.disconnect(),
             Address::Unspecified => Err(Errno::EAFNOSUPPORT),
             Address::Unix(address) => {
@@ -159,8 +166,9 @@ impl SocketsCtx {
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
                 let address = destination(address);
-                if !again {
+                if !call.is_allowed {
                     self.may_connect(socket, address)?;
+                    call.is_allowed = true;
                 }
                 let before = socket.state().connection;
                 let result = match socket.inbound() {
@@ -170,7 +178,8 @@ impl SocketsCtx {
                 self.report_connect(socket, address, before, result);
                 result
             }
-        }
+        };
+        result.map_err(NotDone::Errno)
     }
 
     fn may_connect(&self, socket: &Socket, address: SocketAddr) -> Result<(), Errno> {

@@ -12,7 +12,7 @@ use wasisocket_abi::v1::{
 
 use super::SocketsCtx;
 use super::handles::Open;
-use super::usage::room_for;
+use super::limits::check_handles;
 use crate::sockets::{
     InterestSet, Patience, Timeout, Watched, interest_to_abi, poll_from_abi, poll_to_abi,
     poll_until,
@@ -115,7 +115,7 @@ impl SocketsCtx {
     }
 
     pub(crate) fn interest_create(&mut self) -> Result<u32, Errno> {
-        room_for(&self.handles, &mut self.usage, 1)?;
+        check_handles(&self.handles, &mut self.usage, 1)?;
         self.handles
             .insert(Open::InterestSet(InterestSet::create()?))
     }

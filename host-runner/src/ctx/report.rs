@@ -250,3 +250,256 @@ pub(super) fn unix_endpoint(address: &UnixAddr) -> Endpoint {
 fn text(path: Option<&[u8]>) -> String {
     String::from_utf8_lossy(path.unwrap_or_default()).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SocketsCtx;
+    use crate::ctx::{Address, ConnectCall, NotDone, Outgoing};
+    use crate::event::Event;
+    use crate::sockets::{Buffers, Patience, Receiving};
+    use crate::{Policy, Resolver};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::RecvFlags;
+    use std::net::{SocketAddr, TcpListener, UdpSocket};
+    use std::sync::{Arc, Mutex};
+    use wasisocket_abi::v1::{SHUT_WRITE, SocketOption};
+    use wasisocket_abi::{AF_INET, Errno, SOCK_DGRAM, SOCK_STREAM};
+
+    type Lines = Arc<Mutex<Vec<String>>>;
+
+    /// A guest that may do all, and its events.
+    fn guest() -> (SocketsCtx, Lines) {
+        let lines = Lines::default();
+        let sink = Arc::clone(&lines);
+        let policy = Policy::new().allow("*").unwrap();
+        let policy = policy.allow_listen("*").unwrap();
+        let resolver = Resolver::new().resolve("a.test:192.0.2.1").unwrap();
+        let sockets = SocketsCtx::builder(policy).resolver(resolver);
+        let sockets = sockets.on_event(move |event| {
+            // How long it took is different each time.
+            if !matches!(event, Event::Ended { .. }) {
+                sink.lock().unwrap().push(event.to_string());
+            }
+        });
+        (sockets.build(), lines)
+    }
+
+    fn connect(sockets: &mut SocketsCtx, handle: u32, to: SocketAddr) -> Result<(), Errno> {
+        match sockets.connect(handle, Address::Ip(to), &mut ConnectCall::default()) {
+            Err(NotDone::Errno(errno)) => Err(errno),
+            Err(NotDone::Pause(_)) => panic!("there is no rate"),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Waits for what a handle stands for.
+    fn wait(sockets: &SocketsCtx, handle: u32, events: PollFlags) {
+        let mut fds = [PollFd::new(sockets.handles.get(handle).unwrap(), events)];
+        let soon = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        assert_eq!(poll(&mut fds, Some(&soon)), Ok(1));
+    }
+
+    fn send(sockets: &mut SocketsCtx, handle: u32, data: &[u8], to: Option<SocketAddr>) {
+        let message = Outgoing {
+            to: to.map(Address::Ip),
+            ..Outgoing::to_peer(data)
+        };
+        let sent = sockets.send(handle, message, Patience::NONE);
+        assert_eq!(sent, Ok(data.len()));
+    }
+
+    fn receive(sockets: &mut SocketsCtx, handle: u32, flags: RecvFlags) -> usize {
+        let receiving = Receiving {
+            flags,
+            from: false,
+            ancillary: false,
+            needs_peer: false,
+            patience: Patience::NONE,
+        };
+        let mut buffer = [0; 64];
+        let (incoming, _) = sockets
+            .receive(handle, &mut Buffers::One(&mut buffer), receiving)
+            .unwrap();
+        incoming.length
+    }
+
+    #[test]
+    fn connection_is_reported_from_its_start_to_its_bytes() {
+        let (mut sockets, lines) = guest();
+        let listener = sockets.open(AF_INET, SOCK_STREAM, 0).unwrap();
+        let loopback = Address::Ip(([127, 0, 0, 1], 0).into());
+        sockets.bind(listener, loopback).unwrap();
+        sockets.listen(listener, 5).unwrap();
+        sockets.listen(listener, 6).unwrap();
+        let at = sockets.handles.socket(listener).unwrap().local().unwrap();
+        let client = sockets.open(AF_INET, SOCK_STREAM, 0).unwrap();
+        assert_eq!(connect(&mut sockets, client, at), Err(Errno::EINPROGRESS));
+        wait(&sockets, client, PollFlags::OUT);
+        for _ in 0..2 {
+            assert_eq!(sockets.option(client, SocketOption::ERROR), Ok(0));
+        }
+        assert_eq!(connect(&mut sockets, client, at), Ok(()));
+        assert_eq!(connect(&mut sockets, client, at), Err(Errno::EISCONN));
+        wait(&sockets, listener, PollFlags::IN);
+        let (accepted, _) = sockets.accept(listener).unwrap();
+        let from = sockets.handles.socket(client).unwrap().local().unwrap();
+        send(&mut sockets, client, b"question", None);
+        wait(&sockets, accepted, PollFlags::IN);
+        assert_eq!(receive(&mut sockets, accepted, RecvFlags::PEEK), 8);
+        assert_eq!(receive(&mut sockets, accepted, RecvFlags::empty()), 8);
+        let duplicate = sockets.duplicate(client).unwrap();
+        sockets.close(client).unwrap();
+        sockets.close(duplicate).unwrap();
+        drop(sockets);
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                format!("#1 listens at {at}/tcp"),
+                format!("#2 connects to {at}/tcp"),
+                format!("#2 is connected to {at}/tcp"),
+                format!("#3 was accepted at #1 from {from}/tcp"),
+                "#2 was closed, 8 bytes sent and 0 received".into(),
+                "#1 was closed, 0 bytes sent and 0 received".into(),
+                "#3 was closed, 0 bytes sent and 8 received".into(),
+            ]
+        );
+    }
+
+    #[test]
+    fn outcome_is_reported_once_whoever_learns_of_it() {
+        let refused = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        type Way = fn(&mut SocketsCtx, u32, SocketAddr);
+        let by_error: Way = |sockets, handle, _| {
+            sockets.option(handle, SocketOption::ERROR).unwrap();
+        };
+        let by_connect: Way = |sockets, handle, to| {
+            let _ = connect(sockets, handle, to);
+        };
+        let by_data: Way = |sockets, handle, _| send(sockets, handle, b"x", None);
+        let by_shutdown: Way = |sockets, handle, _| sockets.shutdown(handle, SHUT_WRITE).unwrap();
+        let by_nothing: Way = |_, _, _| ();
+        for (to, outcome, ways) in [
+            (
+                open,
+                format!("#1 is connected to {open}/tcp"),
+                &[by_error, by_connect, by_data, by_shutdown, by_nothing][..],
+            ),
+            (
+                refused,
+                format!("#1 cannot connect to {refused}/tcp: ECONNREFUSED"),
+                &[by_error, by_connect, by_nothing],
+            ),
+        ] {
+            for way in ways {
+                let (mut sockets, lines) = guest();
+                let handle = sockets.open(AF_INET, SOCK_STREAM, 0).unwrap();
+                assert_eq!(connect(&mut sockets, handle, to), Err(Errno::EINPROGRESS));
+                wait(&sockets, handle, PollFlags::OUT);
+                way(&mut sockets, handle, to);
+                sockets.close(handle).unwrap();
+                let lines = lines.lock().unwrap();
+                assert_eq!(
+                    lines[..2],
+                    [format!("#1 connects to {to}/tcp"), outcome.clone()]
+                );
+                assert!(lines[2].starts_with("#1 was closed"), "{lines:?}");
+                assert_eq!(lines.len(), 3);
+            }
+        }
+    }
+
+    #[test]
+    fn datagrams_are_reported_by_their_destinations() {
+        let (mut sockets, lines) = guest();
+        let receivers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let [first, second] = receivers.each_ref().map(|to| to.local_addr().unwrap());
+        let handle = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        for to in [first, first, second, first] {
+            send(&mut sockets, handle, b"four", Some(to));
+        }
+        // Nothing names this one.
+        let unused = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        sockets.close(unused).unwrap();
+        sockets.close(handle).unwrap();
+        let bound = sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap();
+        sockets
+            .bind(bound, Address::Ip(([127, 0, 0, 1], 0).into()))
+            .unwrap();
+        let at = sockets.handles.socket(bound).unwrap().local().unwrap();
+        assert_eq!(connect(&mut sockets, bound, first), Ok(()));
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                format!("#1 sends to {first}/udp"),
+                format!("#1 sends to {second}/udp"),
+                format!("#1 sends to {first}/udp"),
+                "#1 was closed, 16 bytes sent and 0 received".into(),
+                format!("#2 listens at {at}/udp"),
+                format!("#2 connects to {first}/udp"),
+                format!("#2 is connected to {first}/udp"),
+            ]
+        );
+    }
+
+    #[test]
+    fn lookups_are_reported_with_their_answers() {
+        let (mut sockets, lines) = guest();
+        for name in ["a.test", "b.test", "192.0.2.9"] {
+            sockets.lookup_name(name.as_bytes(), AF_INET).unwrap();
+        }
+        // One that is not in the table comes from a thread.
+        let last = sockets.lookup_addr([192, 0, 2, 7].into()).unwrap();
+        wait(&sockets, last, PollFlags::IN);
+        let mut lines = lines.lock().unwrap().clone();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "look-up of 192.0.2.7 failed: ENOENT",
+                "look-up of a.test (IPv4) found a.test 192.0.2.1",
+                "look-up of b.test (IPv4) failed: ENOENT",
+                "looking up 192.0.2.7",
+                "looking up a.test (IPv4)",
+                "looking up b.test (IPv4)",
+            ]
+        );
+    }
+
+    #[test]
+    fn end_is_reported_with_the_bytes_of_all_sockets() {
+        let ended: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let sink = Arc::clone(&ended);
+        let sockets = SocketsCtx::builder(Policy::new().allow("*").unwrap());
+        let mut sockets = sockets
+            .on_event(move |event| sink.lock().unwrap().push(event.clone()))
+            .build();
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = receiver.local_addr().unwrap();
+        let handles = [(); 2].map(|()| sockets.open(AF_INET, SOCK_DGRAM, 0).unwrap());
+        for handle in handles {
+            send(&mut sockets, handle, b"four", Some(to));
+        }
+        sockets.close(handles[0]).unwrap();
+        drop(sockets);
+        let ended = ended.lock().unwrap();
+        assert!(
+            matches!(
+                ended.last(),
+                Some(Event::Ended {
+                    sent: 8,
+                    received: 0,
+                    ..
+                })
+            ),
+            "{ended:?}"
+        );
+    }
+}

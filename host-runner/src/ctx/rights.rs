@@ -1,4 +1,4 @@
-//! Sending and receiving sockets and files: what may leave this guest, and what may come to it.
+//! Sending and receiving sockets and files: what may leave a guest, and what may come to it.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -8,26 +8,28 @@ use wasisocket_abi::v1::{AF_UNIX, RIGHT_FILE, RIGHT_SOCKET, ReceivedRight, Right
 use wasisocket_abi::{AF_INET, AF_INET6, Errno, SOCK_DGRAM, SOCK_STREAM};
 
 use super::handles::{Handles, Open};
+use super::limits::{check_length, move_max};
 use super::message::may_be_out_of_band;
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Limit;
 use crate::sockets::{
-    Buffers, Data, Destination, Family, Incoming, Kind, Socket, Sort, cookie_of, sort_of,
+    Buffers, Data, DescriptorKind, Destination, Family, Incoming, Kind, Socket, cookie_of,
+    descriptor_kind,
 };
 
-/// A guest's files, of which this library knows nothing: whoever embeds it may give them to it, so that they
-/// can be sent through Unix sockets. See [`add_files_to_linker`](crate::add_files_to_linker).
+/// A guest's files, which this library does not manage. An embedder implements this so that files can be sent through
+/// Unix sockets: see [`add_files_to_linker`](crate::add_files_to_linker).
 pub trait Files {
-    /// A descriptor of the regular file that the guest has under this preview1 number, with the access mode
-    /// that the guest has and the offset where the guest is. `None` if there is none that may be sent.
+    /// A descriptor of the regular file that the guest has under this preview1 number, with the guest's access mode
+    /// and offset. `None` if there is no file that may be sent.
     fn file(&mut self, number: u32) -> Option<OwnedFd>;
 
-    /// Gives the guest a regular file under a new preview1 number, for no more than the access mode of
-    /// `file` and from its offset on. `None`, and it is closed, if there is no room.
+    /// Gives the guest a regular file under a new preview1 number, with no more than the access mode of `file` and at
+    /// its offset. `None` if there is no room; the file is closed then.
     fn adopt(&mut self, file: OwnedFd) -> Option<u32>;
 }
 
-/// Of an embedder that gives none.
+/// For an embedder that gives no files.
 #[derive(Debug)]
 pub(crate) enum NoFiles {}
 
@@ -46,7 +48,7 @@ pub(crate) struct Received {
     pub(crate) incoming: Incoming,
     pub(crate) name: Name,
     pub(crate) rights: Vec<ReceivedRight>,
-    /// There were more, or others; they are closed.
+    /// There were more rights, or such that a guest cannot have. They are closed.
     pub(crate) cut: bool,
 }
 
@@ -61,22 +63,25 @@ impl SocketsCtx {
         flags: SendFlags,
     ) -> Result<usize, Errno> {
         let socket = self.unix_socket(handle)?;
+        check_length(socket, data.len())?;
+        let most = move_max(socket, self.stream_max());
         may_be_out_of_band(socket, flags.contains(SendFlags::OOB))?;
         let to = match to {
             None => Destination::Peer,
             Some(to) => self.destination(socket, to)?,
         };
-        // While they are under way they count for the user of the host's process, who has as many as it has
-        // descriptors, and it may be up to this guest to take them out again.
-        let given = self.given.saturating_add(rights.len());
-        if given > self.handles.limit() {
+        // Descriptors under way count for the user of the host's process, whose limit is that of open files, and it
+        // may be up to this guest to receive them again.
+        let sent_rights = self.sent_rights.saturating_add(rights.len());
+        if sent_rights > self.handles.limit() {
             self.usage.reached(Limit::MaxSockets);
             return Err(Errno::ENOBUFS);
         }
         let mut opened = Vec::new();
         for right in rights.iter().filter(|right| right.kind == RIGHT_FILE) {
             let file = files.as_mut().and_then(|files| files.file(right.number));
-            let file = file.filter(|file| sort_of(file.as_fd()) == Some(Sort::File));
+            let file =
+                file.filter(|file| descriptor_kind(file.as_fd()) == Some(DescriptorKind::File));
             opened.push(file.ok_or(Errno::EOPNOTSUPP)?);
         }
         let mut opened = opened.iter();
@@ -88,9 +93,9 @@ impl SocketsCtx {
                 _ => return Err(Errno::EINVAL),
             });
         }
-        let sent = socket.send_rights(data, &to, &fds, flags)?;
+        let sent = data.with_first(most, |data| socket.send_rights(data, &to, &fds, flags))?;
         self.count_sent(socket, sent);
-        self.given = given;
+        self.sent_rights = sent_rights;
         Ok(sent)
     }
 
@@ -102,17 +107,17 @@ impl SocketsCtx {
         }
     }
 
-    /// A socket that may be sent.
+    /// A socket of the guest that may be sent.
     fn socket_to_send(&self, handle: u32) -> Result<&Socket, Errno> {
         let socket = self.handles.socket(handle)?;
-        // Unix sockets that are under way inside each other are the kernel's to find and collect. That code
-        // had flaws, too (CVE-2021-0920): as with UDP-Lite, not for those that have no use for it.
+        // The kernel has to find and collect Unix sockets that are under way inside each other. That code had flaws
+        // too (CVE-2021-0920): as with UDP-Lite, it is only for guests that have a use for it.
         let has_folder = || self.unix_folders.iter().any(|folder| !folder.read_only);
         if socket.family() == Family::Unix && !self.policy.grants_any() && !has_folder() {
             return Err(Errno::EOPNOTSUPP);
         }
         socket.state().grant.is_shared = true;
-        // Whoever gets it can set SO_LINGER too, for which closing it would wait.
+        // The receiver can set SO_LINGER too, and closing the socket would wait for that.
         socket.set_lingers();
         Ok(socket)
     }
@@ -126,19 +131,21 @@ impl SocketsCtx {
         flags: RecvFlags,
     ) -> Result<Received, Errno> {
         let socket = self.unix_socket(handle)?;
+        let most = move_max(socket, self.stream_max());
         may_be_out_of_band(socket, flags.contains(RecvFlags::OOB))?;
-        // The kernel would make a copy of each at every look.
+        // The kernel would duplicate each of them at every look.
         let max = match flags.contains(RecvFlags::PEEK) {
             true => 0,
             false => max,
         };
-        let received = socket.recv_rights(buffers, max, flags)?;
+        let received =
+            buffers.with_first(most, |buffers| socket.recv_rights(buffers, max, flags))?;
         if !flags.contains(RecvFlags::PEEK) {
             self.count_received(socket, received.incoming.length);
         }
-        self.given = self.given.saturating_sub(received.fds.len());
-        if self.given == 0 {
-            self.given_backlog = 0;
+        self.sent_rights = self.sent_rights.saturating_sub(received.fds.len());
+        if self.sent_rights == 0 {
+            self.sent_backlog = 0;
         }
         let mut incoming = received.incoming;
         let name = match incoming.from.take() {
@@ -147,10 +154,10 @@ impl SocketsCtx {
         };
         let mut cut = received.cut;
         let mut rights = Vec::with_capacity(received.fds.len());
-        let mut own = OwnSockets::default();
+        let mut known = KnownSockets::default();
         for fd in received.fds {
-            // Those behind it are closed with the iterator: net/core/scm.c, scm_detach_fds.
-            let Some(right) = self.admit(files.as_deref_mut(), fd, &mut own) else {
+            // The rest is closed with the iterator, as the kernel does (net/core/scm.c, scm_detach_fds).
+            let Some(right) = self.admit(files.as_deref_mut(), fd, &mut known) else {
                 cut = true;
                 break;
             };
@@ -164,15 +171,15 @@ impl SocketsCtx {
         })
     }
 
-    /// Takes in what came with a message, or closes it.
+    /// Gives the guest a descriptor that came with a message, or closes it.
     fn admit<F: Files>(
         &mut self,
         files: Option<&mut F>,
         fd: OwnedFd,
-        own: &mut OwnSockets,
+        known_sockets: &mut KnownSockets,
     ) -> Option<ReceivedRight> {
-        let (family, kind) = match sort_of(fd.as_fd())? {
-            Sort::File => {
+        let (family, kind) = match descriptor_kind(fd.as_fd())? {
+            DescriptorKind::File => {
                 let number = files?.adopt(fd)?;
                 let kind = RIGHT_FILE;
                 return Some(ReceivedRight {
@@ -180,21 +187,24 @@ impl SocketsCtx {
                     ..ReceivedRight::default()
                 });
             }
-            Sort::Socket(family, kind) => (family, kind),
+            DescriptorKind::Socket(family, kind) => (family, kind),
         };
         self.handles.room_for(1).ok()?;
         let cookie = cookie_of(fd.as_fd())?;
-        let dup_of = own.of(&self.handles).get(&cookie).copied();
+        let dup_of = known_sockets.of(&self.handles).get(&cookie).copied();
         let known = dup_of.and_then(|handle| self.handles.socket(handle).ok());
         let socket = match (known, family) {
-            // What the policy has said of it holds for all of its handles.
+            // What the policy said about the socket holds for all of its handles.
             (Some(known), _) => known.by(fd),
             (None, Family::Unix) => Socket::received(fd, kind).ok()?,
-            // No policy was asked whom it is connected to, or could be.
+            // The policy was not asked about its peer, and could not be.
             (None, Family::V4 | Family::V6) => return None,
         };
         let number = self.handles.insert(Open::Socket(socket)).ok()?;
-        own.of(&self.handles).entry(cookie).or_insert(number);
+        known_sockets
+            .of(&self.handles)
+            .entry(cookie)
+            .or_insert(number);
         let kind_number = match kind {
             Kind::Stream => SOCK_STREAM,
             Kind::Datagram => SOCK_DGRAM,
@@ -217,11 +227,11 @@ impl SocketsCtx {
     }
 }
 
-/// The guest's sockets by what the kernel calls them, once somebody asks.
+/// The guest's sockets by their cookies, listed when needed first.
 #[derive(Default)]
-struct OwnSockets(Option<HashMap<u64, u32>>);
+struct KnownSockets(Option<HashMap<u64, u32>>);
 
-impl OwnSockets {
+impl KnownSockets {
     fn of(&mut self, handles: &Handles) -> &mut HashMap<u64, u32> {
         self.0.get_or_insert_with(|| {
             let cookie =

@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 
+use rustix::net::RecvFlags;
 use wasisocket_abi::v1::{EVENT_IN, EVENT_OUT};
 use wasisocket_abi::{CoreSocketAddr, Errno, HOST_NAME_MAX, IO_MAX, RESOLVE_MAX};
 
 use super::operation::{Attempt, Operation, Stop};
 use crate::SocketsCtx;
-use crate::ctx::{Address, Pace, WaitsFor};
+use crate::ctx::{Address, ConnectCall, NotDone, Outgoing, WaitsFor};
 use crate::guest_memory::{GuestMemory, Pointer, Slice};
-use crate::sockets::Timeout;
+use crate::sockets::{Buffers, Receiving, Timeout};
 
 pub(super) fn sock_open(
     _: &mut GuestMemory<'_>,
@@ -27,7 +28,7 @@ pub(super) fn sock_resolve(
     addresses: Slice<CoreSocketAddr>,
 ) -> Operation<u32, impl Attempt<u32>> {
     let mut started = None;
-    Operation::new(Timeout::FOREVER, None, move |memory, sockets, _| {
+    Operation::new(Timeout::FOREVER, move |memory, sockets, _| {
         let port = u16::try_from(port).map_err(|_| Errno::EINVAL)?;
         // All the room that the guest says it has must be there, even what is not needed.
         memory.bytes(addresses)?;
@@ -56,44 +57,32 @@ pub(super) fn sock_connect(
     handle: u32,
     address: Pointer<CoreSocketAddr>,
 ) -> Operation<(), impl Attempt<()>> {
-    let pace = Some(Pace::Connect(handle));
-    let mut again = false;
-    Operation::new(Timeout::FOREVER, pace, move |memory, sockets, _| {
+    let mut call = ConnectCall::default();
+    Operation::new(Timeout::FOREVER, move |memory, sockets, _| {
         let address = Address::Ip(memory.read(address)?.try_into()?);
-        let connected = sockets.connect(handle, address, again);
-        again = true;
+        let connected = sockets.connect(handle, address, &mut call);
         connected.map_err(Stop::unless_connected(handle, Timeout::FOREVER))
     })
 }
 
 /// Sends all of it, as a blocking send(2) does: less only if an error comes in between.
 pub(super) fn sock_send(handle: u32, data: Slice<u8>) -> Operation<u32, impl Attempt<u32>> {
-    let pace = Some(Pace::Send(handle));
     let mut sent = 0;
-    Operation::new(Timeout::FOREVER, pace, move |memory, sockets, patience| {
+    Operation::new(Timeout::FOREVER, move |memory, sockets, patience| {
         let data = memory.bytes(data)?;
         let data = data.get(..IO_MAX).unwrap_or(data);
         let rest = data.get(sent..).unwrap_or_default();
-        let result = sockets.room_to_send(handle).and_then(|room| {
-            let part = match room.excess {
-                Some(errno) if rest.len() > room.most => return Err(sockets.too_large(errno)),
-                _ => rest.get(..room.most).unwrap_or(rest),
-            };
-            sockets.send(handle, part, patience)
-        });
-        match result {
+        match sockets.send(handle, Outgoing::to_peer(rest), patience) {
             Ok(count) => sent += count,
             // What was sent has to be reported, also if it cannot be waited for more.
-            Err(Errno::EAGAIN) if sent > 0 => {
+            Err(NotDone::Errno(Errno::EAGAIN)) if sent > 0 => {
                 return Err(Stop::NotYet {
                     waits_for: WaitsFor::Handle(handle, EVENT_OUT),
                     over: Ok(sent as u32),
                 });
             }
-            Err(errno) if sent == 0 => {
-                return Err(Stop::unless_ready(handle, EVENT_OUT)(errno));
-            }
-            Err(_) => return Ok(sent as u32),
+            Err(NotDone::Errno(_)) if sent > 0 => return Ok(sent as u32),
+            Err(not_done) => return Err(Stop::unless_ready(handle, EVENT_OUT)(not_done)),
         }
         match sent < data.len() {
             true => Err(Stop::Again),
@@ -103,14 +92,18 @@ pub(super) fn sock_send(handle: u32, data: Slice<u8>) -> Operation<u32, impl Att
 }
 
 pub(super) fn sock_recv(handle: u32, buffer: Slice<u8>) -> Operation<u32, impl Attempt<u32>> {
-    let pace = Some(Pace::Receive(handle));
-    Operation::new(Timeout::FOREVER, pace, move |memory, sockets, patience| {
-        memory.bytes(buffer)?;
-        let most = sockets.room_to_receive(handle)?.most;
-        let buffer = memory.bytes_mut(buffer.first(most))?;
-        let received = sockets.recv(handle, buffer, patience);
-        let received = received.map_err(Stop::unless_ready(handle, EVENT_IN))?;
-        Ok(received as u32)
+    Operation::new(Timeout::FOREVER, move |memory, sockets, patience| {
+        let mut buffers = Buffers::One(memory.bytes_mut(buffer)?);
+        let receiving = Receiving {
+            flags: RecvFlags::empty(),
+            from: false,
+            ancillary: false,
+            needs_peer: true,
+            patience,
+        };
+        let received = sockets.receive(handle, &mut buffers, receiving);
+        let (incoming, _) = received.map_err(Stop::unless_ready(handle, EVENT_IN))?;
+        Ok(incoming.length.min(buffers.room()) as u32)
     })
 }
 

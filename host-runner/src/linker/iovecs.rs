@@ -6,7 +6,6 @@ use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{IOVECS_MAX, Iovec};
 
-use crate::ctx::Room;
 use crate::guest_memory::{GuestMemory, Slice};
 use crate::sockets::{Buffers, Data};
 
@@ -17,28 +16,15 @@ const USUAL: usize = 16;
 pub(super) struct Iovecs(SmallVec<[Iovec; USUAL]>);
 
 impl Iovecs {
-    /// Reads a vector, of no more bytes than there is room for. EMSGSIZE for more than [`IOVECS_MAX`] pieces
-    /// (sendmsg(2)); EFAULT for pieces that reach outside.
-    pub(super) fn read(
-        memory: &GuestMemory<'_>,
-        vector: Slice<Iovec>,
-        room: Room,
-    ) -> Result<Self, Errno> {
+    /// Reads a vector. EMSGSIZE for more than [`IOVECS_MAX`] pieces (sendmsg(2)); EFAULT for pieces that reach
+    /// outside.
+    pub(super) fn read(memory: &GuestMemory<'_>, vector: Slice<Iovec>) -> Result<Self, Errno> {
         if vector.count() > IOVECS_MAX {
             return Err(Errno::EMSGSIZE);
         }
         let mut iovecs = SmallVec::new();
-        // Not more than IO_MAX, which fits.
-        let mut left = room.most as u32;
-        for mut iovec in memory.read_all(vector)? {
+        for iovec in memory.read_all(vector)? {
             memory.bytes(bytes(&iovec))?;
-            if iovec.length > left
-                && let Some(errno) = room.excess
-            {
-                return Err(errno);
-            }
-            iovec.length = iovec.length.min(left);
-            left -= iovec.length;
             if iovec.length > 0 {
                 iovecs.push(iovec);
             }
@@ -47,11 +33,11 @@ impl Iovecs {
     }
 
     /// Calls with the bytes, to send them.
-    pub(super) fn with_data<T>(
+    pub(super) fn with_data<T, E: From<Errno>>(
         &self,
         memory: &GuestMemory<'_>,
-        send: impl FnOnce(Data<'_>) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
+        send: impl FnOnce(Data<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let piece = |iovec: &Iovec| memory.bytes(bytes(iovec));
         match self.0.as_slice() {
             [] => send(Data::One(&[])),
@@ -67,11 +53,11 @@ impl Iovecs {
     }
 
     /// Calls with the bytes, to receive into them. EFAULT if pieces overlap.
-    pub(super) fn with_buffers<T>(
+    pub(super) fn with_buffers<T, E: From<Errno>>(
         &self,
         memory: &mut GuestMemory<'_>,
-        receive: impl FnOnce(&mut Buffers<'_, '_>) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
+        receive: impl FnOnce(&mut Buffers<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         match self.0.as_slice() {
             [] => receive(&mut Buffers::One(&mut [])),
             [one] => receive(&mut Buffers::One(memory.bytes_mut(bytes(one))?)),
@@ -119,13 +105,7 @@ fn disjoint<'a>(memory: &'a mut GuestMemory<'_>, iovecs: &[Iovec]) -> Result<Pie
 
 #[cfg(test)]
 mod tests {
-    use super::{Errno, GuestMemory, IOVECS_MAX, Iovec, Iovecs, Room, Slice, disjoint};
-    use wasisocket_abi::IO_MAX;
-
-    const STREAM: Room = Room {
-        most: IO_MAX,
-        excess: None,
-    };
+    use super::{Errno, GuestMemory, IOVECS_MAX, Iovec, Iovecs, Slice, disjoint};
 
     fn lengths(memory: &mut [u8], iovecs: &[(u32, u32)]) -> Result<Vec<usize>, Errno> {
         let iovecs: Vec<_> = iovecs
@@ -172,35 +152,12 @@ mod tests {
     fn vectors_are_capped() {
         let mut bytes = vec![0; 1 << 16];
         let memory = GuestMemory(&mut bytes);
-        let read = |start, count| Iovecs::read(&memory, Slice::new(start, count), STREAM).map(drop);
+        let read = |start, count| Iovecs::read(&memory, Slice::new(start, count)).map(drop);
         assert_eq!(read(0, IOVECS_MAX as u32), Ok(()));
         for count in [IOVECS_MAX as u32 + 1, 1 << 29, u32::MAX] {
             assert_eq!(read(0, count), Err(Errno::EMSGSIZE));
         }
         assert_eq!(read((1 << 16) - 7, 1), Err(Errno::EFAULT));
         assert_eq!(read(u32::MAX, 1), Err(Errno::EFAULT));
-    }
-
-    #[test]
-    fn bytes_are_capped() {
-        let mut bytes = vec![0; (32 << 20) + 16];
-        for at in [0, 8] {
-            // Both pieces are the 16 MiB behind the vector, together twice IO_MAX.
-            bytes[at..at + 4].copy_from_slice(&16_u32.to_le_bytes());
-            bytes[at + 4..at + 8].copy_from_slice(&(16_u32 << 20).to_le_bytes());
-        }
-        let memory = GuestMemory(&mut bytes);
-        let stream = Iovecs::read(&memory, Slice::new(0, 2), STREAM).unwrap();
-        let total: u32 = stream.0.iter().map(|iovec| iovec.length).sum();
-        assert_eq!(total as usize, IO_MAX);
-        let datagram = Iovecs::read(
-            &memory,
-            Slice::new(0, 2),
-            Room {
-                excess: Some(Errno::EMSGSIZE),
-                ..STREAM
-            },
-        );
-        assert_eq!(datagram.err(), Some(Errno::EMSGSIZE));
     }
 }

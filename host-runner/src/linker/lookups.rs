@@ -35,7 +35,7 @@ pub(super) fn lookup_addrs(
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
     let addresses = addresses.first(RESOLVE_MAX);
-    Operation::new(timeout, None, move |memory, sockets, _| {
+    Operation::new(timeout, move |memory, sockets, _| {
         memory.bytes(addresses)?;
         let found = sockets.lookup_addrs(lookup);
         let found = found.map_err(Stop::unless_ready(lookup, EVENT_IN))?.iter();
@@ -49,7 +49,7 @@ pub(super) fn lookup_host(
     name: Slice<u8>,
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
-    Operation::new(timeout, None, move |memory, sockets, _| {
+    Operation::new(timeout, move |memory, sockets, _| {
         let room = memory.bytes_mut(name)?;
         let host = sockets.lookup_host(lookup);
         let host = host.map_err(Stop::unless_ready(lookup, EVENT_IN))?;

@@ -9,7 +9,7 @@ use wasisocket_abi::v1::{
 
 use super::iovecs::Iovecs;
 use super::operation::{Attempt, Operation, Stop};
-use crate::ctx::Pace;
+use crate::ctx::{NotDone, Outgoing};
 use crate::guest_memory::{Pointer, Slice};
 use crate::sockets::{Incoming, Receiving, Timeout};
 
@@ -21,17 +21,19 @@ pub(super) fn sock_sendmsg(
     flags: u32,
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
-    let pace = Some(Pace::Send(handle));
-    Operation::new(timeout, pace, move |memory, sockets, patience| {
+    Operation::new(timeout, move |memory, sockets, patience| {
         let flags = send_flags(flags)?;
         let to = address.map(|at| memory.address(at)).transpose()?;
         let ancillary = ancillary.map(|at| memory.read(at)).transpose()?;
         let ancillary = ancillary.unwrap_or_default();
-        let room = sockets.room_to_send(handle)?;
-        let iovecs = Iovecs::read(memory, iovecs, room);
-        let iovecs = iovecs.map_err(|errno| sockets.too_large(errno))?;
-        let sent = iovecs.with_data(memory, |data| {
-            sockets.sendmsg(handle, data, to, &ancillary, flags, patience)
+        let sent = Iovecs::read(memory, iovecs)?.with_data(memory, |data| {
+            let message = Outgoing {
+                data,
+                to,
+                ancillary,
+                flags,
+            };
+            sockets.send(handle, message, patience)
         });
         let sent = sent.map_err(Stop::unless_ready(handle, EVENT_OUT))?;
         Ok(sent as u32)
@@ -46,20 +48,19 @@ pub(super) fn sock_recvmsg(
     flags: u32,
     timeout: Timeout,
 ) -> Operation<Received, impl Attempt<Received>> {
-    let pace = Some(Pace::Receive(handle));
-    Operation::new(timeout, pace, move |memory, sockets, patience| {
+    Operation::new(timeout, move |memory, sockets, patience| {
         let from = address.map(|at| memory.out(at)).transpose()?;
         let ancillary = ancillary.map(|at| memory.out(at)).transpose()?;
         let receiving = Receiving {
             flags: recv_flags(flags)?,
             from: from.is_some(),
             ancillary: ancillary.is_some(),
+            needs_peer: false,
             patience,
         };
-        let iovecs = Iovecs::read(memory, iovecs, sockets.room_to_receive(handle)?)?;
-        let received = iovecs.with_buffers(memory, |buffers| {
-            let (incoming, name) = sockets.recvmsg(handle, buffers, receiving)?;
-            Ok((incoming, name, buffers.room()))
+        let received = Iovecs::read(memory, iovecs)?.with_buffers(memory, |buffers| {
+            let (incoming, name) = sockets.receive(handle, buffers, receiving)?;
+            Ok::<_, NotDone>((incoming, name, buffers.room()))
         });
         let event = match flags & MSG_OOB {
             0 => EVENT_IN,

@@ -47,6 +47,7 @@ pub fn add_to_linker<T: 'static>(
 ///
 /// # Errors
 /// As for [`add_to_linker`].
+#[cfg(feature = "async")]
 pub fn add_to_linker_async<T: Send + 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
@@ -106,7 +107,7 @@ fn call_with_files<T, F: Files>(
 ) -> Result<u32> {
     let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
     let answer = number(import(&mut memory, sockets, files));
-    if sockets.turn.ends_by_epoch() {
+    if sockets.time_slice.ends_by_epoch() {
         // Reached already: compiled code looks when it enters a function.
         caller.as_context_mut().set_epoch_deadline(0);
     }
@@ -133,6 +134,7 @@ fn block<T, R: Copy, P>(
 }
 
 /// The same in an asynchronous store.
+#[cfg(feature = "async")]
 async fn run<T: Send, R: Copy + Send, P: Send>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Send,

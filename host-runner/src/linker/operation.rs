@@ -4,16 +4,20 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "async")]
 use tokio::task::yield_now;
+#[cfg(feature = "async")]
 use tokio::time::{sleep, sleep_until};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::EVENT_OUT;
 
 use crate::SocketsCtx;
-use crate::ctx::{Pace, WaitsFor};
+use crate::ctx::{NotDone, WaitsFor};
 use crate::guest_memory::GuestMemory;
 use crate::limits::LimitReached;
-use crate::sockets::{Patience, Timeout, block_until, ready_until};
+#[cfg(feature = "async")]
+use crate::sockets::ready_until;
+use crate::sockets::{Patience, Timeout, block_until};
 
 /// Attempts after which waiting slows down, if each was told to be ready and was not.
 ///
@@ -31,6 +35,8 @@ pub(super) enum Stop<R> {
     Errno(Errno),
     /// Part of it is done.
     Again,
+    /// A rate is used up until then, which has to be waited for in any case.
+    Pause(Instant),
     /// It cannot be done before this is ready. `over` is the answer if that takes too long.
     NotYet {
         waits_for: WaitsFor,
@@ -44,29 +50,40 @@ impl<R> From<Errno> for Stop<R> {
     }
 }
 
+impl<R> From<NotDone> for Stop<R> {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Errno(errno) => Self::Errno(errno),
+            NotDone::Pause(until) => Self::Pause(until),
+        }
+    }
+}
+
 impl<R> Stop<R> {
     /// EAGAIN is a reason to wait for these events of a handle.
-    pub(super) fn unless_ready(handle: u32, events: u32) -> impl Fn(Errno) -> Self {
-        move |errno| match errno {
-            Errno::EAGAIN => Self::NotYet {
+    pub(super) fn unless_ready<E: Into<NotDone>>(handle: u32, events: u32) -> impl Fn(E) -> Self {
+        move |not_done| match not_done.into() {
+            NotDone::Errno(errno @ Errno::EAGAIN) => Self::NotYet {
                 waits_for: WaitsFor::Handle(handle, events),
                 over: Err(errno),
             },
-            errno => Self::Errno(errno),
+            other => other.into(),
         }
     }
 
     /// A connection that is not there yet is a reason to wait for it, and EINPROGRESS when the time is over.
-    pub(super) fn unless_connected(handle: u32, timeout: Timeout) -> impl Fn(Errno) -> Self {
-        move |errno| match errno {
-            Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY => Self::NotYet {
-                waits_for: WaitsFor::Handle(handle, EVENT_OUT),
-                over: Err(match errno {
-                    Errno::EALREADY if timeout != Timeout::NONE => Errno::EINPROGRESS,
-                    errno => errno,
-                }),
-            },
-            errno => Self::Errno(errno),
+    pub(super) fn unless_connected(handle: u32, timeout: Timeout) -> impl Fn(NotDone) -> Self {
+        move |not_done| match not_done {
+            NotDone::Errno(errno @ (Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY)) => {
+                Self::NotYet {
+                    waits_for: WaitsFor::Handle(handle, EVENT_OUT),
+                    over: Err(match errno {
+                        Errno::EALREADY if timeout != Timeout::NONE => Errno::EINPROGRESS,
+                        errno => errno,
+                    }),
+                }
+            }
+            other => other.into(),
         }
     }
 }
@@ -85,8 +102,6 @@ impl<R, A> Attempt<R> for A where
 /// One call of an import that may wait, for an `R`.
 pub(super) struct Operation<R, A> {
     timeout: Timeout,
-    /// The rate that it has to wait for.
-    pace: Option<Pace>,
     attempt: A,
     /// The end of `timeout`, once it has begun.
     end: Option<Instant>,
@@ -109,14 +124,12 @@ enum Step<R> {
 }
 
 impl<R: Copy, A: Attempt<R>> Operation<R, A> {
-    /// `pace` is the rate that it has to wait for, if any, whatever `timeout` is.
-    pub(super) fn new(timeout: Timeout, pace: Option<Pace>, attempt: A) -> Self
+    pub(super) fn new(timeout: Timeout, attempt: A) -> Self
     where
         A: FnMut(&mut GuestMemory<'_>, &mut SocketsCtx, Patience) -> Result<R, Stop<R>>,
     {
         Self {
             timeout,
-            pace,
             attempt,
             end: None,
             attempts: 0,
@@ -158,6 +171,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
     }
 
     /// The same as a task of a tokio runtime.
+    #[cfg(feature = "async")]
     pub(super) async fn run(
         mut self,
         memory: &mut GuestMemory<'_>,
@@ -165,8 +179,8 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
     ) -> Result<Result<R, Errno>, LimitReached> {
         sockets.shares_thread = true;
         // What never has to wait would never let others run.
-        if sockets.turn.is_over() {
-            sockets.turn.end();
+        if sockets.time_slice.is_over() {
+            sockets.time_slice.end();
             yield_now().await;
         }
         loop {
@@ -189,7 +203,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
                     self.woken(ready);
                 }
             }
-            sockets.turn.end();
+            sockets.time_slice.end();
         }
     }
 
@@ -204,13 +218,13 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
             return Ok(Step::Answer(over));
         }
         let last = sockets.end();
-        if let Some(until) = self.pace.and_then(|pace| sockets.pause(pace)) {
-            return Ok(Step::Sleep(last.map_or(until, |last| until.min(last))));
-        }
         let (waits_for, over) = match (self.attempt)(memory, sockets, patience) {
             Ok(answer) => return Ok(Step::Answer(Ok(answer))),
             Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),
             Err(Stop::Again) => return Ok(Step::Again),
+            Err(Stop::Pause(until)) => {
+                return Ok(Step::Sleep(last.map_or(until, |last| until.min(last))));
+            }
             Err(Stop::NotYet { waits_for, over }) => (waits_for, over),
         };
         if self.timeout == Timeout::NONE {
@@ -246,7 +260,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "async"))]
 mod tests {
     use super::{
         Duration, Errno, GuestMemory, Instant, Operation, Patience, Stop, Timeout, WaitsFor,
@@ -273,7 +287,7 @@ mod tests {
             let (handle, _other) = sockets.pair(SOCK_STREAM).unwrap();
             let begun = Instant::now();
             let mut attempts = 0;
-            let operation = Operation::new(timeout, None, |_, _, patience| {
+            let operation = Operation::new(timeout, |_, _, patience| {
                 assert!(blocks && limits.timeout.is_none() || patience == Patience::NONE);
                 attempts += 1;
                 attempt(handle, attempts)
@@ -304,7 +318,7 @@ mod tests {
             let mut memory = GuestMemory(&mut []);
             let begun = Instant::now();
             while turns.get() < TURNS && begun.elapsed() < Duration::from_secs(10) {
-                let operation = Operation::new(Timeout::NONE, None, |_, _, _| Ok(()));
+                let operation = Operation::new(Timeout::NONE, |_, _, _| Ok(()));
                 let answer = operation.run(&mut memory, &mut sockets).await;
                 assert_eq!(answer.unwrap(), Ok(()));
             }

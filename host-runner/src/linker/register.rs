@@ -30,9 +30,11 @@ use super::core_six::*;
 use super::lookups::*;
 use super::messages::*;
 use super::rights::*;
+#[cfg(feature = "async")]
+use super::run;
 use super::sockets::*;
 use super::waiting::*;
-use super::{block, call, call_with_files, run};
+use super::{block, call, call_with_files};
 use crate::SocketsCtx;
 use crate::ctx::Files;
 use crate::guest_memory::{Pointer, Slice};
@@ -78,6 +80,7 @@ macro_rules! registration {
         }
 
         /// Defines the imports that may wait, for an asynchronous store.
+        #[cfg(feature = "async")]
         pub(super) fn add_async<T: Send + 'static>(
             linker: &mut Linker<T>,
             get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,

@@ -25,7 +25,7 @@ pub(super) fn sock_send_rights(
     let flags = send_flags(flags)?;
     let to = address.map(|at| memory.address(at)).transpose()?;
     let rights: Vec<Right> = memory.read_all(within_limit(rights)?)?.collect();
-    let iovecs = Iovecs::read(memory, iovecs, sockets.room_to_send(handle)?)?;
+    let iovecs = Iovecs::read(memory, iovecs)?;
     let sent = iovecs.with_data(memory, |data| {
         sockets.send_rights(files, handle, data, to, &rights, flags)
     })?;
@@ -48,10 +48,10 @@ pub(super) fn sock_recv_rights(
     // Checked first, so that none is lost to a bad pointer.
     memory.bytes(rights)?;
     let asked = recv_flags(flags)?;
-    let iovecs = Iovecs::read(memory, iovecs, sockets.room_to_receive(handle)?)?;
+    let iovecs = Iovecs::read(memory, iovecs)?;
     let (message, room) = iovecs.with_buffers(memory, |buffers| {
         let message = sockets.recv_rights(files, handle, buffers, rights.count(), asked)?;
-        Ok((message, buffers.room()))
+        Ok::<_, Errno>((message, buffers.room()))
     })?;
     if let Some(from) = from {
         memory.write(from, message.name.into())?;

@@ -7,7 +7,7 @@ use wasisocket_abi::v1::{
 
 use super::operation::{Attempt, Operation, Stop};
 use crate::SocketsCtx;
-use crate::ctx::Pace;
+use crate::ctx::ConnectCall;
 use crate::guest_memory::{GuestMemory, Pointer, Slice};
 use crate::sockets::Timeout;
 
@@ -64,7 +64,7 @@ pub(super) fn sock_accept(
     handle: u32,
     timeout: Timeout,
 ) -> Operation<(Addr, u32), impl Attempt<(Addr, u32)>> {
-    Operation::new(timeout, None, move |_, sockets, _| {
+    Operation::new(timeout, move |_, sockets, _| {
         let accepted = sockets.accept(handle);
         let (accepted, peer) = accepted.map_err(Stop::unless_ready(handle, EVENT_IN))?;
         Ok((peer.into(), accepted))
@@ -76,12 +76,10 @@ pub(super) fn sock_connect_to(
     address: Pointer<Addr>,
     timeout: Timeout,
 ) -> Operation<(), impl Attempt<()>> {
-    let pace = Some(Pace::Connect(handle));
-    let mut again = false;
-    Operation::new(timeout, pace, move |memory, sockets, _| {
+    let mut call = ConnectCall::default();
+    Operation::new(timeout, move |memory, sockets, _| {
         let address = memory.address(address)?;
-        let connected = sockets.connect(handle, address, again);
-        again = true;
+        let connected = sockets.connect(handle, address, &mut call);
         connected.map_err(Stop::unless_connected(handle, timeout))
     })
 }

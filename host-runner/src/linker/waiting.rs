@@ -14,7 +14,7 @@ pub(super) fn sock_poll(
     entries: Slice<PollEntry>,
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
-    Operation::new(timeout, None, move |memory, sockets, patience| {
+    Operation::new(timeout, move |memory, sockets, patience| {
         if entries.count() > POLL_MAX {
             return Err(Errno::EINVAL.into());
         }
@@ -57,7 +57,7 @@ pub(super) fn interest_wait(
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
     let events = events.first(EVENTS_MAX);
-    Operation::new(timeout, None, move |memory, sockets, _| {
+    Operation::new(timeout, move |memory, sockets, _| {
         // Checked first: events that are reported once would be lost.
         memory.bytes(events)?;
         let ready = sockets.interest_wait(set, events.count())?;

@@ -8,6 +8,7 @@ use rustix::net::{
     self, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags,
     SocketAddrAny,
 };
+use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::Ancillary;
 
@@ -51,6 +52,8 @@ pub(crate) struct Receiving {
     pub(crate) from: bool,
     /// Tell the ancillary data, where the socket has any.
     pub(crate) ancillary: bool,
+    /// Fail with ENOTCONN on a datagram socket without a peer or a port, as the core six do.
+    pub(crate) needs_peer: bool,
     pub(crate) patience: Patience,
 }
 
@@ -229,7 +232,60 @@ pub(super) fn source(from: &Option<SocketAddrAny>) -> Option<SocketAddr> {
     SocketAddr::try_from(from.clone()?).ok()
 }
 
+impl Data<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(data) => data.len(),
+            Self::Many(data) => data.iter().map(|piece| piece.len()).sum(),
+        }
+    }
+
+    /// Calls with no more than the first `most` bytes.
+    pub(crate) fn with_first<T>(self, most: usize, send: impl FnOnce(Data<'_>) -> T) -> T {
+        match self {
+            Data::One(data) => send(Data::One(data.get(..most).unwrap_or(data))),
+            Data::Many(_) if self.len() <= most => send(self),
+            Data::Many(data) => {
+                let mut left = most;
+                let mut first: SmallVec<[IoSlice<'_>; 16]> = SmallVec::new();
+                for piece in data {
+                    let piece = piece.get(..left).unwrap_or(piece);
+                    left -= piece.len();
+                    first.push(IoSlice::new(piece));
+                }
+                send(Data::Many(&first))
+            }
+        }
+    }
+}
+
 impl Buffers<'_, '_> {
+    /// Calls with no more room than for the first `most` bytes.
+    pub(crate) fn with_first<T>(
+        &mut self,
+        most: usize,
+        receive: impl FnOnce(&mut Buffers<'_, '_>) -> T,
+    ) -> T {
+        let room = self.room();
+        match self {
+            _ if room <= most => receive(self),
+            Self::One(buffer) => {
+                let (first, _) = buffer.split_at_mut(most);
+                receive(&mut Buffers::One(first))
+            }
+            Self::Many(buffers) => {
+                let mut left = most;
+                let mut first: SmallVec<[IoSliceMut<'_>; 16]> = SmallVec::new();
+                for buffer in buffers.iter_mut() {
+                    let length = buffer.len().min(left);
+                    left -= length;
+                    first.push(IoSliceMut::new(buffer.split_at_mut(length).0));
+                }
+                receive(&mut Buffers::Many(&mut first))
+            }
+        }
+    }
+
     pub(crate) fn room(&self) -> usize {
         match self {
             Self::One(buffer) => buffer.len(),

@@ -22,7 +22,7 @@ pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiv
 pub(crate) use multicast::interfaces;
 #[cfg(feature = "async")]
 pub(crate) use reactor::ready_until;
-pub(crate) use rights::{Sort, cookie_of, sort_of};
+pub(crate) use rights::{DescriptorKind, cookie_of, descriptor_kind};
 pub(crate) use socket::{Family, Kind, Socket, UDP_LITE};
 pub(crate) use state::{AllowedDestination, Connection, Inbound};
 pub(crate) use unix::{PathError, UnixFolder, UnixPlace, path_of};

@@ -18,19 +18,21 @@ use super::message::{Buffers, Data, Destination, Incoming};
 use super::socket::{Family, Kind, Socket, close_at_once};
 use crate::errno::from_system;
 
-/// What a descriptor is that came with a message, if it is something that a guest can have.
+/// The kinds of descriptors in messages that a guest can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
+pub(crate) enum DescriptorKind {
     /// A regular file, open for reading, writing or both.
     File,
     Socket(Family, Kind),
 }
 
-/// `None` for all that guests do not have: folders, devices, pipes, epoll sets, sockets of other kinds.
-pub(crate) fn sort_of(fd: BorrowedFd<'_>) -> Option<Sort> {
+/// `None` for what guests cannot have: folders, devices, pipes, epoll sets, sockets of other kinds.
+pub(crate) fn descriptor_kind(fd: BorrowedFd<'_>) -> Option<DescriptorKind> {
     match FileType::from_raw_mode(fstat(fd).ok()?.st_mode) {
-        // O_PATH: a place in a file system, which nothing can be read from.
-        FileType::RegularFile if !fcntl_getfl(fd).ok()?.contains(OFlags::PATH) => Some(Sort::File),
+        // O_PATH only names a place in a file system: nothing can be read from it.
+        FileType::RegularFile if !fcntl_getfl(fd).ok()?.contains(OFlags::PATH) => {
+            Some(DescriptorKind::File)
+        }
         FileType::Socket => {
             let family = match sockopt::socket_domain(fd).ok()? {
                 AddressFamily::INET => Family::V4,
@@ -43,13 +45,13 @@ pub(crate) fn sort_of(fd: BorrowedFd<'_>) -> Option<Sort> {
                 SocketType::DGRAM => Kind::Datagram,
                 _ => return None,
             };
-            Some(Sort::Socket(family, kind))
+            Some(DescriptorKind::Socket(family, kind))
         }
         _ => None,
     }
 }
 
-/// What the kernel calls this socket and no other, as long as it runs: socket(7), SO_COOKIE.
+/// The kernel's number for this socket, unique until the system is restarted: socket(7), SO_COOKIE.
 pub(crate) fn cookie_of(socket: BorrowedFd<'_>) -> Option<u64> {
     sockopt::socket_cookie(socket).ok()
 }
@@ -59,13 +61,12 @@ pub(crate) fn cookie_of(socket: BorrowedFd<'_>) -> Option<u64> {
 pub(crate) struct IncomingRights {
     pub(crate) incoming: Incoming,
     pub(crate) fds: Vec<OwnedFd>,
-    /// There were more; they are closed.
+    /// There were more rights. They are closed.
     pub(crate) cut: bool,
 }
 
 impl Socket {
-    /// sendmsg(2), without waiting, and how many bytes the kernel took. Of a stream that takes none, the
-    /// rights went nowhere.
+    /// sendmsg(2), without waiting; how many bytes the kernel took. With 0 bytes of a stream, no rights were sent.
     pub(crate) fn send_rights(
         &self,
         data: Data<'_>,
@@ -98,14 +99,14 @@ impl Socket {
             }
         })
         .map_err(|errno| match errno {
-            // The ABI has no name for it: too many are under way, of all that this user has.
+            // ETOOMANYREFS, which the ABI has no name for: too many descriptors of this user are under way.
             SystemErrno::TOOMANYREFS => Errno::ENOBUFS,
             errno => from_system(errno),
         })
     }
 
-    /// recvmsg(2), without waiting, with up to `max` rights. SO_LINGER of what comes is cleared: most of it is
-    /// closed again, which would wait as long as whoever sent it wants.
+    /// recvmsg(2), without waiting, with up to `max` rights. SO_LINGER of received sockets is cleared: most of them are
+    /// closed again, which would wait as long as the sender wants.
     pub(crate) fn recv_rights(
         &self,
         buffers: &mut Buffers<'_, '_>,
@@ -136,7 +137,7 @@ impl Socket {
                 fds.extend(received.inspect(|fd| close_at_once(fd.as_fd())));
             }
         }
-        // Headers are aligned, so that there was room for one or two more.
+        // Headers are aligned, which leaves room for one or two more.
         let surplus = fds.len() > max;
         fds.truncate(max);
         Ok(IncomingRights {
@@ -152,7 +153,7 @@ impl Socket {
         })
     }
 
-    /// This socket by another descriptor, which has its [`cookie_of`].
+    /// This socket under another descriptor, which has the same [`cookie_of`].
     pub(crate) fn by(&self, fd: OwnedFd) -> Self {
         Self {
             fd,
@@ -160,8 +161,8 @@ impl Socket {
         }
     }
 
-    /// A Unix socket of somebody else. EINVAL for a stream that is not connected: whether accept(2) and
-    /// connect(2) wait would be up to whoever else has it.
+    /// A Unix socket of somebody else. EINVAL for a stream that is not connected: whoever else has it would decide
+    /// whether accept(2) and connect(2) wait.
     pub(crate) fn received(fd: OwnedFd, kind: Kind) -> Result<Self, Errno> {
         let socket = Self::new(fd, Family::Unix, kind);
         if kind == Kind::Stream && socket.peer_name().is_err() {
