@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
+use wasisocket_host::{Grants, Limits};
 use wasisocket_tests::guest::{built, run};
 use wasisocket_tests::servers::{closed, http, loopback};
 
@@ -49,6 +50,35 @@ fn script_is_found_below_the_folder_that_is_root() {
     let ended = root().args(["sub::/", "my.py"]).end();
     assert_eq!(ended.status, Some(2), "{}", ended.stdout);
     assert!(ended.stderr.contains("not below it"), "{}", ended.stderr);
+}
+
+#[test]
+fn short_help_fits_a_screen_and_long_help_has_every_option() {
+    let short = run().arg("-h").succeeds();
+    assert!(short.lines().count() <= 24, "{short}");
+    for line in short.lines() {
+        assert!(line.len() <= 80, "{line}");
+    }
+    let long = run().arg("--help").succeeds();
+    for line in long.lines() {
+        assert!(line.len() <= 100, "{line}");
+    }
+    for heading in ["Network:", "Limits:", "Folders and environment:"] {
+        assert!(long.contains(&format!("\n{heading}\n")), "{heading}");
+    }
+    for name in Grants::LISTS.into_iter().chain(Limits::NAMES) {
+        assert!(long.contains(&format!(" --{name}")), "{name}");
+    }
+}
+
+#[test]
+fn last_value_of_a_variable_counts() {
+    let printed = run()
+        .env("A", "3")
+        .args(["--env", "A=1", "--env", "B=2", "--env", "A"])
+        .args(["-c", "import os; print(dict(os.environ))"])
+        .succeeds();
+    assert_eq!(printed, "{'B': '2', 'A': '3'}\n");
 }
 
 #[test]
@@ -305,11 +335,11 @@ fn interrupt_ends_it_with_130() {
 }
 
 #[test]
-fn compiled_module_is_kept_and_found_again() {
+fn compiled_module_is_cached() {
     let cache = tempfile::tempdir().unwrap();
     let compiled = || {
         let mut names: Vec<_> = walk(&cache.path().join("modules"));
-        // Beside it lie counts of uses, and marks of the clean-up.
+        // wasmtime counts uses and marks clean-ups in files beside it.
         names.retain(|name| !name.ends_with(".stats") && !name.contains("/.cleanup"));
         names
     };
@@ -345,7 +375,7 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
         .collect()
 }
 
-/// A standard error that nothing can be written to.
+/// A standard error to which every write fails.
 fn full() -> fs::File {
     fs::File::options().write(true).open("/dev/full").unwrap()
 }
@@ -364,7 +394,7 @@ fn time_limit_holds_though_standard_error_does_not() {
     let run = || run().args(["--timeout", "5s", "-c"]);
     let ended = run().stderr_to(full()).arg("while True: pass").end();
     assert_eq!(ended.status, Some(124));
-    // A pipe that nobody reads: the guest is held in its write.
+    // A pipe that nobody reads: the guest blocks in its write.
     let (_reader, writer) = std::io::pipe().unwrap();
     let file = fs::File::from(std::os::fd::OwnedFd::from(writer));
     let code = "import sys\nwhile True: sys.stderr.write('x' * 4096)";
@@ -372,7 +402,7 @@ fn time_limit_holds_though_standard_error_does_not() {
 }
 
 #[test]
-fn missing_script_is_told() {
+fn missing_script_is_an_error_that_names_it() {
     let ended = run().arg("nowhere.py").end();
     assert_eq!(ended.status, Some(2));
     assert_eq!(ended.stderr, "wasisocket: no such script: nowhere.py\n");
@@ -433,7 +463,7 @@ fn folder_that_later_runs_trust_is_not_granted_for_writing() {
         .succeeds();
     let folder = cache.path().display();
     let python = built("WASISOCKET_PYTHON");
-    // A link to it can be replaced where it is.
+    // A link to it can be replaced in its own folder.
     let project = tempfile::tempdir().unwrap();
     let link = project.path().join("link");
     std::os::unix::fs::symlink(&python, &link).unwrap();

@@ -27,10 +27,12 @@ pub(crate) enum Part {
     Etc,
     /// An empty folder: what a guest sees as `/` if it is granted nothing else there.
     Empty,
+    /// The folder of an empty file `python3`, which guests see as `sys.executable`.
+    Executable,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Modules, Self::Etc, Self::Empty];
+    pub(crate) const ALL: [Self; 4] = [Self::Modules, Self::Etc, Self::Empty, Self::Executable];
 }
 
 impl Cache {
@@ -69,6 +71,7 @@ impl Cache {
             Part::Modules => "modules",
             Part::Etc => "etc",
             Part::Empty => "empty",
+            Part::Executable => "bin",
         })
     }
 }

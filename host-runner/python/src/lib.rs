@@ -43,7 +43,7 @@
 //! - `/etc`: the certificates that it trusts (`ssl/cert.pem`), OpenSSL's settings (`ssl/openssl.cnf`), and, if it may
 //!   connect anywhere, the name servers that are asked for it (`resolv.conf`). Folders that are granted as `/etc` or
 //!   `/etc/ssl` come before these.
-//! - `/usr/local/lib/python3.N`: the standard library, for reading.
+//! - `/usr/local/lib/python3.N`: the standard library, for reading, and `/usr/local/bin/python3`, an empty file.
 //! - The folders and variables that it is given, and nothing else of the host.
 //!
 //! # Many guests

@@ -1,6 +1,7 @@
 //! Running a program to its end.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -21,8 +22,9 @@ use crate::preview1::Preview1;
 use crate::program::Program;
 use crate::stdio::Wait;
 
-/// Python's own name: `sys.executable`, and the first word of its messages. There is no such file in the guest.
-const EXECUTABLE: &str = "/usr/local/bin/python3";
+/// Where a guest sees Python: `sys.executable`, and the first word of its messages.
+const EXECUTABLE_FOLDER: &str = "/usr/local/bin";
+const EXECUTABLE: &str = "python3";
 
 impl Python {
     /// Runs a program to its end, in a thread of its own, and blocks until then.
@@ -136,7 +138,8 @@ impl Shared {
             folder.check_trusted(self.trusted())?;
             sockets = folder.open(&mut wasi, sockets)?;
         }
-        for folder in self.distribution.library() {
+        let executable = self.executable_folder();
+        for folder in self.distribution.library().iter().chain(&executable) {
             folder.open_files(&mut wasi)?;
         }
         for (name, value) in &program.env {
@@ -146,7 +149,7 @@ impl Shared {
             );
             wasi.env(name, value);
         }
-        wasi.arg(EXECUTABLE);
+        wasi.arg(format!("{EXECUTABLE_FOLDER}/{EXECUTABLE}"));
         if let Some(script) = script {
             wasi.arg(script);
         }
@@ -170,19 +173,37 @@ impl Shared {
     /// What a guest sees as `/` if it has no script and is granted no folder there. Some folder has to be there:
     /// `os.makedirs`, for example, looks for the parents of a granted one.
     fn empty_folder(&self) -> Option<Folder> {
-        let folder = self.cache.as_ref()?.folder(Part::Empty);
-        match std::fs::create_dir_all(&folder) {
-            Ok(()) => Some(Folder::read_only(folder, "/")),
+        let folder = self.cached(Part::Empty, |_| Ok(()))?;
+        Some(Folder::read_only(folder, "/"))
+    }
+
+    /// The folder of `sys.executable`. Nothing can start that file, but it exists, as `platform.libc_ver`, for
+    /// example, relies on.
+    fn executable_folder(&self) -> Option<Folder> {
+        let folder = self.cached(Part::Executable, |folder| {
+            std::fs::write(folder.join(EXECUTABLE), "")
+        });
+        Some(Folder::read_only(folder?, EXECUTABLE_FOLDER))
+    }
+
+    /// The folder of a part of the cache, which is filled when it is made.
+    fn cached(&self, part: Part, fill: impl FnOnce(&Path) -> io::Result<()>) -> Option<PathBuf> {
+        let folder = self.cache.as_ref()?.folder(part);
+        if folder.is_dir() {
+            return Some(folder);
+        }
+        match std::fs::create_dir_all(&folder).and_then(|()| fill(&folder)) {
+            Ok(()) => Some(folder),
             // A read-only home is no reason not to run.
             Err(error) => {
-                debug!("the guest has no /: {error:#}");
+                debug!("{}: {error}", folder.display());
                 None
             }
         }
     }
 
     /// The paths of the host that later runs trust.
-    fn trusted(&self) -> impl Iterator<Item = std::path::PathBuf> {
+    fn trusted(&self) -> impl Iterator<Item = PathBuf> {
         let parts = Part::ALL.into_iter();
         let cache = self.cache.iter();
         let cached = cache.flat_map(move |cache| parts.clone().map(|part| cache.folder(part)));

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import socket
 import sys
 
@@ -44,7 +45,7 @@ def denial():
 facts = {
     "argv": sys.argv,
     "orig_argv": sys.orig_argv,
-    "executable": sys.executable,
+    "executable": [sys.executable, os.path.exists(sys.executable), platform.libc_ver()],
     "flags": str(sys.flags),
     "environment": dict(os.environ),
     "stdin": sys.stdin.read(),
