@@ -7,10 +7,10 @@ use wasisocket_host::Denial;
 
 use crate::say;
 
-/// Most different lines that one run prints: a guest decides how many denials there are.
+/// The most lines that one run prints: a guest decides how many denials there are.
 const LINES_MAX: usize = 100;
 
-/// Prints each different denial once.
+/// Prints denials, without duplicates.
 #[derive(Debug, Default)]
 pub(crate) struct DenialLines(Mutex<HashSet<String>>);
 

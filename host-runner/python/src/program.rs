@@ -114,7 +114,7 @@ impl Program {
         self
     }
 
-    /// Lets it write to this process's standard output.
+    /// Lets it write to this process's standard output. A write that has to wait blocks the thread.
     pub fn inherit_stdout(mut self) -> Self {
         self.stdout = Output::Inherit;
         self
@@ -126,7 +126,7 @@ impl Program {
         self
     }
 
-    /// Lets it write to this process's standard error.
+    /// Lets it write to this process's standard error. A write that has to wait blocks the thread.
     pub fn inherit_stderr(mut self) -> Self {
         self.stderr = Output::Inherit;
         self

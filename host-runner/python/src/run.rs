@@ -134,7 +134,6 @@ impl Shared {
             folder.open_files(&mut wasi)?;
         }
         for folder in &program.folders {
-            // The parts of the cache exist by now: the path of one that does not cannot be compared.
             folder.check_trusted(self.trusted())?;
             sockets = folder.open(&mut wasi, sockets)?;
         }
@@ -147,13 +146,20 @@ impl Shared {
                 !name.is_empty() && !name.contains('='),
                 "{name:?} cannot be the name of a variable"
             );
+            ensure!(
+                !name.contains('\0') && !value.contains('\0'),
+                "the variable {name:?} has a zero byte"
+            );
             wasi.env(name, value);
         }
         wasi.arg(format!("{EXECUTABLE_FOLDER}/{EXECUTABLE}"));
         if let Some(script) = script {
             wasi.arg(script);
         }
-        wasi.args(&program.arguments);
+        for argument in &program.arguments {
+            ensure!(!argument.contains('\0'), "an argument has a zero byte");
+            wasi.arg(argument);
+        }
         let mut wasi = wasi.build_p1();
         if let Some(count) = program.max_files {
             wasi.ctx().table.set_max_capacity(count);
