@@ -42,28 +42,28 @@ macro_rules! lists {
 lists! {
     /// Where the guest may connect and send: [`Policy::allow`](crate::Policy::allow).
     AllowNet = "allow-net", "RULE,...",
-        "Let the guest reach these hosts; without rules, every host";
+        "Let the guest reach these hosts, or all";
     /// Where the guest may not connect or send: [`Policy::deny`](crate::Policy::deny).
     DenyNet = "deny-net", "RULE,...",
-        "Keep the guest from these hosts, whatever else is allowed; without rules, from every host";
+        "Keep the guest from these hosts, or from all, whatever else is allowed";
     /// Where the guest may bind and listen: [`Policy::allow_listen`](crate::Policy::allow_listen).
-    AllowListen = "allow-listen", "ADDR[:PORT],...",
-        "Let the guest listen at these addresses; without addresses, at every one";
+    AllowListen = "allow-listen", "RULE,...",
+        "Let the guest listen here, or anywhere";
     /// Where the guest may not bind or listen: [`Policy::deny_listen`](crate::Policy::deny_listen).
-    DenyListen = "deny-listen", "ADDR[:PORT],...",
-        "Keep the guest from listening at these addresses; without addresses, at any";
+    DenyListen = "deny-listen", "RULE,...",
+        "Keep the guest from listening here, or anywhere";
     /// What the guest may look up without reaching it: [`Policy::allow_lookup`](crate::Policy::allow_lookup).
     AllowLookup = "allow-lookup", "HOST,...",
-        "Let the guest look these names up, which lets it reach nothing; without names, all";
+        "Let the guest look up these names, or all; this does not let it connect";
     /// What the guest may not look up: [`Policy::deny_lookup`](crate::Policy::deny_lookup).
     DenyLookup = "deny-lookup", "HOST,...",
-        "Keep the guest from looking these names up; without names, any";
+        "Keep the guest from looking up these names, or any";
     /// Fixed addresses of a name: [`Resolver::resolve`](crate::Resolver::resolve).
     Resolve = "resolve", "NAME:IP,...",
-        "Give a name these addresses; without --dns, other names are then unknown";
+        "Give a name these addresses; without --dns, other names are unknown";
     /// The name servers to ask: [`Resolver::dns`](crate::Resolver::dns).
     Dns = "dns", "SERVER[:PORT],...",
-        "Ask these name servers, and not the system's resolver, which is `system`";
+        "Ask these name servers instead of the system's resolver (`system`)";
 }
 
 impl List {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use wasisocket_host::{Grants, Limits};
+use wasisocket_host::{Limit, List};
 use wasisocket_tests::guest::{built, run};
 use wasisocket_tests::servers::{closed, http, loopback};
 
@@ -66,7 +66,8 @@ fn short_help_fits_a_screen_and_long_help_has_every_option() {
     for heading in ["Network:", "Limits:", "Folders and environment:"] {
         assert!(long.contains(&format!("\n{heading}\n")), "{heading}");
     }
-    for name in Grants::LISTS.into_iter().chain(Limits::NAMES) {
+    let lists = List::ALL.iter().map(|list| list.name());
+    for name in lists.chain(Limit::ALL.iter().map(|limit| limit.name())) {
         assert!(long.contains(&format!(" --{name}")), "{name}");
     }
 }

@@ -17,11 +17,8 @@ use crate::grants::{GrantArgs, ListenArgs};
 use crate::{limits, say, signals};
 
 pub(crate) const SHORT_HELP: &str = "\
-Examples:
-  wasisocket run --allow-net=example.com:443 fetch.py
-  wasisocket run --dir data --env TOKEN -m my_module
-
---help lists all options and explains rules.";
+Example: wasisocket run --allow-net=example.com:443 fetch.py
+`wasisocket run --help` lists limits and all other options, and explains rules.";
 
 pub(crate) const LONG_HELP: &str = "\
 Rules (--allow-net, --deny-net):
@@ -30,17 +27,18 @@ Rules (--allow-net, --deny-net):
   tcp or udp. A rule without a port covers all ports; one without a protocol covers both.
   A name covers the public addresses that the guest's own look-up of it returned, as long as the
   answer is valid, and at least five minutes. Loopback and private addresses need a rule that names
-  them. Deny rules take precedence over allow rules, also for peers that connect or send to the guest.
+  them. Deny rules take precedence over allow rules, also for peers that connect or send to the
+  guest.
 
 Rules for listening (--allow-listen, --deny-listen):
-  HOST is an address, a network, localhost, or *. Port 0 is a port that the system picks. 0.0.0.0 and
-  [::] stand for all addresses of this machine. A UDP server may answer whoever sent to it.
+  HOST is an address, a network, localhost, or *. Port 0 is a port that the system picks. 0.0.0.0
+  and [::] stand for all addresses of this machine. A UDP server may answer whoever sent to it.
 
 Names (--allow-lookup, --deny-lookup, --resolve, --dns):
   Names that no rule covers are never sent to a resolver. --resolve gives a name its addresses; the
-  guest reaches those that are not public only by rules for the addresses. With --resolve, other names
-  are looked up by the servers of --dns, and are unknown without it. --dns=system is the system's
-  resolver.
+  guest reaches those that are not public only by rules for the addresses. With --resolve, other
+  names are looked up by the servers of --dns, and are unknown without it. --dns=system is the
+  system's resolver.
 
 Policy file (--policy):
   The keys of the file are the names of these options: allow-net = [\"example.com:443\"],
@@ -59,7 +57,7 @@ TLS (--ca-bundle):
   lists the name servers that are asked for the guest.
 
 Exit status:
-  The guest's own; 124 after --timeout or --max-cpu; 134 after a trap; 2 if the guest was not started.
+  The guest's own; 124 after --timeout or --max-cpu; 134 after a trap; 2 if it was not started.
 
 Examples:
   wasisocket run --allow-net=example.com:443 fetch.py
@@ -108,10 +106,10 @@ pub(crate) struct RunArgs {
     guest: GuestArgs,
     #[command(flatten)]
     listen: ListenArgs,
-    /// Grant a folder for reading and writing, or for reading (:ro)
+    /// Grant a folder, or grant it for reading (:ro)
     #[arg(long, help_heading = FILES, value_name = "HOST[::GUEST][:ro]", value_parser = parse_folder)]
     dir: Vec<Folder>,
-    /// Set an environment variable, or pass on the host's
+    /// Set a variable, or pass on the host's
     #[arg(long, help_heading = FILES, value_name = "K[=V]")]
     env: Vec<String>,
     /// Run Python code
