@@ -280,11 +280,17 @@ unsafe fn write_current(
     Some(())
 }
 
+/// No error number of preview1 is larger; they end at 76 (ENOTCAPABLE).
+const ERRNO_MAX: u32 = 255;
+
 /// What a folder number that stands for an error says.
 pub(super) fn refusal(folder: c_int) -> Option<u32> {
     match folder {
         PARENT_OF_MOUNTS => Some(libc::EACCES as u32),
-        folder if folder < REFUSED => Some(REFUSED.abs_diff(folder)),
+        // Other negative numbers are the program's, INT_MIN among them, and no descriptors.
+        folder if folder < REFUSED => {
+            Some(REFUSED.abs_diff(folder)).filter(|errno| *errno <= ERRNO_MAX)
+        }
         _ => None,
     }
 }
