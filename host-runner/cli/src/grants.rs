@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use wasisocket_host::{Grants, Limit, List};
 use wasmtime::error::Context as _;
@@ -70,7 +69,7 @@ fn policy_arg() -> Arg {
     Arg::new(POLICY)
         .long(POLICY)
         .value_name("FILE")
-        .value_parser(ValueParser::from(value_parser!(PathBuf)))
+        .value_parser(value_parser!(PathBuf))
         .help("Read rules and limits from a file too (TOML)")
         .help_heading("Network")
         .hide_short_help(true)
