@@ -1,5 +1,5 @@
-//! One guest program through each of the ways to run one: the command, the service's guests, and the library's two
-//! functions. All of them have to give it the same, and to tell its end in the same way.
+//! Runs one guest program in each of the ways there are: by the command, as a guest of the service, and by the library's
+//! two functions. All of them must give it the same environment and report its end alike.
 
 use std::fs;
 use std::path::Path;
@@ -25,10 +25,10 @@ static PYTHON: LazyLock<Python> = LazyLock::new(|| {
 /// How a guest ended, and what it wrote to its standard output and error.
 type Outcome = (u8, String, String);
 
-/// A guest, in terms that all ways have.
+/// A guest, described by what all of these ways have in common.
 #[derive(Default)]
 struct Case<'a> {
-    /// Python's arguments; without any, the program of facts.
+    /// Python's arguments. Without any, the guest runs `runner/facts.py`.
     code: Option<&'a str>,
     arguments: &'a [&'a str],
     env: &'a [(&'a str, &'a str)],
@@ -106,7 +106,7 @@ impl Case<'_> {
         (end, (status, text(stdout.bytes()), text(stderr.bytes())))
     }
 
-    /// The three ways of the library.
+    /// Runs it in the library's three ways.
     fn by_all_libraries(&self) -> [(&'static str, (End, Outcome)); 3] {
         [
             ("service", self.by_service()),
@@ -204,7 +204,7 @@ fn trap_is_told_with_its_place_in_every_way() {
 #[test]
 fn limit_is_the_end_in_every_way() {
     const SPINS: &str = "while True: pass";
-    // What time.sleep is to WASI is another call than what SQLite's sleep is.
+    // time.sleep and SQLite's sleep use different calls of WASI.
     const SLEEPS: &str = "import time; time.sleep(300)";
     const NAPS: &str = "import sqlite3\n\
         one = sqlite3.connect(':memory:')\n\
@@ -255,7 +255,7 @@ fn message_of_a_missing_module_names_python() {
     );
 }
 
-/// A handler of the service's that fetches a page over HTTPS, as urllib does by default.
+/// A handler for the service that fetches a page over HTTPS with urllib's defaults.
 const FETCHES: &str = "\
 import urllib.request
 def app(environ, start_response):
