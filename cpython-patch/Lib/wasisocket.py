@@ -6,12 +6,12 @@
         sock.sendall(b"GET / HTTP/1.0\\r\\nHost: example.com\\r\\n\\r\\n")
         print(sock.recv(4096))
 
-The host decides what may be reached. What it does not grant raises PermissionError, and the host says
-which grant is missing. On a host that has the core six imports only, every call blocks: there a
-timeout, and whatever else such a host lacks, raises OSError ENOTSUP.
+The host decides which addresses may be reached. Others raise PermissionError, and the host prints the
+missing grant. On a host that has only the core six imports, every call blocks: there a timeout, and
+everything else that such a host cannot do, raises OSError ENOTSUP.
 
-Constants are Linux's numbers, as those of the socket module. The file descriptors are the same; the
-standard socket module has the rest.
+Constants have the same numbers as in the socket module, which are Linux's. File descriptors are shared with
+the standard socket module, which has all other functions.
 """
 
 import errno
@@ -37,8 +37,8 @@ has_ipv6 = True
 error = SocketError = OSError
 timeout = TimeoutError
 
-# The EAI_ codes (netdb.h, glibc) of the errors that a look-up can have. A failure that may pass is EBUSY
-# where EAGAIN says that the answer is not there yet (see _wasisocket.lookup_addrs).
+# The EAI_ codes (netdb.h, glibc) of the errors of a look-up. A temporary failure is EBUSY where EAGAIN means
+# that the look-up has not ended (see _wasisocket.lookup_addrs).
 _EAI = {
     errno.ENOENT: (-2, "Name or service not known"),
     errno.EAGAIN: (-3, "Temporary failure in name resolution"),
@@ -48,14 +48,14 @@ _EAI = {
 
 
 def _failure(exc):
-    """The exception that the socket module raises where a look-up has this OSError."""
+    """The exception that the socket module raises for this OSError of a look-up."""
     return gaierror(*_EAI[exc.errno]) if exc.errno in _EAI else exc
 
 
 def getaddrinfo(host, port):
-    """Look host up and return tuples (family, (address, port)).
+    """Look up host and return tuples (family, (address, port)).
 
-    address is text, as Socket.connect takes it. Raises gaierror for a name that is not found, and
+    address is text, in the form that Socket.connect accepts. Raises gaierror for a name that is not found, and
     PermissionError if the host does not grant the look-up.
     """
     return [(family, (_to_text(address), port))
@@ -71,7 +71,7 @@ def _resolve(host, port):
 
 def _to_text(address):
     """The text of an address of 4 or 16 bytes (RFC 5952)."""
-    # Here, because ipaddress takes longer to import than all the rest.
+    # Not ipaddress: importing it takes longer than importing everything else here.
     import ipaddress
     return str(ipaddress.ip_address(address))
 
@@ -94,13 +94,13 @@ def create_connection(address, timeout=_DEFAULT):
         return attempts.first(host)
 
 
-# In seconds: RFC 8305, section 8. It wants the second from 0.1 to 2.
+# In seconds: RFC 8305, section 8, which limits the second one to 0.1 to 2.
 _RESOLUTION_DELAY = 0.05
 _ATTEMPT_DELAY = 0.25
 
 
 class _Attempts:
-    """Look-ups of a host, sockets that are being connected to what they found, and how others failed."""
+    """Running look-ups of a host, sockets that are connecting to the results, and the failures."""
 
     def __init__(self, port, timeout):
         self.port = port
@@ -108,12 +108,12 @@ class _Attempts:
         self.not_found = None  # The OSError of a look-up.
         self.failures = []
         self.lookups = {}  # By file descriptor: the family.
-        self.found = {AF_INET6: [], AF_INET: []}  # What is still to be tried; first the family whose turn it is.
+        self.found = {AF_INET6: [], AF_INET: []}  # Addresses to try. The family of the next attempt is first.
         self.next_at = 0  # When the next attempt may begin.
-        self.running = {}  # By file descriptor: the socket, its address, and when its time is over.
+        self.running = {}  # By file descriptor: the socket, its address, and its deadline.
 
     def first(self, host):
-        """Return the first socket that is connected, or raise what kept all from it."""
+        """Return the first connected socket, or raise the reason why none connected."""
         self._look_up(host)
         sock = None
         while sock is None:
@@ -135,10 +135,10 @@ class _Attempts:
                 self.lookups[_wasisocket.lookup_name(host, family)] = family
         except OSError as exc:
             if exc.errno != errno.ENOTSUP:
-                # If one was begun, it may do.
+                # A look-up that was started may be enough.
                 self.not_found = exc
                 return
-            # With the core six only, it blocks. What is first there is tried first.
+            # With only the core six, this blocks, and the addresses are tried in the order of the result.
             self.found = {}
             for family, _, packed in _resolve(host, self.port):
                 self.found.setdefault(family, []).append(packed)
@@ -148,7 +148,7 @@ class _Attempts:
         try:
             self.found[family] += [packed for *_, packed in _wasisocket.lookup_addrs(fd)]
         except OSError as exc:
-            # Of two, the one that says more than that the host has no such address.
+            # Of two errors, prefer the one that says more than that the host has no such address.
             if self.not_found is None or self.not_found.errno == errno.ENOENT:
                 self.not_found = exc
         finally:
@@ -159,10 +159,10 @@ class _Attempts:
             self.next_at = 0
 
     def _begin(self):
-        """Start the next one; return its socket if it is connected already."""
+        """Start the next attempt; return its socket if it is connected already."""
         family = next(family for family, left in self.found.items() if left)
         packed = self.found[family].pop(0)
-        # The other family's turn is next.
+        # The next attempt uses the other family.
         self.found[family] = self.found.pop(family)
         sock = None
         try:
@@ -170,7 +170,7 @@ class _Attempts:
             try:
                 sock.setblocking(False)
             except OSError as exc:
-                # With the core six only, it blocks and so is over when it returns.
+                # With only the core six, this blocks, so that the attempt has ended when it returns.
                 if exc.errno != errno.ENOTSUP or self.timeout is not None:
                     raise
             sock._connect(packed, self.port)
@@ -184,7 +184,7 @@ class _Attempts:
             return sock
 
     def _wait(self, until):
-        """Wait for any of them, at most until this time; return the socket of one that is connected."""
+        """Wait for any of them, at most until this time; return the socket of one that connected."""
         import select
         poll = select.poll()
         for fd in self.lookups:
@@ -192,7 +192,7 @@ class _Attempts:
         for fd in self.running:
             poll.register(fd, select.POLLOUT)
         ends = [end for end in [until, *(end for *_, end in self.running.values())] if end is not None]
-        # Rounded up, as poll's milliseconds are.
+        # Rounded up, like the milliseconds of poll.
         for fd, _ in poll.poll(max(0, min(ends) - time.monotonic()) * 1000 if ends else None):
             if fd in self.lookups:
                 self._answered(fd)
@@ -223,7 +223,7 @@ class _Attempts:
             sock.close()
         for fd in self.lookups:
             os.close(fd)
-        # Its traceback has a frame that has this object: no cycle.
+        # Its traceback has a frame that refers to this object: this breaks the cycle.
         self.not_found = None
 
 
@@ -232,18 +232,18 @@ def _note(exc, packed, port):
 
 
 def _raise(failures, host):
-    """Raise the only failure, or one that tells of all."""
+    """Raise the only failure, or one that describes all."""
     try:
         if len(failures) == 1:
             raise failures[0]
         raise _all_failed(failures, f"no address of {host!r} accepts a connection")
     finally:
-        # The frame is in the exceptions' tracebacks: no cycle.
+        # The frame is in the exceptions' tracebacks: this breaks the cycle.
         failures.clear()
 
 
 def _all_failed(failures, message):
-    """One OSError that tells of all: of their errno if they agree, else of the last, each as a note."""
+    """One OSError with each failure as a note. Its errno is theirs if all agree, else that of the last one."""
     numbers = {exc.errno for exc in failures}
     if len(numbers) == 1:
         number = numbers.pop()
@@ -297,7 +297,7 @@ class Socket(_socket.socket):
         """Wait for a connection; return (Socket, address of its peer)."""
         fd, address = self._accept()
         sock = Socket(self.family, self.type, fd)
-        # As socket.socket.accept.
+        # Like socket.socket.accept.
         if getdefaulttimeout() is None and self.gettimeout():
             sock.setblocking(True)
         return sock, address
@@ -314,7 +314,7 @@ class Socket(_socket.socket):
         return f"<wasisocket.Socket{state} fd={fd}, family={self.family}, type={self.type}>"
 
 
-# What says nothing about the address: the next one is not tried.
+# Errors that do not depend on the address: the next one is not tried.
 _NOT_REFUSED = {errno.EBADF, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN}
 
 

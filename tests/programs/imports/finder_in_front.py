@@ -71,6 +71,6 @@ serve_one()
 
 # A module that is loaded again is adapted again.
 importlib.reload(socketserver)
-Server = type("Server", (socketserver.ThreadingMixIn, socketserver.TCPServer), {})
+Server = type("Server", (socketserver.ThreadingMixIn, socketserver.TCPServer), {})  # noqa: F811
 Handler = type("Handler", (socketserver.BaseRequestHandler,), {"handle": Handler.handle})
 serve_one()
