@@ -1,7 +1,7 @@
-//! The time of a guest: ending one that computes without end, or longer than it may.
+//! The time of a guest: ends a guest that computes without end, or longer than it may.
 //!
-//! wasmtime's epochs do it: a [`Ticker`] counts them, and at each one compiled code comes back to the host,
-//! which asks what the guest has used. The engine needs `Config::epoch_interruption(true)`.
+//! This uses wasmtime's epochs: a [`Ticker`] counts them, and at each epoch compiled code calls the host, which
+//! checks what the guest has used. The engine needs `Config::epoch_interruption(true)`.
 
 #[cfg(feature = "async")]
 use std::future::Future;
@@ -21,11 +21,11 @@ use crate::SocketsCtx;
 use crate::event::Events;
 use crate::limits::{CpuTime, Limit, LimitReached};
 
-/// The time between two epochs. A limit of time or of CPU is kept to about this, and in an asynchronous store a
-/// guest that only computes lets others run this often.
+/// The time between two epochs. Limits of wall time and CPU time are enforced with about this precision, and in an
+/// asynchronous store a guest that only computes lets others run this often.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// Counts the epochs of an engine, one each [`TICK`], in a thread of its own. Dropping it ends it.
+/// Counts the epochs of an engine, one each [`TICK`], in a thread of its own. The thread ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "without it nothing ends a guest that makes no call"]
 pub struct Ticker {
@@ -59,16 +59,17 @@ impl Drop for Ticker {
         self.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It cannot panic.
+            // The thread cannot panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Ends the guests of a synchronous store as their [`Limits`](crate::Limits) say of time and CPU, also one
-/// that makes no call. The error of the call into the guest is then a [`LimitReached`].
+/// Enforces [`Limits::timeout`](crate::Limits::timeout) and [`Limits::max_cpu`](crate::Limits::max_cpu) in a
+/// synchronous store, also for a guest that makes no call. The error of the call into the guest is then a
+/// [`LimitReached`].
 ///
-/// A call of WASI that blocks, such as a sleep, is not ended: bound those by an asynchronous store in which WASI does
+/// A WASI call that blocks, such as a sleep, is not ended. To end those, use an asynchronous store in which WASI does
 /// not block its thread.
 pub fn limit_time<T: 'static>(
     store: &mut Store<T>,
@@ -81,8 +82,8 @@ pub fn limit_time<T: 'static>(
     });
 }
 
-/// The same for an asynchronous store. At each [`TICK`] the guest also lets other tasks run, so that one
-/// that computes does not hold up those that share its thread.
+/// The same for an asynchronous store. At each [`TICK`] the guest also lets other tasks run, so that a guest that
+/// computes does not delay those that share its thread.
 #[cfg(feature = "async")]
 pub fn limit_time_async<T: Send + 'static>(
     store: &mut Store<T>,
@@ -100,7 +101,7 @@ pub fn limit_time_async<T: Send + 'static>(
 }
 
 impl SocketsCtx {
-    /// The clock of this guest, for calls into it to run by.
+    /// The clock of this guest, which calls into the guest run under.
     pub fn clock(&self) -> GuestClock {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
@@ -109,7 +110,7 @@ impl SocketsCtx {
         }
     }
 
-    /// How long processors have worked for this guest, in calls that ran by its [`GuestClock`].
+    /// The CPU time of this guest, in calls that ran under its [`GuestClock`].
     pub fn cpu_time(&self) -> Duration {
         self.cpu.used()
     }
@@ -123,7 +124,7 @@ impl SocketsCtx {
         };
         let now = Instant::now();
         let last = self.last_epoch.replace(now);
-        // One may come early, by a call.
+        // A call may bring an epoch about early.
         self.cpu
             .tick(last.map_or(TICK, |last| (now - last).min(TICK)));
         if self.cpu.used() < max_cpu {
@@ -134,11 +135,11 @@ impl SocketsCtx {
     }
 }
 
-/// What calls into a guest run by, so that its time is counted and ends, one call at a time or one within the other.
-/// See [`SocketsCtx::clock`].
+/// Calls into a guest run under its clock, so that their time is counted and ends, one call at a time or one within
+/// another. See [`SocketsCtx::clock`].
 ///
-/// A guest with [`Limits::max_cpu`](crate::Limits::max_cpu) whose calls do not run by it is counted a whole
-/// [`TICK`] for each in which it computed, also what others had of it.
+/// Without the clock, a guest with [`Limits::max_cpu`](crate::Limits::max_cpu) is charged a whole [`TICK`] for each
+/// tick in which it ran.
 #[derive(Clone, Debug)]
 pub struct GuestClock {
     cpu: Arc<CpuTime>,
@@ -153,11 +154,11 @@ impl GuestClock {
         call()
     }
 
-    /// Runs a call into the guest of an asynchronous store, within tokio, and not beyond
-    /// [`Limits::timeout`](crate::Limits::timeout): whatever it waits for then, it is dropped.
+    /// Runs a call into the guest of an asynchronous store, on a tokio runtime. When
+    /// [`Limits::timeout`](crate::Limits::timeout) is over, the call is dropped, whatever it waits for.
     ///
     /// # Errors
-    /// The time is over. That the guest computed for too long is an error of the call itself.
+    /// The time is over. If the CPU time is over, that is an error of the call itself.
     #[cfg(feature = "async")]
     pub async fn run_async<F: Future>(&self, call: F) -> Result<F::Output, LimitReached> {
         let mut call = pin!(call);

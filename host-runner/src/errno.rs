@@ -1,9 +1,9 @@
-//! The system's errno to the ABI's: the one table on this side.
+//! Translates the system's error numbers to the ABI's: the one table on this side.
 
 use rustix::io::Errno as SystemErrno;
 use wasisocket_abi::Errno;
 
-/// Pairs the system's name with the ABI's. The numbers are the same on Linux, and on Linux only.
+/// Pairs the system's names with the ABI's. The numbers are the same on Linux only.
 macro_rules! table {
     ($($system:ident $abi:ident)*) => {
         const TABLE: &[(SystemErrno, Errno)] = &[$((SystemErrno::$system, Errno::$abi),)*];
@@ -38,7 +38,7 @@ pub(crate) fn name_of(errno: Errno) -> String {
     named.map_or_else(|| format!("error {}", errno.0), |(_, name)| (*name).into())
 }
 
-/// nix's number as rustix has it; EIO for one that nix has no name for, and so did not keep.
+/// nix's number as rustix has it; EIO for numbers that nix has no name for, and did not store.
 pub(crate) fn from_nix(errno: nix::errno::Errno) -> SystemErrno {
     match errno {
         nix::errno::Errno::UnknownErrno => SystemErrno::IO,

@@ -5,11 +5,11 @@ use wasmtime::{ResourceLimiter, Result, Store};
 use crate::SocketsCtx;
 use crate::limits::{Limit, Usage};
 
-/// Keeps the linear memories and tables of a guest, all together, to its
-/// [`Limits::max_memory`](crate::Limits::max_memory). More is refused: `memory.grow` answers -1, of which
-/// a C library makes ENOMEM, and a module that starts with more is not instantiated.
+/// Enforces [`Limits::max_memory`](crate::Limits::max_memory) for the linear memories and tables of a guest together.
+/// More is refused: `memory.grow` returns -1, which a C library reports as ENOMEM, and a module that starts with more
+/// is not instantiated.
 ///
-/// What was allowed counts, also if the allocator had not so much then. It is the store's limiter
+/// Memory that was allowed counts, also if the allocator then failed. This sets the store's limiter
 /// ([`Store::limiter`]), of which there is one.
 pub fn limit_memory<T: 'static>(
     store: &mut Store<T>,
@@ -18,14 +18,14 @@ pub fn limit_memory<T: 'static>(
     store.limiter(move |data| &mut get(data).usage);
 }
 
-/// What an element of a table takes: a pointer.
+/// The size of an element of a table: a pointer.
 const ELEMENT: usize = size_of::<usize>();
 
 impl Usage {
-    /// May memories and tables together take so much more?
+    /// May memories and tables together grow by this much?
     ///
-    /// What was allowed counts, also if the system had not so much in the end: that it failed is told for growth too
-    /// that was never asked for here (Table::grow of wasmtime), and a guest could have it told as often as it likes.
+    /// What was allowed counts, also if the allocator then failed: wasmtime reports failures also for growth that it
+    /// never asked about (Table::grow), and a guest could have it report as many as it likes.
     fn grow(&mut self, grown: usize) -> bool {
         let left = self.memory_left.checked_sub(grown);
         match left {
@@ -47,7 +47,7 @@ impl ResourceLimiter for Usage {
     }
 }
 
-/// May it grow so far by its own declaration?
+/// Does its declaration allow this size?
 fn is_within(max: Option<usize>, wanted: usize) -> bool {
     max.is_none_or(|max| wanted <= max)
 }

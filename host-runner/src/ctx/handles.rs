@@ -9,7 +9,7 @@ use wasisocket_abi::{Errno, FIRST_HANDLE};
 use crate::names::Lookup;
 use crate::sockets::{InterestSet, Socket};
 
-/// What a handle stands for. Each has a file descriptor that can be waited for.
+/// What a handle stands for. Each has a descriptor that can be waited for.
 #[derive(Debug)]
 pub(crate) enum Open {
     Socket(Socket),
@@ -27,7 +27,7 @@ impl AsFd for Open {
     }
 }
 
-/// What is open, by handle. Like POSIX, the lowest free number is given out first.
+/// What is open, by handle. As in POSIX, the lowest free number is used first.
 #[derive(Debug)]
 pub(crate) struct Handles {
     slots: Vec<Option<Open>>,
@@ -44,12 +44,12 @@ impl Handles {
             slots: Vec::new(),
             free: BinaryHeap::new(),
             interest_sets: Vec::new(),
-            // Every index has a handle.
+            // Every index has to have a handle.
             limit: limit.min((u32::MAX - FIRST_HANDLE) as usize),
         }
     }
 
-    /// Most that can be open at once.
+    /// How many may be open at once.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
@@ -67,14 +67,14 @@ impl Handles {
         }
     }
 
-    /// Puts it under the lowest free handle; EMFILE, and it is closed, if there is none.
+    /// Inserts it under the lowest free handle. Without a free handle it is closed, and the error is EMFILE.
     pub(crate) fn insert(&mut self, open: Open) -> Result<u32, Errno> {
         self.room_for(1)?;
         let index = match self.free.pop() {
             Some(Reverse(index)) => index,
             None => {
                 self.slots.push(None);
-                // It is below the limit, which fits.
+                // The index is below the limit, which fits.
                 (self.slots.len() - 1) as u32
             }
         };
@@ -154,7 +154,7 @@ impl Handles {
         }
     }
 
-    /// Takes it out; its handle is free again. EBADF if there is none.
+    /// Removes what a handle stands for, and frees the handle. EBADF if there is nothing.
     pub(crate) fn remove(&mut self, handle: u32) -> Result<Open, Errno> {
         let index = handle.checked_sub(FIRST_HANDLE).ok_or(Errno::EBADF)?;
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);

@@ -15,7 +15,7 @@ use crate::limits::Counted;
 use crate::policy::{Operation, Protocol, destination};
 use crate::sockets::{
     Admission, AllowedDestination, Buffers, Data, Destination, Family, Inbound, Incoming, Kind,
-    Patience, Receiving, Socket,
+    Patience, Pieces, Receiving, Socket,
 };
 
 /// What to send, where to and how.
@@ -56,6 +56,7 @@ impl SocketsCtx {
             ancillary,
             flags,
         } = message;
+        let mut pieces = Pieces::new();
         let allowed = allow_sending(socket, &mut self.usage, data.len(), stream_max)?;
         may_be_out_of_band(socket, flags.contains(SendFlags::OOB))?;
         socket.check_ancillary(&ancillary)?;
@@ -70,9 +71,8 @@ impl SocketsCtx {
             }
             socket.state().grant.inbound = Inbound::Reachable;
         }
-        let sent = data.with_first(allowed, |data| {
-            socket.send(data, &to, &ancillary, flags, patience)
-        })?;
+        let data = data.first(allowed, &mut pieces);
+        let sent = socket.send(data, &to, &ancillary, flags, patience)?;
         self.count_sent(socket, sent);
         if is_counted(socket) {
             self.usage.used(Counted::Sent, size(socket, sent));

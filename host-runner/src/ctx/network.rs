@@ -16,8 +16,8 @@ use crate::limits::Counted;
 use crate::policy::{Denial, Operation, Protocol, destination};
 use crate::sockets::{Connection, Family, Inbound, Kind, Socket, interfaces};
 
-/// How many times as many connections may wait, at all listeners together, as there may be sockets open, which is the
-/// most of one; so many each has in any case.
+/// How many connections may wait at all listeners together, as a multiple of the sockets that may be open, which is
+/// the maximum for one listener. Each listener has room for this many in any case.
 const BACKLOGS: usize = 4;
 
 /// One call of connect(2) by the guest: the policy is asked once for all of its attempts.
@@ -34,8 +34,8 @@ impl SocketsCtx {
             Address::Unix(address) => self.bind_unix(handle, &address),
             Address::Ip(_) if socket.family() == Family::Unix => Err(Errno::EINVAL),
             Address::Ip(address) => {
-                // Of a stream socket this reserves nothing and chooses no route: programs do so before they
-                // connect, and to see whether there is IPv6. Listening is another matter, see there.
+                // For a stream this reserves nothing and chooses no route: programs bind so before they connect, and
+                // to find out whether there is IPv6. Listening is checked by `listen`.
                 let nowhere = address.ip().is_unspecified() || address.ip().is_loopback();
                 if socket.kind() == Kind::Datagram || address.port() != 0 || !nowhere {
                     self.allowed(self.check_listen(socket, address), || Operation::Bind {
@@ -60,10 +60,10 @@ impl SocketsCtx {
             Family::Unix => return self.start_listening(socket, backlog),
         };
         if socket.kind() == Kind::Stream {
-            // Unbound, the kernel would bind it to any address and a port of its choice. What it chose
-            // before, for a connect that failed, is no grant either. Bound to port 0, it may have lost the
-            // port that the kernel chose, and gets another now. Where that was so, a bind that failed has taken
-            // its address as well (inet_bind).
+            // An unbound socket would be bound by the kernel to any address and a port of its choice. A choice that
+            // it made before, for a connect that failed, is no grant either. A socket bound to port 0 may have lost
+            // the port that the kernel chose, and gets another now; in that case a failed bind has also taken its
+            // address (inet_bind).
             let ip = socket.local()?.ip();
             let bound = socket.state().grant.bound.filter(|bound| bound.ip() == ip);
             let bound = bound.unwrap_or(SocketAddr::new(wildcard, 0));
@@ -87,10 +87,11 @@ impl SocketsCtx {
         Ok(())
     }
 
-    /// How many connections may wait to be accepted here: each is a socket already, with what was sent over it.
+    /// How many connections may wait to be accepted here: each is a socket of the kernel already, with the data that
+    /// was sent over it.
     fn room_to_wait(&self, listener: &Socket) -> usize {
         let limit = self.handles.limit();
-        // Those of its own are its sockets too.
+        // The guest's connections to itself are its sockets too.
         let times = if listener.state().grant.self_connect {
             1
         } else {
@@ -115,13 +116,13 @@ impl SocketsCtx {
             .check_listen(protocol_of(socket), address, both_families)
     }
 
-    /// A connection, under a new handle, and its peer. Peers that a deny rule keeps away are closed.
+    /// Accepts a connection: its handle and its peer. Connections of peers that a deny rule forbids are closed.
     pub(crate) fn accept(&mut self, handle: u32) -> Result<(u32, Name), Errno> {
         let socket = self.handles.socket(handle)?;
         check_handles(&self.handles, &mut self.usage, 1)?;
         let counts = is_counted(socket);
         if counts {
-            // accept(2) has no EDQUOT, and a server would try again at once: asyncio knows this one.
+            // accept(2) has no EDQUOT, at which a server would try again at once. asyncio pauses at ENOBUFS.
             let room = self.usage.room(Counted::Connections, true);
             room.map_err(|_| Errno::ENOBUFS)?;
         }
@@ -221,7 +222,7 @@ impl SocketsCtx {
         Ok(self.name_of(socket.peer_name()?))
     }
 
-    /// A name of the kernel as the guest may know it.
+    /// A name of the kernel as the guest may see it.
     pub(super) fn name_of(&self, name: Option<SocketAddrAny>) -> Name {
         match name {
             None => Name::None,
@@ -268,7 +269,7 @@ impl SocketsCtx {
         socket.membership(join, group, interface)
     }
 
-    /// The host's network interfaces; none for a guest that has no grant to use one.
+    /// The host's network interfaces; none for a guest that has no allow rule.
     pub(crate) fn interfaces(&self) -> Result<Vec<Interface>, Errno> {
         match self.policy.grants_any() {
             true => interfaces(),
@@ -277,7 +278,7 @@ impl SocketsCtx {
     }
 }
 
-/// What an IP socket speaks. UDP-Lite is UDP to a policy.
+/// The protocol of an IP socket. UDP-Lite is UDP to a policy.
 fn protocol_of(socket: &Socket) -> Protocol {
     match socket.kind() {
         Kind::Stream => Protocol::Tcp,

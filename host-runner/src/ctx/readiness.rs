@@ -1,4 +1,4 @@
-//! Waiting for many: a plain list, and interest sets.
+//! Waiting for many handles: a plain list, and interest sets.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -18,8 +18,8 @@ use crate::sockets::{
     poll_until,
 };
 
-/// Most entries of interest sets for one socket, its duplicates together, and for anything else. Each costs the
-/// kernel time whenever something comes, and memory, which counts for the user of the host's process.
+/// Most entries of interest sets for one socket, counting its duplicates, and for anything else. Each entry costs the
+/// kernel time at every event, and memory that counts for the user of the host's process.
 const WATCHED_MAX: usize = 16;
 
 /// What an operation waits for.
@@ -31,10 +31,10 @@ pub(crate) enum WaitsFor {
     Entries(Box<[PollEntry]>),
 }
 
-/// What an entry of a poll stands for.
+/// What is behind an entry of a poll.
 enum Polled<'a> {
     Descriptor(BorrowedFd<'a>),
-    /// Standard input of which nothing is known: ready as a file is.
+    /// Standard input without a descriptor: ready, as a file is.
     File,
     Nothing,
 }
@@ -51,11 +51,11 @@ impl SocketsCtx {
         }
     }
 
-    /// What interest sets watch for a handle.
+    /// The descriptor that interest sets watch for a handle.
     fn watched(&self, handle: u32) -> Result<BorrowedFd<'_>, Errno> {
         match self.polled(handle) {
             Polled::Descriptor(fd) => Ok(fd),
-            // As of a file: epoll_ctl(2).
+            // As for a file: epoll_ctl(2).
             Polled::File => Err(Errno::EPERM),
             Polled::Nothing => Err(Errno::EBADF),
         }
@@ -65,7 +65,7 @@ impl SocketsCtx {
     pub(crate) fn waited_for(&self, waits_for: &WaitsFor) -> Result<Watched<'_>, Errno> {
         let watched = |handle, events| match self.polled(handle) {
             Polled::Descriptor(fd) => Some((fd, events)),
-            // An operation that waits for entries was told of these.
+            // Operations that wait for entries have reported these already.
             Polled::File | Polled::Nothing => None,
         };
         match waits_for {
@@ -80,7 +80,7 @@ impl SocketsCtx {
         }
     }
 
-    /// poll(2): writes `revents` of each entry; how many are not 0.
+    /// poll(2): writes `revents` of each entry. Returns how many are not 0.
     pub(crate) fn poll(&self, entries: &mut [PollEntry], patience: Patience) -> Result<u32, Errno> {
         let mut fds: SmallVec<[PollFd<'_>; 64]> = SmallVec::new();
         let mut ready = 0;
@@ -178,12 +178,12 @@ impl SocketsCtx {
     pub(super) fn leaves_interest_sets(&mut self, handle: u32) {
         let sets: SmallVec<[u32; 4]> = self.handles.watchers(handle).collect();
         for set in sets {
-            // There is such an entry.
+            // The entry exists: it was found just now.
             let _ = self.interest_ctl(set, CTL_DEL, handle, 0, 0);
         }
     }
 
-    /// It has an entry less.
+    /// Takes note that a handle has an entry less.
     pub(super) fn is_watched_less(&self, handle: u32) {
         if let Ok(socket) = self.handles.socket(handle) {
             let mut state = socket.state();
@@ -205,13 +205,13 @@ impl SocketsCtx {
         if max == 0 {
             return Err(Errno::EINVAL);
         }
-        // Guests ask for more than they have. What finds no room is told of by the next wait.
+        // Guests ask for more than they have. Events without room are reported by the next wait.
         let room = max.min(EVENTS_MAX).min(self.handles.count());
         let mut ready: SmallVec<[epoll::Event; 64]> = SmallVec::from_elem(NOTHING, room);
         let count = set.wait(&mut ready)?;
         ready.truncate(count);
         Ok(ready.into_iter().map(|event| {
-            // Fields of a packed struct: by value.
+            // Fields of a packed struct, which are read by value.
             let (data, flags) = (event.data, event.flags);
             Event {
                 data: data.u64(),

@@ -13,7 +13,7 @@ use super::message::may_be_out_of_band;
 use super::{Address, Name, SocketsCtx};
 use crate::limits::Limit;
 use crate::sockets::{
-    Buffers, Data, DescriptorKind, Destination, Family, Incoming, Kind, Socket, cookie_of,
+    Buffers, Data, DescriptorKind, Destination, Family, Incoming, Kind, Pieces, Socket, cookie_of,
     descriptor_kind,
 };
 
@@ -93,7 +93,9 @@ impl SocketsCtx {
                 _ => return Err(Errno::EINVAL),
             });
         }
-        let sent = data.with_first(most, |data| socket.send_rights(data, &to, &fds, flags))?;
+        let mut pieces = Pieces::new();
+        let data = data.first(most, &mut pieces);
+        let sent = socket.send_rights(data, &to, &fds, flags)?;
         self.count_sent(socket, sent);
         self.sent_rights = sent_rights;
         Ok(sent)

@@ -10,7 +10,7 @@ use super::{Name, SocketsCtx};
 use crate::policy::{Denial, Operation, Reason};
 use crate::sockets::{Family, Kind, PathError, Socket, UnixFolder, UnixPlace, path_of};
 
-/// What is done at a path, for the denial.
+/// Makes the operation of a denial from a path.
 type Doing = fn(String) -> Operation;
 
 impl SocketsCtx {
@@ -24,7 +24,7 @@ impl SocketsCtx {
             .map_err(|error| self.path_errno(error, folder, path, doing))?;
         let path: Arc<[u8]> = path.into();
         socket.state().path = Some(Arc::clone(&path));
-        // Names of sockets that are closed make room for those of others.
+        // Names of closed sockets make room for new ones.
         if self.unix_names.len() >= self.handles.limit() {
             self.unix_names.retain(|_, path| path.strong_count() > 0);
         }
@@ -49,7 +49,7 @@ impl SocketsCtx {
             .map_err(|error| self.path_errno(error, folder, path, doing))
     }
 
-    /// The folder that a path is in, the innermost, and the path's rest.
+    /// The innermost folder that holds a path, and the rest of the path.
     fn folder<'p>(
         &self,
         path: &'p [u8],
@@ -59,7 +59,7 @@ impl SocketsCtx {
             .unix_folders
             .iter()
             .filter_map(|folder| Some((folder, folder.beneath(path)?)));
-        // Of two with the same name the last, as wasi-libc has it.
+        // Of two folders with the same path, the last counts, as in wasi-libc.
         let innermost = covering.max_by_key(|(_, (depth, _))| *depth);
         let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let missing = || text(path.get(..end.max(1)).unwrap_or_default());
@@ -101,8 +101,8 @@ impl SocketsCtx {
         self.refused(Denial { operation, reason })
     }
 
-    /// The name of a Unix socket as the guest may know it: what this guest bound, and what lies in its
-    /// folders. Any other is unnamed; the host's paths are none of the guest's business.
+    /// The name of a Unix socket as the guest may see it: paths that this guest bound, and paths in its folders. All
+    /// others are unnamed: the host's paths are none of the guest's business.
     pub(super) fn unix_name_of(&self, name: &SocketAddrAny) -> Name {
         let guest_path = path_of(name).and_then(|path| {
             let own = self.unix_names.get(&path).and_then(Weak::upgrade);
@@ -116,7 +116,7 @@ impl SocketsCtx {
     }
 }
 
-/// The path of an address that a socket can have: absolute, and Linux's abstract names are none.
+/// The path of an address. Paths have to be absolute, and Linux's abstract names are not available.
 fn unix_path<'a>(socket: &Socket, address: &'a UnixAddr) -> Result<&'a [u8], Errno> {
     if socket.family() != Family::Unix {
         return Err(Errno::EAFNOSUPPORT);

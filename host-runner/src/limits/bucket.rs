@@ -1,23 +1,23 @@
-//! A token bucket: so much a second, and what was saved up for a moment.
+//! A token bucket: a rate, and a burst of what was saved for a moment.
 
 use std::time::{Duration, Instant};
 
-/// The time for which an idle bucket fills, unless one token takes longer. It is also about the longest that one
-/// call of a stream waits.
+/// The time for which an idle bucket fills, unless one token takes longer. One call of a stream waits about this long
+/// at most.
 const SAVED: Duration = Duration::from_millis(100);
 
-/// Tokens are taken after the fact, as nobody knows before how many bytes there will be: it may go into debt,
-/// and whoever comes next waits until that is paid.
+/// Tokens are taken afterwards, as the number of bytes is not known before: the bucket may go into debt, and the next
+/// caller waits until that is paid.
 #[derive(Debug)]
 pub(super) struct Bucket {
     /// Tokens a second, not 0.
     rate: u64,
-    /// The moment at which it was, or will be, empty.
+    /// When the bucket was, or will be, empty.
     empty: Instant,
 }
 
 impl Bucket {
-    /// One that is full. A rate of 0 is taken for 1.
+    /// A full bucket. A rate of 0 counts as 1.
     pub(super) fn new(rate: u64, now: Instant) -> Self {
         let mut bucket = Self {
             rate: rate.max(1),
@@ -27,18 +27,18 @@ impl Bucket {
         bucket
     }
 
-    /// When it was empty, if it is full now.
+    /// When a bucket that is full now was empty.
     fn when_full(&self, now: Instant) -> Instant {
         now.checked_sub(SAVED.max(self.time_of(1))).unwrap_or(now)
     }
 
-    /// The most that is saved up: no call should take more. At least one.
+    /// The most that is saved, at least 1. One call should not take more.
     pub(super) fn capacity(&self) -> u64 {
         let saved = u128::from(self.rate) * SAVED.as_nanos() / NANOS;
         u64::try_from(saved).unwrap_or(u64::MAX).max(1)
     }
 
-    /// When there is a token again, if there is none now.
+    /// When there is a token again; `None` if there is one now.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         Some(self.empty + self.time_of(1)).filter(|next| *next > now)
     }
@@ -47,8 +47,8 @@ impl Bucket {
         self.empty = self.empty.max(self.when_full(now)) + self.time_of(tokens);
     }
 
-    /// The time in which so many tokens come, to the nanosecond below; not more than a year, as no clock
-    /// should overflow.
+    /// The time in which so many tokens come, rounded down to nanoseconds, and at most a year, so that no clock
+    /// overflows.
     fn time_of(&self, tokens: u64) -> Duration {
         const YEAR: u128 = 365 * 24 * 3600 * NANOS;
         let nanos = u128::from(tokens) * NANOS / u128::from(self.rate);

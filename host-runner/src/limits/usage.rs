@@ -1,4 +1,4 @@
-//! What a guest has used of its limits.
+//! How much a guest has used of its limits.
 
 use std::time::Instant;
 
@@ -24,15 +24,15 @@ pub(crate) enum Counted {
 #[derive(Debug)]
 pub(crate) struct Usage {
     accounts: [Account; 4],
-    /// Bytes; without a limit as many as there can be.
+    /// Bytes that memories and tables may still grow by.
     pub(crate) memory_left: usize,
     events: Events,
 }
 
-/// One thing that is counted: how much there may be in all, and how much a second.
+/// One thing that is counted: how much is left in all, and the rate.
 #[derive(Debug)]
 struct Account {
-    /// What is left, and the limit that is reached at 0. `None` without end.
+    /// What is left, and the limit that is reached at 0. `None` is no limit.
     quota: Option<(u64, Limit)>,
     rate: Option<(Bucket, Limit)>,
 }
@@ -90,7 +90,7 @@ impl Usage {
         }
     }
 
-    /// Until when the guest has to wait before it uses more, if it has to.
+    /// Until when the guest has to wait before it may use more; `None` if it does not have to.
     pub(crate) fn pause(&mut self, counted: Counted) -> Option<Instant> {
         let (bucket, limit) = self.account(counted).rate.as_mut()?;
         let limit = *limit;
@@ -99,8 +99,8 @@ impl Usage {
         Some(until)
     }
 
-    /// How much may be used now, not 0; `whole`: with what is more than a moment's, for what cannot be
-    /// divided. EDQUOT if all is used up.
+    /// How much may be used now, at least 1. `whole` is for what cannot be divided, and may exceed the rate for a
+    /// moment. EDQUOT if nothing is left.
     pub(crate) fn room(&mut self, counted: Counted, whole: bool) -> Result<usize, Errno> {
         let account = self.account(counted);
         let saved = match &account.rate {
@@ -126,14 +126,14 @@ impl Usage {
         }
     }
 
-    /// Counts what others did, and how fast: of the quota alone.
+    /// Counts what others brought about, which no rate slows down.
     pub(crate) fn came(&mut self, counted: Counted, amount: usize) {
         if let Some((left, _)) = &mut self.account(counted).quota {
             *left = left.saturating_sub(amount as u64);
         }
     }
 
-    /// Counts one more. EDQUOT if there may be none.
+    /// Counts one more. EDQUOT if none is left.
     pub(crate) fn take_one(&mut self, counted: Counted) -> Result<(), Errno> {
         self.room(counted, true)?;
         self.used(counted, 1);

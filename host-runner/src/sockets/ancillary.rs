@@ -1,4 +1,4 @@
-//! Ancillary data of datagrams over IPv6 (RFC 3542). By nix: rustix has no such control messages.
+//! Ancillary data of datagrams over IPv6 (RFC 3542). With nix, as rustix has no such control messages.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV6};
@@ -17,8 +17,7 @@ use super::message::{Buffers, Data, Destination, Incoming};
 use super::socket::{Family, Kind, Socket};
 use crate::errno::from_nix;
 
-/// Room for control messages, aligned as their headers are. The two that a guest can ask for take 48
-/// bytes.
+/// Room for control messages, aligned as their headers are. The two that a guest can ask for take 48 bytes.
 #[repr(C, align(8))]
 struct ControlRoom([u8; 128]);
 
@@ -45,7 +44,7 @@ impl Socket {
         }
     }
 
-    /// sendmsg(2) with what [`Socket::check_ancillary`] has seen.
+    /// sendmsg(2) with ancillary data that passed [`Socket::check_ancillary`].
     pub(super) fn send_with_ancillary(
         &self,
         data: Data<'_>,
@@ -53,7 +52,7 @@ impl Socket {
         ancillary: &Ancillary,
         flags: SendFlags,
     ) -> Result<usize> {
-        // -1 is the default, as without a message. Linux takes a traffic class of -1 for 255.
+        // -1 is the default, so no message is sent. Linux takes a traffic class of -1 for 255.
         let hop_limit = hop_limit(ancillary).filter(|value| **value >= 0);
         let traffic_class = traffic_class(ancillary).filter(|value| **value >= 0);
         let mut control: SmallVec<[ControlMessage<'_>; 2]> = SmallVec::new();
@@ -75,7 +74,7 @@ impl Socket {
         .map_err(from_nix)
     }
 
-    /// recvmsg(2) with the sender, and with what the options ask for.
+    /// recvmsg(2) with the sender and the ancillary data that socket options ask for.
     pub(super) fn recv_with_ancillary(
         &self,
         buffers: &mut Buffers<'_, '_>,
@@ -99,7 +98,7 @@ impl Socket {
         let message =
             recvmsg::<SockaddrIn6>(fd, buffers, Some(&mut room.0), flags).map_err(from_nix)?;
         let mut ancillary = Ancillary::default();
-        // Cut off only if there were others, which none asked for.
+        // Messages are cut off only if there are others, which no option asked for.
         for control in message.cmsgs().into_iter().flatten() {
             match control {
                 ControlMessageOwned::Ipv6HopLimit(value) => {
@@ -132,7 +131,7 @@ fn traffic_class(ancillary: &Ancillary) -> Option<&i32> {
     (ancillary.present & ANCILLARY_TRAFFIC_CLASS != 0).then_some(&ancillary.traffic_class)
 }
 
-/// To nix flow info is what the kernel has, in network order; to rustix it is a number.
+/// nix has flow info as the kernel has it, in network order; rustix has it as a number.
 fn with_flowinfo_swapped(address: SocketAddrV6) -> SocketAddrV6 {
     SocketAddrV6::new(
         *address.ip(),

@@ -1,4 +1,4 @@
-//! Events as the ABI has them and as poll(2) and epoll(7) have them: the one translation.
+//! Poll and epoll events, in the ABI's numbers and in the system's: the one translation.
 
 use rustix::event::PollFlags;
 use rustix::event::epoll::EventFlags;
@@ -28,7 +28,7 @@ const INTEREST: [(u32, EventFlags); 8] = [
     (EVENT_EDGE, EventFlags::ET),
 ];
 
-/// What poll(2) is asked for. Other bits are not asked for, as poll(2) has it.
+/// The events to ask poll(2) for. Unknown bits are ignored, as poll(2) does.
 pub(crate) fn poll_from_abi(bits: u16) -> PollFlags {
     let bits = u32::from(bits);
     POLL.iter()
@@ -36,15 +36,15 @@ pub(crate) fn poll_from_abi(bits: u16) -> PollFlags {
         .fold(PollFlags::empty(), |flags, (_, flag)| flags | *flag)
 }
 
-/// What poll(2) answers.
+/// The events that poll(2) reported.
 pub(crate) fn poll_to_abi(flags: PollFlags) -> u16 {
     POLL.iter()
         .filter(|(_, flag)| flags.contains(*flag))
         .fold(0, |bits, (abi, _)| bits | *abi as u16)
 }
 
-/// What epoll_ctl(2) is told. `None` for a bit without a name here: EPOLLEXCLUSIVE and EPOLLWAKEUP are
-/// about more than the guest.
+/// The events for epoll_ctl(2). `None` for a bit that the ABI has no name for: EPOLLEXCLUSIVE and EPOLLWAKEUP concern
+/// more than the guest.
 pub(crate) fn interest_from_abi(bits: u32) -> Option<EventFlags> {
     let mut flags = EventFlags::empty();
     let mut left = bits;
@@ -57,7 +57,7 @@ pub(crate) fn interest_from_abi(bits: u32) -> Option<EventFlags> {
     (left == 0).then_some(flags)
 }
 
-/// What epoll_wait(2) answers.
+/// The events that epoll_wait(2) reported.
 pub(crate) fn interest_to_abi(flags: EventFlags) -> u32 {
     INTEREST
         .iter()

@@ -11,21 +11,20 @@ use wasisocket_abi::Errno;
 use super::events;
 use crate::errno::from_system;
 
-/// An interest set of the kernel, so that what is idle costs nothing in a wait.
+/// An interest set of the kernel, so that idle sockets cost nothing in a wait.
 ///
-/// An entry ends with its handle. By itself it would stay for as long as a duplicate or a message under way has the
-/// socket (epoll(7)), and nobody could count it or take it out.
+/// An entry ends with its handle. Otherwise it would stay for as long as a duplicate or a message under way has the
+/// socket (epoll(7)), and could neither be counted nor removed.
 #[derive(Debug)]
 pub(crate) struct InterestSet {
     fd: OwnedFd,
     nesting: Nesting,
-    /// The handles that it has entries for.
+    /// The handles that have an entry.
     watches: HashSet<u32>,
 }
 
-/// Sets in sets are one deep: each level multiplies what the kernel does when something becomes ready,
-/// and looking for circles takes a lock that all processes of the machine share. Once a set has been on
-/// either side, it stays there.
+/// Sets in sets are one level deep: each level multiplies the kernel's work for an event, and the search for cycles
+/// takes a lock that all processes of the machine share. A set that was once on either side stays there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nesting {
     Neither,
@@ -43,22 +42,22 @@ impl InterestSet {
         })
     }
 
-    /// The handles that it has entries for.
+    /// The handles that have an entry.
     pub(crate) fn watches(&self) -> &HashSet<u32> {
         &self.watches
     }
 
-    /// The same, to take note of one that was added or taken out.
+    /// The same, to add or remove a handle.
     pub(crate) fn watches_mut(&mut self) -> &mut HashSet<u32> {
         &mut self.watches
     }
 
-    /// May this set go into another?
+    /// May this set be an entry of another?
     pub(crate) fn can_be_inner(&self) -> bool {
         self.nesting != Nesting::Outer
     }
 
-    /// May another set go into this one?
+    /// May another set be an entry of this one?
     pub(crate) fn can_be_outer(&self) -> bool {
         self.nesting != Nesting::Inner
     }
@@ -88,7 +87,7 @@ impl InterestSet {
         epoll::delete(&self.fd, fd).map_err(from_system)
     }
 
-    /// epoll_wait(2) without waiting: fills `ready` from its start; how many. An epoll descriptor is
+    /// epoll_wait(2) without waiting: fills `ready` from its start, and returns how many. An epoll descriptor is
     /// readable when it has events.
     pub(crate) fn wait(&self, ready: &mut [epoll::Event]) -> Result<usize, Errno> {
         const NOW: Timespec = Timespec {

@@ -1,4 +1,4 @@
-//! Sending and receiving, straight from and to the memory that the caller has.
+//! Sending and receiving, straight from and to the caller's memory.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -17,25 +17,25 @@ use super::unix::UnixPlace;
 use super::wait::Patience;
 use crate::errno::from_system;
 
-/// Datagrams or connections of strangers that one attempt throws away before it answers EAGAIN: they
-/// must not hold a call that does not wait.
+/// How many datagrams or connections of senders that are not admitted one attempt discards before it answers EAGAIN:
+/// they must not hold up a call that does not wait.
 pub(super) const STRANGERS_MAX: usize = 256;
 
-/// What to send. One piece takes no vector.
+/// What to send. A single piece needs no vector.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Data<'a> {
     One(&'a [u8]),
     Many(&'a [IoSlice<'a>]),
 }
 
-/// Where to put what is received.
+/// Where received data goes.
 #[derive(Debug)]
 pub(crate) enum Buffers<'v, 'm> {
     One(&'m mut [u8]),
     Many(&'v mut [IoSliceMut<'m>]),
 }
 
-/// Where to send it.
+/// The destination of a message.
 #[derive(Debug)]
 pub(crate) enum Destination {
     /// To the peer.
@@ -44,13 +44,13 @@ pub(crate) enum Destination {
     Unix(UnixPlace),
 }
 
-/// How to receive, and what to tell besides the data.
+/// How to receive, and what to report besides the data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Receiving {
     pub(crate) flags: RecvFlags,
-    /// Tell the sender.
+    /// Report the sender.
     pub(crate) from: bool,
-    /// Tell the ancillary data, where the socket has any.
+    /// Report the ancillary data, if the socket has any.
     pub(crate) ancillary: bool,
     /// Fail with ENOTCONN on a datagram socket without a peer or a port, as the core six do.
     pub(crate) needs_peer: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Receiving {
 /// What was received.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// Bytes that came, a datagram's with those that found no room.
+    /// The length of the message, for a datagram including what found no room.
     pub(crate) length: usize,
     /// A datagram was longer than the room.
     pub(crate) truncated: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Incoming {
     pub(crate) ancillary: Ancillary,
 }
 
-/// Whose datagrams or connections may come in: all, or those that this says yes to.
+/// Decides whose datagrams or connections are received; `None` admits everybody.
 pub(crate) type Admission<'a> = Option<&'a dyn Fn(SocketAddr) -> bool>;
 
 impl Socket {
@@ -115,7 +115,7 @@ impl Socket {
         }
     }
 
-    /// recvmsg(2). The sender is asked for only where `receiving` says so or `admission` needs it.
+    /// recvmsg(2). Asks the kernel for the sender only if `receiving` says so or `admission` needs it.
     pub(crate) fn recv(
         &self,
         buffers: &mut Buffers<'_, '_>,
@@ -127,15 +127,15 @@ impl Socket {
             true => flags,
             false => flags | RecvFlags::DONTWAIT,
         };
-        // A stream would take TRUNC for an order to throw the data away (tcp(7)).
+        // A stream would take MSG_TRUNC as an order to discard the data (tcp(7)).
         let flags = match self.kind() {
             Kind::Stream => flags - RecvFlags::TRUNC,
             Kind::Datagram => flags | RecvFlags::TRUNC,
         };
         let from = receiving.from || admission.is_some();
         let ancillary = receiving.ancillary && self.has_ancillary();
-        // It is in the guest's memory already: what the guest may not hear it must not find there, nor
-        // how long it was.
+        // Data is in the guest's memory already when its sender is known. The guest must find neither data of a
+        // sender that is not admitted nor its length.
         let mut wiped = false;
         for _ in 0..STRANGERS_MAX {
             let incoming = retry_on_intr(|| match ancillary {
@@ -194,8 +194,8 @@ impl Socket {
         }
     }
 
-    /// Throws away the datagrams of strangers at the head of the queue, so that what is asked of the
-    /// queue next is about a datagram that the guest may have. False if there is none yet.
+    /// Discards datagrams at the head of the queue whose senders are not admitted, so that the next question about
+    /// the queue is about a datagram that the guest may have. False if there is none yet.
     pub(crate) fn discard_strangers(&self, admits: &dyn Fn(SocketAddr) -> bool) -> bool {
         for _ in 0..STRANGERS_MAX {
             let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
@@ -221,7 +221,7 @@ impl Socket {
 }
 
 impl Incoming {
-    /// The IP address of the sender, if that was asked for.
+    /// The IP address of the sender, if it was asked for.
     pub(crate) fn source(&self) -> Option<SocketAddr> {
         source(&self.from)
     }
@@ -232,7 +232,10 @@ pub(super) fn source(from: &Option<SocketAddrAny>) -> Option<SocketAddr> {
     SocketAddr::try_from(from.clone()?).ok()
 }
 
-impl Data<'_> {
+/// Pieces of memory to send. Vectors up to this length need no allocation.
+pub(crate) type Pieces<'a> = SmallVec<[IoSlice<'a>; 16]>;
+
+impl<'a> Data<'a> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::One(data) => data.len(),
@@ -240,20 +243,22 @@ impl Data<'_> {
         }
     }
 
-    /// Calls with no more than the first `most` bytes.
-    pub(crate) fn with_first<T>(self, most: usize, send: impl FnOnce(Data<'_>) -> T) -> T {
+    /// No more than the first `most` bytes; `pieces` is room for a shorter vector.
+    pub(crate) fn first<'s>(self, most: usize, pieces: &'s mut Pieces<'a>) -> Data<'s>
+    where
+        'a: 's,
+    {
         match self {
-            Data::One(data) => send(Data::One(data.get(..most).unwrap_or(data))),
-            Data::Many(_) if self.len() <= most => send(self),
-            Data::Many(data) => {
+            Self::One(data) => Data::One(data.get(..most).unwrap_or(data)),
+            Self::Many(_) if self.len() <= most => self,
+            Self::Many(data) => {
                 let mut left = most;
-                let mut first: SmallVec<[IoSlice<'_>; 16]> = SmallVec::new();
                 for piece in data {
                     let piece = piece.get(..left).unwrap_or(piece);
                     left -= piece.len();
-                    first.push(IoSlice::new(piece));
+                    pieces.push(IoSlice::new(piece));
                 }
-                send(Data::Many(&first))
+                Data::Many(pieces)
             }
         }
     }

@@ -18,7 +18,7 @@ mod wait;
 
 pub(crate) use events::{interest_to_abi, poll_from_abi, poll_to_abi};
 pub(crate) use interest::InterestSet;
-pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Receiving};
+pub(crate) use message::{Admission, Buffers, Data, Destination, Incoming, Pieces, Receiving};
 pub(crate) use multicast::interfaces;
 #[cfg(feature = "async")]
 pub(crate) use reactor::ready_until;

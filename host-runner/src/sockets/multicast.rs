@@ -14,8 +14,8 @@ use super::socket::{Family, Socket};
 use crate::errno::{from_nix, from_system};
 
 impl Socket {
-    /// Joins or leaves a group: IP_ADD_MEMBERSHIP and its three siblings. An IPv4 interface is one of
-    /// its addresses, an IPv6 one is the scope, its index.
+    /// Joins or leaves a group: IP_ADD_MEMBERSHIP and its three siblings. An IPv4 interface is given by one of its
+    /// addresses, an IPv6 interface by its index, in the scope.
     pub(crate) fn membership(
         &self,
         join: bool,
@@ -37,11 +37,11 @@ impl Socket {
         done.map_err(from_system)
     }
 
-    /// Of a UDP socket: it receives of groups that it joined itself. Linux's default is what any socket of
-    /// the machine joined (ip(7), IP_MULTICAST_ALL).
+    /// Lets a UDP socket receive only from groups that it joined itself. Linux's default is all groups that any
+    /// socket of the machine joined (ip(7), IP_MULTICAST_ALL).
     pub(super) fn hear_own_groups_only(&self) -> Result<(), Errno> {
         let socket = SockRef::from(self);
-        // An IPv6 socket takes IPv4 too.
+        // An IPv6 socket receives from IPv4 groups too.
         let v4 = socket.set_multicast_all_v4(false);
         let v6 = match self.family() {
             Family::V6 => socket.set_multicast_all_v6(false),
@@ -54,8 +54,8 @@ impl Socket {
     }
 }
 
-/// The host's network interfaces, at most [`INTERFACES_MAX`]: if_nameindex(3), which asks the kernel.
-/// /sys need not be there, and lists only those of the mount's network namespace.
+/// The host's network interfaces, at most [`INTERFACES_MAX`]: if_nameindex(3), which asks the kernel. /sys may be
+/// missing, and lists only the interfaces of the network namespace that it was mounted in.
 pub(crate) fn interfaces() -> Result<Vec<Interface>, Errno> {
     let interfaces = if_nameindex().map_err(|errno| from_system(from_nix(errno)))?;
     Ok(interfaces

@@ -13,7 +13,7 @@ use wasisocket_abi::v1::SocketOption;
 use super::socket::{Family, Socket};
 use crate::errno::{from_nix, from_system};
 
-/// Why an option was not set or told.
+/// Why an option was not set or read.
 enum Failure {
     System(rustix::io::Errno),
     Abi(Errno),
@@ -34,7 +34,7 @@ impl From<Errno> for Failure {
 impl Failure {
     fn errno(self) -> Errno {
         match self {
-            // How a Unix socket says that it does not have the options of another family.
+            // What a Unix socket answers for options of other families.
             Self::System(rustix::io::Errno::OPNOTSUPP) => Errno::ENOPROTOOPT,
             Self::System(errno) => from_system(errno),
             Self::Abi(errno) => errno,
@@ -129,7 +129,7 @@ impl Socket {
                     -1 => None,
                     seconds => Some(Duration::from_secs(non_negative_int(seconds)?.into())),
                 };
-                // Before: what is set must never be unknown to Drop.
+                // Before the call: Drop must know of every value that is set.
                 self.set_lingers();
                 sockopt::set_socket_linger(fd, time)?;
             }
@@ -160,8 +160,8 @@ impl Socket {
             SocketOption::IP_MULTICAST_IF => {
                 sockopt::set_ip_multicast_if(fd, &Ipv4Addr::from_bits(fits(value)?))?;
             }
-            // What may be bound depends on it. The kernel forbids it only while there is a port, and
-            // that a stream may lose.
+            // It decides what may be bound. The kernel forbids changing it only while there is a port, which a stream
+            // may lose.
             SocketOption::IPV6_V6ONLY
                 if self.state().grant.bound.is_some() && self.family() == Family::V6 =>
             {

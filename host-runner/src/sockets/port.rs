@@ -1,9 +1,9 @@
 //! The port of a socket: named by the guest under a grant, or picked by the kernel.
 //!
-//! Where SO_REUSEADDR or SO_REUSEPORT of a UDP socket is set, Linux picks also among the ports that others hold with the
-//! same flag (udp_lib_lport_inuse), and what is sent to them then comes here. So the kernel has the flags
-//! only while the socket has a port, and for the bind to a port that was granted by its number. What the
-//! guest asked for is kept here.
+//! With SO_REUSEADDR or SO_REUSEPORT set on a UDP socket, Linux also picks among the ports that others hold with the
+//! same flag (udp_lib_lport_inuse), and their datagrams then arrive here. So the kernel has these flags only while
+//! the socket has a port, and for the bind to a port that was granted by its number. What the guest asked for is
+//! stored here.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -16,8 +16,8 @@ use super::socket::{Family, Kind, Socket};
 use super::state::Inbound;
 use crate::errno::from_system;
 
-/// Most datagrams that a bind throws away. Nothing comes to a socket without a port, so this is only
-/// about what may be in a queue: of datagrams without data 300 with Linux's default of SO_RCVBUF.
+/// Most datagrams that a bind discards. Nothing arrives at a socket without a port, so these are only the datagrams
+/// in the queue: 300 datagrams without data with Linux's default of SO_RCVBUF.
 const QUEUE_MAX: usize = 1 << 20;
 
 /// The flags that a guest asked for.
@@ -32,7 +32,7 @@ impl Socket {
         self.family() != Family::Unix && self.kind() == Kind::Datagram
     }
 
-    /// The local IP address and port, as far as there are any.
+    /// The local IP address and port, if there are any.
     pub(crate) fn local(&self) -> Result<SocketAddr, Errno> {
         SocketAddr::try_from(self.name()?).map_err(|_| Errno::EAFNOSUPPORT)
     }
@@ -44,7 +44,7 @@ impl Socket {
     /// bind(2) to an IP address that a grant covers.
     pub(crate) fn bind_ip(&self, address: SocketAddr) -> Result<(), Errno> {
         if self.is_udp() && !self.has_port() {
-            // What strangers sent to a port that it had before was not for this one.
+            // Datagrams for a port that the socket had before are not for the new one.
             self.discard_all()?;
             if address.port() != 0 {
                 self.set_reuse(self.state().reuse)?;
@@ -69,8 +69,8 @@ impl Socket {
         result
     }
 
-    /// Gives SO_REUSEPORT of a stream to the kernel as the guest set it, if the port was granted by its number. Others
-    /// could come to listen at one that the system picked, and be reached as this guest's own.
+    /// Gives SO_REUSEPORT of a stream to the kernel as the guest set it, if the port was granted by its number. If
+    /// the system picked the port, others could listen at it too and be taken for this guest.
     pub(super) fn settle_stream_reuse(&self) -> Result<(), Errno> {
         let state = self.state();
         let named = state.grant.bound.is_some_and(|bound| bound.port() != 0);
@@ -81,7 +81,7 @@ impl Socket {
 
     fn discard_all(&self) -> Result<(), Errno> {
         for _ in 0..QUEUE_MAX {
-            // Another error is one that was pending, in front of the queue.
+            // Another error was pending, in front of the queue.
             if self.discard() == Err(Errno::EAGAIN) {
                 return Ok(());
             }
@@ -94,7 +94,7 @@ impl Socket {
         self.state().reuse
     }
 
-    /// Takes note of a flag that the guest asks for. In the kernel it is once there is a port.
+    /// Stores a flag that the guest asks for. The kernel gets it once there is a port.
     pub(super) fn ask_reuse(&self, change: impl FnOnce(&mut Reuse)) -> Result<(), Errno> {
         let mut reuse = self.reuse();
         change(&mut reuse);
@@ -104,7 +104,7 @@ impl Socket {
         self.set_reuse(if has_port { reuse } else { Reuse::default() })
     }
 
-    /// To call when the socket may have got a port, or lost it.
+    /// To be called when the socket may have got a port, or lost it.
     pub(super) fn settle_reuse(&self) {
         let reuse = self.reuse();
         if reuse == Reuse::default() || !self.is_udp() {
@@ -112,11 +112,11 @@ impl Socket {
         }
         let has_port = self.has_port();
         self.reuse_waits(!has_port);
-        // Neither flag can fail on a socket that can have it.
+        // Setting a flag cannot fail on a socket that has it.
         let _ = self.set_reuse(if has_port { reuse } else { Reuse::default() });
     }
 
-    /// To call when something was sent: without a port the kernel picked one.
+    /// To be called after sending, for which the kernel picks a port if there is none.
     pub(super) fn settle_reuse_if_it_waits(&self) {
         if self.shared.reuse_waits.load(Ordering::Relaxed) {
             self.settle_reuse();
@@ -132,8 +132,8 @@ impl Socket {
         sockopt::set_socket_reuseport(self.as_fd(), reuse.port).map_err(from_system)
     }
 
-    /// To call when a UDP socket has no peer any more. Linux then takes back a port that it picked, also
-    /// one that it picked for a bind (__udp_disconnect): what a grant said of that is over.
+    /// To be called when a UDP socket has lost its peer. Linux then takes back a port that it picked, also one that
+    /// it picked for a bind (__udp_disconnect), and with it what was granted for that port.
     pub(super) fn settle_port(&self) {
         if !self.is_udp() {
             return;
@@ -141,7 +141,7 @@ impl Socket {
         let has_port = self.has_port();
         let mut state = self.state();
         if state.grant.inbound == Inbound::Anyone && !has_port {
-            // Not `Nobody`: what came before is still in the queue.
+            // Not `Nobody`: datagrams that came before are still in the queue.
             state.grant.inbound = Inbound::Reachable;
             state.grant.bound = None;
             state.grant.recent_senders.clear();

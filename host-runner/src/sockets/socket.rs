@@ -1,8 +1,8 @@
-//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR. What cannot be
-//! done now is EAGAIN.
+//! One socket, and the calls on it. Each method is one system call, repeated only on EINTR. What cannot be done now
+//! is EAGAIN.
 //!
-//! A stream is in the kernel's non-blocking mode for accept(2) and connect(2), which have no flag to say
-//! so. Once it is connected it is not: send(2) and recv(2) have MSG_DONTWAIT.
+//! A stream is in the kernel's non-blocking mode for accept(2) and connect(2), which have no flag for that. Once it
+//! is connected it is in blocking mode: send(2) and recv(2) have MSG_DONTWAIT.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -54,7 +54,7 @@ pub(crate) struct Socket {
 /// IANA's number of UDP-Lite (RFC 3828).
 pub(crate) const UDP_LITE: u32 = 136;
 
-/// Of a stream that is not connected.
+/// The flags of a stream that is not connected.
 const NONBLOCKING: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 impl Socket {
@@ -76,8 +76,8 @@ impl Socket {
         }
     }
 
-    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that it does not have,
-    /// EPROTONOSUPPORT for a protocol that does not fit: it is 0, or IANA's number.
+    /// socket(2) with the ABI's numbers. EAFNOSUPPORT or EINVAL for numbers that the ABI does not have,
+    /// EPROTONOSUPPORT for a protocol that does not fit. The protocol is 0 or IANA's number.
     pub(crate) fn open(family: u32, kind: u32, protocol: u32) -> Result<Self, Errno> {
         let (family, system) = match family {
             AF_INET => (Family::V4, AddressFamily::INET),
@@ -125,12 +125,12 @@ impl Socket {
         })
     }
 
-    /// Has it no duplicate?
+    /// Is there no other handle of this socket?
     pub(crate) fn is_last(&self) -> bool {
         Arc::strong_count(&self.shared) == 1
     }
 
-    /// What it has in common with its duplicates only.
+    /// A number that this socket shares with its duplicates only.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
@@ -165,7 +165,7 @@ impl Socket {
         }
     }
 
-    /// SO_LINGER was set.
+    /// Takes note that SO_LINGER was set.
     pub(crate) fn set_lingers(&self) {
         self.shared.lingers.store(true, Ordering::Relaxed);
     }
@@ -185,7 +185,7 @@ impl Socket {
         Ok(())
     }
 
-    /// accept(2), and the peer's address. Who is not admitted is closed again.
+    /// accept(2): the new socket and its peer. Connections of peers that are not admitted are closed.
     pub(crate) fn accept(
         &self,
         admission: Admission<'_>,
@@ -202,13 +202,13 @@ impl Socket {
 
     fn try_accept(&self) -> Result<(Self, Option<SocketAddrAny>), Errno> {
         if self.shared.lingers.load(Ordering::Relaxed) {
-            // Those who have it too may have let it wait.
+            // If the socket was sent, others may have put it into blocking mode.
             self.set_nonblocking(true)?;
         }
         let (fd, peer) = retry_on_intr(|| net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC))
             .map_err(from_system)?;
         let accepted = Self::new(fd, self.family(), self.kind());
-        // The kernel gives it the listener's.
+        // The kernel copies the listener's SO_LINGER.
         if self.shared.lingers.load(Ordering::Relaxed) {
             accepted.set_lingers();
         }
@@ -220,24 +220,24 @@ impl Socket {
         Ok((accepted, peer))
     }
 
-    /// connect(2) of a stream. What goes on in the kernel is EINPROGRESS, and EALREADY when asked again.
+    /// connect(2) of a stream. An attempt that takes time is EINPROGRESS, and EALREADY when asked again.
     ///
-    /// Linux takes a further call for the end of the first, as a blocking connect waits for it: the answer
-    /// is 0 or the connection's error (inet_stream_connect).
+    /// For Linux a further call asks for the outcome of the first, as a blocking connect waits for it: the answer is
+    /// 0 or the connection's error (inet_stream_connect).
     pub(crate) fn connect(&self, address: &impl SocketAddrArg) -> Result<(), Errno> {
-        // It may be connected, or have been: a Unix socket waits for room in the backlog before it says
-        // EISCONN.
+        // The socket may be connected, or have been connected: a Unix socket waits for room in the backlog before it
+        // answers EISCONN.
         self.set_nonblocking(true)?;
         let result = retry_on_intr(|| net::connect(&self.fd, address)).map_err(from_system);
         let goes_on = matches!(result, Err(Errno::EINPROGRESS | Errno::EALREADY));
         if !goes_on && (result.is_ok() || self.peer_name().is_ok()) {
-            // Without it, waiting takes two system calls more.
+            // In non-blocking mode, waiting would take two more system calls.
             let _ = self.set_nonblocking(false);
         }
         result
     }
 
-    /// Of a stream; what goes to a datagram socket says for itself whether it waits.
+    /// For streams only: calls on a datagram socket say themselves whether they wait.
     fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
         match self.kind() {
             Kind::Stream => ioctl_fionbio(&self.fd, nonblocking).map_err(from_system),
@@ -255,7 +255,7 @@ impl Socket {
     pub(crate) fn give_up_connect(&self) {
         self.end_connect();
         if self.peer_name().is_err() {
-            // There is nothing left to end if it fails.
+            // If this fails, there was nothing to end.
             let _ = net::connect_unspec(&self.fd);
         }
     }
@@ -267,11 +267,11 @@ impl Socket {
         state.grant.inbound = match (state.grant.inbound, &result) {
             (Inbound::Nobody, Ok(())) => Inbound::Peer(address),
             (Inbound::Nobody, Err(_)) => {
-                // A failed connect leaves the socket bound to a port, for anyone to send to.
+                // A failed connect leaves the socket bound to a port that anyone could send to.
                 let _ = net::connect_unspec(&self.fd);
                 Inbound::Nobody
             }
-            // What the peer before sent may be in the queue.
+            // Datagrams of the former peer may be in the queue.
             (Inbound::Peer(_), _) => Inbound::Reachable,
             (inbound, _) => inbound,
         };
@@ -280,11 +280,11 @@ impl Socket {
         result.map_err(from_system)
     }
 
-    /// connect(2) of a datagram socket to AF_UNSPEC: it has no peer any more.
+    /// connect(2) of a datagram socket to AF_UNSPEC: removes its peer.
     pub(crate) fn disconnect(&self) -> Result<(), Errno> {
         let result = retry_on_intr(|| net::connect_unspec(&self.fd)).map_err(from_system);
         let mut state = self.state();
-        // What the peer sent is still in the queue, and the kernel filters no more.
+        // Datagrams of the peer are still in the queue, and the kernel does not filter any more.
         if let Inbound::Peer(_) = state.grant.inbound {
             state.grant.inbound = Inbound::Reachable;
         }
@@ -323,16 +323,16 @@ impl AsFd for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // close(2) waits for as long as SO_LINGER says, also in non-blocking mode, and a guest says how
-        // long. Without it the kernel sends what is left on its own. A time of 0, which resets the
-        // connection, does not wait and stays.
+        // close(2) waits for as long as SO_LINGER says, also in non-blocking mode, and the guest sets that time.
+        // Without SO_LINGER the kernel sends the rest in the background. A time of 0 resets the connection without
+        // waiting, and stays.
         if self.is_last() && self.shared.lingers.load(Ordering::Relaxed) {
             close_at_once(self.fd.as_fd());
         }
     }
 }
 
-/// Lets close(2) of this socket not wait.
+/// Keeps close(2) of this socket from waiting.
 pub(super) fn close_at_once(socket: BorrowedFd<'_>) {
     if let Ok(Some(time)) = net::sockopt::socket_linger(socket)
         && !time.is_zero()

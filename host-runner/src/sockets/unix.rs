@@ -1,8 +1,8 @@
-//! Unix sockets by path, beneath folders that paths cannot leave.
+//! Unix sockets by path, below folders that paths cannot leave.
 //!
-//! The system takes a path where it could take a descriptor, and a path can be changed between looking
-//! and using. So each is first resolved beneath its folder (openat2(2), RESOLVE_BENEATH), and what was
-//! found is then named by its descriptor in /proc/self/fd.
+//! bind(2) and connect(2) take a path, not a descriptor, and a path can change between a check and its use. So each
+//! path is first resolved below its folder (openat2(2), RESOLVE_BENEATH), and the result is then named by its
+//! descriptor in /proc/self/fd.
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
@@ -26,24 +26,24 @@ use crate::errno::from_system;
 #[derive(Debug)]
 pub(crate) struct UnixFolder {
     root: OwnedFd,
-    /// Its path on the host, for the names of peers.
+    /// The path on the host, to translate the names of peers.
     host: Vec<u8>,
-    /// The guest's path to it, part by part.
+    /// The path as the guest sees it, part by part.
     guest: Vec<Vec<u8>>,
     pub(crate) read_only: bool,
 }
 
-/// A socket's file that was found. Its address is good for as long as this lives.
+/// The file of a socket. The address is valid as long as this lives.
 #[derive(Debug)]
 pub(crate) struct UnixPlace {
     pub(crate) address: SocketAddrUnix,
     _file: OwnedFd,
 }
 
-/// Why a path is no place for a socket.
+/// Why a path cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathError {
-    /// It leads out of its folder.
+    /// The path leads out of its folder.
     Leaves,
     Errno(Errno),
 }
@@ -63,7 +63,7 @@ impl From<Errno> for PathError {
     }
 }
 
-/// The parts of a path, without what changes nothing.
+/// The parts of a path, without empty parts and `.`.
 fn parts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
         .filter(|part| !matches!(part, [] | [b'.']))
@@ -87,23 +87,23 @@ impl UnixFolder {
         })
     }
 
-    /// The guest's path to it.
+    /// The path as the guest sees it.
     pub(crate) fn guest_path(&self) -> Vec<u8> {
         [b"/", self.guest.join(&b'/').as_slice()].concat()
     }
 
-    /// What of a guest's path lies beneath it, and how many parts lie above. `None` if the path does
-    /// not begin with it.
+    /// The parts of a guest's path below this folder, and how many parts the folder has. `None` if the path is not in
+    /// it.
     pub(crate) fn beneath<'p>(&self, path: &'p [u8]) -> Option<(usize, Vec<&'p [u8]>)> {
         let mut rest = parts(path);
         let covers = self.guest.iter().all(|part| rest.next() == Some(part));
         covers.then(|| (self.guest.len(), rest.collect()))
     }
 
-    /// The guest's path of a path of the host, if it is beneath.
+    /// The guest's path for a path of the host; `None` if it is not below this folder.
     pub(crate) fn guest_path_of(&self, host: &[u8]) -> Option<Vec<u8>> {
         let rest = host.strip_prefix(self.host.as_slice())?;
-        // A folder beside it may begin with its name.
+        // The name of a sibling may begin with the folder's name.
         let is_below = rest.starts_with(b"/") || self.host == b"/";
         let stays = parts(rest).all(|part| part != b"..");
         (is_below && stays).then(|| {
@@ -128,7 +128,7 @@ impl UnixFolder {
         )?)
     }
 
-    /// The socket at a path beneath this folder, to connect or send to.
+    /// The socket at a path below this folder, to connect or send to.
     pub(crate) fn find(&self, path: &[&[u8]]) -> Result<UnixPlace, PathError> {
         let file = self.resolve(path, OFlags::empty())?;
         let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
@@ -138,10 +138,10 @@ impl UnixFolder {
         })
     }
 
-    /// Binds a socket to a path beneath this folder. Returns the name that its peers are told.
+    /// Binds a socket to a path below this folder. Returns the name that its peers see.
     ///
-    /// It is bound under a name of its own and then renamed: so no two sockets have the same name in
-    /// the kernel, whatever descriptor their folder had, and a path may be as long as a path can be.
+    /// The socket is bound under a unique name and then renamed: so no two sockets have the same name in the kernel,
+    /// whatever descriptor their folder had, and paths can have any length.
     pub(crate) fn bind(&self, socket: &Socket, path: &[&[u8]]) -> Result<Vec<u8>, PathError> {
         let Some((name, folders)) = path.split_last() else {
             return Err(Errno::EADDRINUSE.into());
@@ -150,7 +150,7 @@ impl UnixFolder {
             return Err(Errno::EADDRINUSE.into());
         }
         let folder = self.resolve(folders, OFlags::DIRECTORY)?;
-        // A socket is bound only once, so what can be known to fail fails before.
+        // A socket can be bound only once, so errors that can be foreseen are found before.
         match statat(&folder, *name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => return Err(Errno::EADDRINUSE.into()),
             Err(SystemErrno::NOENT) => {}
@@ -177,10 +177,10 @@ impl UnixFolder {
     }
 }
 
-/// The path in a name of the kernel, if it is of a Unix socket and has one.
+/// The path in a name of the kernel, if it is that of a Unix socket with a path.
 pub(crate) fn path_of(name: &SocketAddrAny) -> Option<Vec<u8>> {
-    /// Family, a path, and its final zero. The kernel has names one byte longer, without a zero, and
-    /// rustix panics at them.
+    /// Family, path and final zero. The kernel has names that are one byte longer, without a zero, and rustix panics
+    /// at them.
     const NAME_MAX: usize = 2 + 108;
     if name.address_family() != AddressFamily::UNIX || name.addr_len() as usize > NAME_MAX {
         return None;
