@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::SocketsCtx;
+#[cfg(feature = "async")]
 use crate::event::Events;
 use crate::limits::{CpuTime, Limit, LimitReached};
 
@@ -105,7 +106,9 @@ impl SocketsCtx {
     pub fn clock(&self) -> GuestClock {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
+            #[cfg(feature = "async")]
             end: self.end(),
+            #[cfg(feature = "async")]
             events: self.events.clone(),
         }
     }
@@ -143,7 +146,9 @@ impl SocketsCtx {
 #[derive(Clone, Debug)]
 pub struct GuestClock {
     cpu: Arc<CpuTime>,
+    #[cfg(feature = "async")]
     end: Option<Instant>,
+    #[cfg(feature = "async")]
     events: Events,
 }
 

@@ -163,14 +163,18 @@ mod sockets;
 mod testing;
 mod view;
 
-pub use clock::{GuestClock, TICK, Ticker, limit_time, limit_time_async};
+#[cfg(feature = "async")]
+pub use clock::limit_time_async;
+pub use clock::{GuestClock, TICK, Ticker, limit_time};
 pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
 pub use event::{Endpoint, Event, SocketId};
 pub use grants::Grants;
 #[cfg(feature = "policy-file")]
 pub use grants::GrantsError;
 pub use limits::{Limit, LimitError, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
-pub use linker::{add_files_to_linker, add_to_linker, add_to_linker_async};
+#[cfg(feature = "async")]
+pub use linker::add_to_linker_async;
+pub use linker::{add_files_to_linker, add_to_linker};
 pub use list::List;
 pub use memory::limit_memory;
 pub use names::{IpFamily, LookupThreads, Question, Resolver};

@@ -76,10 +76,25 @@ pub(crate) fn lint(build: &Build) -> Result<()> {
 /// Checks combinations of cargo features: each must compile without warnings.
 fn features(build: &Build) -> Result<()> {
     /// A package and the arguments that choose its features.
-    const COMBINATIONS: &[(&str, &[&str])] = &[(
-        "wasisocket-posix",
-        &["--no-default-features", "--features", "host-core"],
-    )];
+    const COMBINATIONS: &[(&str, &[&str])] = &[
+        (
+            "wasisocket-posix",
+            &["--no-default-features", "--features", "host-core"],
+        ),
+        ("wasisocket-host", &["--no-default-features"]),
+        (
+            "wasisocket-host",
+            &["--no-default-features", "--features", "async"],
+        ),
+        (
+            "wasisocket-host",
+            &["--no-default-features", "--features", "dns"],
+        ),
+        (
+            "wasisocket-host",
+            &["--no-default-features", "--features", "policy-file"],
+        ),
+    ];
     for (package, features) in COMBINATIONS {
         let mut check = build.cargo("clippy");
         check

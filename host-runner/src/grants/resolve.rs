@@ -91,13 +91,12 @@ impl Resolver {
     }
 
     pub(super) fn add_server(&mut self, server: &str) -> Result<(), RuleError> {
-        let error = |message: &str| Err(RuleError::new(server, 0, message.into()));
         if server != SYSTEM {
             return self.add_name_server(server);
         }
         match self.fallback_mut() {
             #[cfg(feature = "dns")]
-            Fallback::Servers(_) => error(SYSTEM_AND_SERVER),
+            Fallback::Servers(_) => Err(RuleError::new(server, 0, SYSTEM_AND_SERVER.into())),
             fallback => {
                 *fallback = Fallback::System;
                 Ok(())

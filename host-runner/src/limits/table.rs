@@ -114,8 +114,8 @@ macro_rules! declare {
             }
 
             /// An example of a value, as TOML has it.
-            #[cfg(feature = "policy-file")]
-            pub(crate) const fn example(self) -> &'static str {
+            #[must_use]
+            pub const fn example(self) -> &'static str {
                 match self { $(Self::$limit => <$grammar>::EXAMPLE,)+ }
             }
 

@@ -22,6 +22,7 @@ pub(crate) use address::destination;
 use address::reachable_by_name;
 use looked_up::Coverage;
 use rule::Rule;
+#[cfg(feature = "dns")]
 pub(crate) use rule::with_a_port;
 
 /// Allow and deny rules. Without any, nothing is allowed. Deny beats allow.
