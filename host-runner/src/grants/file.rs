@@ -36,7 +36,7 @@ impl GrantsError {
         self.line
     }
 
-    /// Where in the line what is wrong begins, in characters from 1.
+    /// The column of the error in the line, in characters from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column

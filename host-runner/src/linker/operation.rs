@@ -19,10 +19,10 @@ use crate::limits::LimitReached;
 use crate::sockets::ready_until;
 use crate::sockets::{Patience, Timeout, block_until};
 
-/// Attempts after which waiting slows down, if each was told to be ready and was not.
+/// Attempts after which waiting slows down, if each was reported as ready and was not.
 ///
-/// poll(2) tells nothing of a full backlog or a full queue of another Unix socket, and a datagram that
-/// the policy keeps away makes a socket readable.
+/// poll(2) does not report a full backlog or a full queue of another Unix socket, and a datagram that the policy
+/// refuses makes a socket readable.
 const QUICK_ATTEMPTS: u32 = 8;
 
 /// The pause between attempts from then on.

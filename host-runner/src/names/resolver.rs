@@ -136,7 +136,7 @@ impl Resolver {
             .unwrap_or_else(|| caught(|| self.ask_others(question)))
     }
 
-    /// Asks the others, for what is not in the table.
+    /// Asks for what is not in the table.
     pub(super) fn ask_others(&self, question: &Question) -> Result<Answer, Errno> {
         match &self.fallback {
             #[cfg(feature = "dns")]

@@ -152,11 +152,11 @@ impl Reason {
 }
 
 impl Denial {
-    /// The narrowest grant that would allow it, as the command's flag with its value; HOST in
-    /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. It is for one address, port and
-    /// protocol, where TCP is not written; for the look-up of a name it is what also lets the guest connect.
-    /// `None` where a grant is not what is missing: a deny rule stands against it, the name has to be looked
-    /// up again, the host did not approve it, or a path leads out of its folder.
+    /// The narrowest grant that would allow the operation, as the command's flag with its value. HOST in
+    /// `--dir=HOST::GUEST` stands for a folder that the host has to choose. It covers one address, port and protocol,
+    /// where TCP is not written; for the look-up of a name it also lets the guest connect.
+    /// `None` if no grant is missing: a deny rule forbids the operation, the name has to be looked up again, the host
+    /// did not approve it, or a path leads out of its folder.
     #[must_use]
     pub fn missing_grant(&self) -> Option<String> {
         match &self.reason {

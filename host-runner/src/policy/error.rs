@@ -1,4 +1,4 @@
-//! What is wrong with a rule.
+//! Errors in rules.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl RuleError {
         }
     }
 
-    /// Where in the rule it is, in characters from 1.
+    /// The column of the error in the rule, in characters from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column

@@ -12,7 +12,7 @@ use super::rule::Rule;
 pub(super) const LOOKED_UP_MAX: usize = 4096;
 
 /// How long a rule for a name covers an answer at least, whatever time to live it has. Programs look a name
-/// up and connect a while later, and getaddrinfo(3) tells no time to live.
+/// up and connect a while later, and getaddrinfo(3) reports no time to live.
 pub(super) const COVERED_AT_LEAST: Duration = Duration::from_secs(5 * 60);
 
 /// The longest time to live that is believed (RFC 8767, 4).
@@ -21,10 +21,10 @@ const COVERED_AT_MOST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Pairs of address and name.
 #[derive(Debug, Default)]
 pub(crate) struct LookedUp {
-    /// What allow rules speak of: covered for a time.
+    /// Answers for names in allow rules: covered for a time.
     allowed: Answers,
-    /// What deny rules speak of. Kept apart, so that no number of allowed names displaces it, and without an
-    /// end: an address does not become harmless because a guest waits.
+    /// Answers for names in deny rules. They are stored separately, so that no number of allowed names displaces them,
+    /// and do not expire: an address does not become harmless because a guest waits.
     forbidden: Answers,
     changes: u64,
 }
@@ -39,20 +39,20 @@ struct Answer {
     until: Instant,
 }
 
-/// What name rules say of an address.
+/// What rules for names say about an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Coverage<'a> {
-    /// No rule speaks of a name that led here.
+    /// No rule is for a name with this address.
     No,
-    /// One does, but the answer is too old.
+    /// A rule is, but the answer is too old.
     Expired { rule: &'a Rule, name: &'a str },
-    /// One covers it until then.
+    /// A rule covers the address until then.
     Until { rule: &'a Rule, until: Instant },
 }
 
 impl LookedUp {
-    /// Remembers an answer with its time to live, if a rule speaks of the name: only then can it matter.
-    /// It counts from when the answer came, however often and late a guest collects it.
+    /// Records an answer with its time to live, if a rule is for the name: only then can it matter. The time counts
+    /// from when the answer came, however often and late a guest collects it.
     pub(crate) fn record(
         &mut self,
         policy: &Policy,

@@ -41,9 +41,9 @@ pub(crate) use rule::with_a_port;
 /// | `localhost` | looking that name up, and the loopback addresses 127.0.0.0/8 and ::1 |
 ///
 /// A name rule covers an address for as long as the answer's time to live says, but for five minutes at
-/// least and seven days at most, counted from when the answer came. The system's resolver tells no time to
-/// live: there it is five minutes. After that a guest has to look the name up again before it connects or
-/// sends; what is connected stays connected.
+/// least and seven days at most, counted from when the answer came. The system's resolver reports no time to
+/// live: its answers are covered for five minutes. After that a guest has to look the name up again before it connects or
+/// sends. Open connections stay open.
 ///
 /// A name rule never covers addresses that are not public: loopback, private, link-local, shared,
 /// metadata, multicast and others of the IANA special-purpose registries, also where IPv6 has them mapped,
@@ -55,9 +55,9 @@ pub(crate) use rule::with_a_port;
 /// a search list in its configuration applies, as for any program on the host.
 ///
 /// A deny rule for a name refuses its look-up, unless it is for some ports or one protocol only, and the
-/// addresses that it was ever looked up to: unlike what is allowed, that does not end. (Of the addresses
-/// under deny rules the last 4,096 are known.) It cannot know that address under another name: deny the
-/// address where it must not be reached. A deny rule also keeps peers away: their connections are not
+/// addresses that look-ups of it ever returned: unlike for allow rules, that does not end. (The last 4,096
+/// addresses under deny rules are known.) It does not know an address under another name: deny the address
+/// itself if it must not be reached. A deny rule also keeps peers away: their connections are not
 /// accepted and their datagrams not received, with a port in the rule compared to the peer's.
 ///
 /// Looking up alone is [`Policy::allow_lookup`], and what a guest may listen at [`Policy::allow_listen`].
@@ -172,7 +172,7 @@ impl Policy {
         if granting.any(|rule| rule.covers_name(name)) {
             return Ok(());
         }
-        // Not --allow-lookup, which would be narrower: what is looked up is to be reached.
+        // Not the narrower --allow-lookup: programs that look a name up want to reach it.
         denied(Reason::not_granted(List::AllowNet, name.to_owned()))
     }
 

@@ -9,7 +9,7 @@ use super::address::embedded_ipv4;
 use super::error::RuleError;
 use super::name::canonical;
 
-/// What a socket speaks over IP. UDP-Lite (RFC 3828) goes by the rules of UDP.
+/// The protocol of a socket over IP. The rules for UDP apply to UDP-Lite (RFC 3828).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -50,7 +50,7 @@ pub(super) struct Rule {
     protocol: Option<Protocol>,
 }
 
-/// From the first to the last, both among them.
+/// From the first to the last, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ports {
     first: u16,
@@ -64,7 +64,7 @@ enum Target {
     /// `localhost`: the name, and the loopback addresses.
     Localhost,
     Name(String),
-    /// `*.name`; kept with its leading dot.
+    /// `*.name`, stored with its leading dot.
     Below(String),
 }
 
@@ -73,7 +73,7 @@ enum Target {
 enum Subject {
     /// Ports that can be connected to.
     Connecting,
-    /// Addresses only: what is bound has no name. Port 0 is one that the system picks.
+    /// Addresses only, as sockets are not bound to names. Port 0 is one that the system picks.
     Listening,
     /// No ports, no protocols.
     LookingUp,
@@ -349,7 +349,7 @@ impl Target {
     }
 }
 
-/// What is wrong with a name that IDNA 2003, which is Python's codec, and IDNA 2008 spell differently in ASCII (UTS 46,
+/// The error for a name that IDNA 2003, Python's codec, and IDNA 2008 spell differently in ASCII (UTS 46,
 /// section 7): a rule for one of them would not hold for the other.
 fn two_names(name: &str) -> Option<String> {
     if !name.contains(['ß', 'ẞ', 'ς', '\u{200c}', '\u{200d}']) {
