@@ -220,6 +220,8 @@ impl Reader {
             .env("WASISOCKET", self.checkout())
             .env("WASI_SDK_PATH", &self.sdk)
             .env("GUEST_LIB", &self.guest_lib)
+            // Without the rest of the environment, rustup's proxies would update the toolchain.
+            .env("RUSTUP_AUTO_INSTALL", "0")
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output);
