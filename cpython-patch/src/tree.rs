@@ -54,6 +54,19 @@ pub(crate) fn copy(from: &Path, to: &Path, keep: &dyn Fn(&Path) -> bool) -> Resu
     Ok(())
 }
 
+/// Makes every folder of `from` in `to` too: [`copy`] makes only those that contain files.
+pub(crate) fn copy_folders(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    let list = || format!("cannot list {}", from.display());
+    for entry in fs::read_dir(from).with_context(list)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy_folders(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies one file or symbolic link with its mode and times, and makes its folder if it is missing.
 pub(crate) fn copy_file(source: &Path, target: &Path) -> Result<()> {
     let copy = || {

@@ -50,11 +50,15 @@ fn installed_command_runs_python_from_any_folder_without_variables() {
     let run = |arguments: &[&str]| {
         let mut run = Command::new(&command);
         run.env_clear().current_dir("/").arg("run").args(arguments);
-        success(&mut run)
+        let ended = run.output().expect("the command starts");
+        let printed = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(ended.status.success(), "{printed:?}");
+        printed
     };
-    assert_eq!(run(&["-c", "print('hello')"]), "hello\n");
+    assert_eq!(run(&["-c", "print('hello')"]), ["hello\n", ""]);
     let modules = program("manual/modules.py");
-    assert_eq!(run(&[modules.to_str().unwrap()]), "opened and closed\n");
+    let printed = run(&[modules.to_str().unwrap()]);
+    assert_eq!(printed, ["opened and closed\n", ""]);
 
     // Installing again replaces the installation, and the printed command undoes it.
     let told = success(&mut xtask_install(&prefix));

@@ -125,6 +125,8 @@ impl Installation {
         let command = temporary(&self.command);
         let stage = || {
             tree::copy(python, &library, &|path| path != Path::new(LEFT_OUT))?;
+            // Python warns at each start if lib-dynload, which is empty, does not exist.
+            tree::copy_folders(python, &library)?;
             let is_command = |path: &Path| path == Path::new(host::COMMAND);
             tree::copy(host, &library.join(HOST_LICENCES), &|path| {
                 !is_command(path)
