@@ -143,8 +143,9 @@ impl Etc {
     /// What a guest with these folders sees of it, for reading; `root` is the folder of the host that it sees as
     /// `/`. A guest with an `/etc` of its own sees `/etc/ssl` only, unless it has that too.
     pub(crate) fn folder(&self, granted: &[Folder], root: Option<&Path>) -> Option<Folder> {
-        let has_etc =
-            is_granted(granted, ETC_FOLDER) || root.is_some_and(|root| root.join("etc").exists());
+        // A link is not followed: the guest may have made it, and would learn what it leads to on the host.
+        let has_etc = is_granted(granted, ETC_FOLDER)
+            || root.is_some_and(|root| root.join("etc").symlink_metadata().is_ok());
         match (has_etc, is_granted(granted, TLS_FOLDER)) {
             (false, _) => Some(Folder::read_only(&self.folder, ETC_FOLDER)),
             (true, false) => Some(Folder::read_only(self.folder.join("ssl"), TLS_FOLDER)),

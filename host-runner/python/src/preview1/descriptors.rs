@@ -6,14 +6,16 @@
 
 use std::fs::File;
 use std::mem;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::Resource;
-use wasmtime_wasi::WasiView as _;
+use wasmtime::format_err;
 use wasmtime_wasi::filesystem::{Descriptor, Dir};
 use wasmtime_wasi::p1::types::{self, Errno};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
+use wasmtime_wasi::{FsPerms, WasiView as _};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::{Failure, Preview1, failure};
@@ -112,7 +114,8 @@ impl Preview1 {
     /// takes the place of that.
     ///
     /// # Errors
-    /// No number is left, or `directory` is none.
+    /// No number is left, or `directory` is none. A trap if wasmtime-wasi gave the number to another entry than it
+    /// used to: the guest must not get at the placeholder, nor lose another descriptor.
     pub(crate) async fn put(
         &mut self,
         directory: u32,
@@ -132,7 +135,8 @@ impl Preview1 {
         let Some(Descriptor::Dir(shown)) = self.descriptor(directory) else {
             return Err(Errno::Badf.into());
         };
-        let hidden = mem::replace(&mut shown.dir, folder);
+        let hidden = mem::replace(&mut shown.dir, Arc::clone(&folder));
+        let perms = mem::replace(&mut shown.perms, FsPerms::ReadOnly);
         let entry = self.next_entry();
         let mut memory = GuestMemory::Unshared(&mut path);
         let opened = self.wasi.path_open(
@@ -148,18 +152,22 @@ impl Preview1 {
         let opened = opened.await;
         if let Some(Descriptor::Dir(shown)) = self.descriptor(directory) {
             shown.dir = hidden;
+            shown.perms = perms;
         }
 
         let number = opened?.into();
         self.remember(number, entry);
         match self.descriptor(number) {
-            Some(placeholder) => {
-                *placeholder = descriptor;
+            Some(opened) if is_placeholder(opened, &folder) => {
+                *opened = descriptor;
                 Ok(number)
             }
-            None => {
+            _ => {
                 self.close(number).await;
-                Err(Errno::Nfile.into())
+                Err(Failure::trap(format_err!(
+                    "this version of wasmtime-wasi numbers its descriptors in another order: this is a bug of \
+                     wasisocket"
+                )))
             }
         }
     }
@@ -170,6 +178,22 @@ impl Preview1 {
         let _ = self.wasi.fd_close(&mut no_memory(), number.into()).await;
         self.forget(number);
     }
+}
+
+/// Is this what [`PLACEHOLDER`] was opened as?
+fn is_placeholder(opened: &Descriptor, folder: &File) -> bool {
+    match opened {
+        Descriptor::Dir(opened) => is_same(&opened.dir, folder),
+        Descriptor::File(opened) => {
+            let (folder, name) = PLACEHOLDER;
+            File::open(Path::new(folder).join(name)).is_ok_and(|file| is_same(&opened.file, &file))
+        }
+    }
+}
+
+fn is_same(one: &File, other: &File) -> bool {
+    let place = |file: &File| file.metadata().map(|file| (file.dev(), file.ino())).ok();
+    place(one).is_some() && place(one) == place(other)
 }
 
 #[cfg(test)]

@@ -224,7 +224,11 @@ impl Preview1 {
     ) -> Result<u32, Failure> {
         let mut listing = match self.listings.open.remove(&number) {
             Some(listing) => listing,
-            None => Listing::new(self.directory(number)?.dir).map_err(failure)?,
+            None => {
+                let folder = self.directory(number)?.dir;
+                let opened = blocking(self.may_block, move || Listing::new(folder));
+                opened.await.map_err(failure)?
+            }
         };
         let mut entry = cookie;
         let mut written = 0;

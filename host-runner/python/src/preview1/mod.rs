@@ -32,6 +32,10 @@ use listing::Listings;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
+/// Bytes that a path needs at least to be ENAMETOOLONG: Linux's PATH_MAX, which counts a NUL that preview1 does not
+/// pass. It bounds what a call copies, for wasmtime-wasi's functions too.
+const PATH_MAX: u32 = 4096;
+
 /// A guest's preview1: wasmtime-wasi's, and what the functions of this module add.
 pub(crate) struct Preview1 {
     wasi: WasiP1Ctx,
@@ -99,6 +103,10 @@ fn errno(done: Result<(), Failure>) -> Result<i32> {
         Err(Ok(errno)) => Ok(errno as i32),
         Err(Err(trap)) => Err(trap),
     }
+}
+
+fn is_too_long(paths: &[i32]) -> bool {
+    paths.iter().any(|length| *length as u32 >= PATH_MAX)
 }
 
 fn bytes_at(place: i32, length: i32) -> GuestPtr<[u8]> {
@@ -468,8 +476,9 @@ pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
     }
 }
 
+/// In brackets: the lengths of paths.
 macro_rules! imports {
-    ($($name:ident($($argument:ident: $type:ty),*);)*) => {
+    ($($name:ident[$($path:ident),*]($($argument:ident: $type:ty),*);)*) => {
         /// Defines the imports of this module in a linker for synchronous stores, in the place of wasmtime-wasi's.
         ///
         /// # Errors
@@ -482,6 +491,9 @@ macro_rules! imports {
                 MODULE,
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, $($argument: $type),*| -> Result<i32> {
+                    if is_too_long(&[$($path),*]) {
+                        return Ok(types::Errno::Nametoolong as i32);
+                    }
                     let (mut memory, preview1) = enter(&mut caller, get)?;
                     wait(preview1.$name(&mut memory, $($argument),*))
                 },
@@ -502,6 +514,9 @@ macro_rules! imports {
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, ($($argument,)*): ($($type,)*)| {
                     Box::new(async move {
+                        if is_too_long(&[$($path),*]) {
+                            return Ok(types::Errno::Nametoolong as i32);
+                        }
                         let (mut memory, preview1) = enter(&mut caller, get)?;
                         preview1.$name(&mut memory, $($argument),*).await
                     })
@@ -513,17 +528,77 @@ macro_rules! imports {
 }
 
 imports! {
-    fd_readdir(number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
-    fd_close(number: i32);
-    fd_renumber(from: i32, to: i32);
-    path_open(folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
-    path_filestat_get(folder: i32, lookup: i32, path: i32, length: i32, stat: i32);
-    path_filestat_set_times(folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32);
-    path_create_directory(folder: i32, path: i32, length: i32);
-    path_remove_directory(folder: i32, path: i32, length: i32);
-    path_unlink_file(folder: i32, path: i32, length: i32);
-    path_readlink(folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
-    path_symlink(target: i32, target_length: i32, folder: i32, path: i32, length: i32);
-    path_link(folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
-    path_rename(folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+    fd_readdir[](number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
+    fd_close[](number: i32);
+    fd_renumber[](from: i32, to: i32);
+    path_open[length](folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
+    path_filestat_get[length](folder: i32, lookup: i32, path: i32, length: i32, stat: i32);
+    path_filestat_set_times[length](folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32);
+    path_create_directory[length](folder: i32, path: i32, length: i32);
+    path_remove_directory[length](folder: i32, path: i32, length: i32);
+    path_unlink_file[length](folder: i32, path: i32, length: i32);
+    path_readlink[length](folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
+    path_symlink[target_length, length](target: i32, target_length: i32, folder: i32, path: i32, length: i32);
+    path_link[length, new_length](folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+    path_rename[length, new_length](folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PATH_MAX, Preview1, add_to_linker, types};
+    use wasmtime::{Engine, Linker, Module, Store};
+    use wasmtime_wasi::p1;
+    use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+    /// Each function passes a path of that many bytes, which begins at the start of the memory.
+    const GUEST: &str = r#"(module
+        (import "wasi_snapshot_preview1" "path_unlink_file"
+            (func $unlink (param i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_rename"
+            (func $rename (param i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_readlink"
+            (func $readlink (param i32 i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 2)
+        (func (export "fill") (param i32)
+            (memory.fill (i32.const 0) (local.get 0) (i32.const 65536)))
+        (func (export "unlink") (param i32) (result i32)
+            (call $unlink (i32.const 3) (i32.const 0) (local.get 0)))
+        (func (export "rename") (param i32) (result i32)
+            (call $rename (i32.const 3) (i32.const 0) (i32.const 1)
+                (i32.const 3) (i32.const 0) (local.get 0)))
+        (func (export "readlink") (param i32) (result i32)
+            (call $readlink (i32.const 3) (i32.const 0) (local.get 0)
+                (i32.const 65536) (i32.const 16) (i32.const 131000))))"#;
+
+    #[test]
+    fn longest_path_is_that_of_linux_whatever_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.allow_blocking_current_thread(true);
+        wasi.preopened_dir(folder.path(), "/", FsPerms::ReadWrite)
+            .unwrap();
+        let engine = Engine::default();
+        let mut linker = Linker::new(&engine);
+        p1::add_to_linker_sync(&mut linker, Preview1::wasi).unwrap();
+        linker.allow_shadowing(true);
+        add_to_linker(&mut linker, |preview1: &mut Preview1| preview1).unwrap();
+        let mut store = Store::new(&engine, Preview1::new(wasi.build_p1(), true));
+        let module = Module::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
+        let guest = linker.instantiate(&mut store, &module).unwrap();
+
+        let fill = guest.get_typed_func::<i32, ()>(&mut store, "fill").unwrap();
+        let too_long = types::Errno::Nametoolong as i32;
+        // Slashes are the root, which is no name to remove and no link.
+        for byte in [b'/', 0xff] {
+            fill.call(&mut store, byte.into()).unwrap();
+            for name in ["unlink", "rename", "readlink"] {
+                let call = guest.get_typed_func::<i32, i32>(&mut store, name).unwrap();
+                for length in [PATH_MAX as i32, 65536, i32::MAX, -1] {
+                    assert_eq!(call.call(&mut store, length).unwrap(), too_long, "{name}");
+                }
+                let answer = call.call(&mut store, 4).unwrap();
+                assert!(answer != 0 && answer != too_long, "{name} {answer}");
+            }
+        }
+    }
 }
