@@ -33,7 +33,8 @@ pub enum Event {
         /// What is looked up.
         question: Question,
     },
-    /// A look-up succeeded. This comes from the thread of the look-up, and not any more once the guest ended.
+    /// A look-up succeeded. This comes from the thread of the look-up. Look-ups that are still running when
+    /// the guest ends are not reported, but the report of one that is done at that moment may follow [`Event::Ended`].
     #[non_exhaustive]
     LookupAnswered {
         /// What was looked up.

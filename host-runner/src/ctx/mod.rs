@@ -156,6 +156,8 @@ impl SocketsCtx {
 
 impl Drop for SocketsCtx {
     fn drop(&mut self) {
+        // Before the last event, after which no other is to come.
+        self.lookups.end();
         self.report_end();
     }
 }

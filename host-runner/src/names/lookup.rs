@@ -123,11 +123,18 @@ impl Lookups {
     }
 }
 
-impl Drop for Lookups {
-    fn drop(&mut self) {
+impl Lookups {
+    /// The guest ends: no look-up is started any more, and those under way are not reported.
+    pub(crate) fn end(&self) {
         let mut queue = self.0.lock();
         queue.waiting.clear();
         queue.ended = true;
+    }
+}
+
+impl Drop for Lookups {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

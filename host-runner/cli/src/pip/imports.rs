@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use wasisocket_host::{Grants, Limits};
 use wasisocket_python::{End, Folder, Program, Python};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
@@ -14,6 +15,9 @@ use super::notes;
 
 /// The most time that the imports may take.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The most memory that the guest may have in which they are imported: nobody chose the code that runs there.
+const MEMORY: usize = 1 << 30;
 
 /// Where the guest sees the packages.
 const SITE: &str = "/site";
@@ -43,7 +47,8 @@ impl Package {
     /// From a line of `_wasisocket_imports.py`.
     fn parse(line: &str) -> Option<Self> {
         let mut columns = line.splitn(4, '\t');
-        let (name, version) = (columns.next()?, columns.next()?);
+        let mut word = || columns.next().filter(|word| notes::is_plain(word));
+        let (name, version) = (word()?, word()?);
         let verdict = match columns.next()? {
             "works" => Verdict::Works,
             "partly" => Verdict::Partly,
@@ -74,12 +79,21 @@ impl Package {
 
 /// Imports the packages in the folder `site` that were installed from wheels for another platform.
 ///
-/// `temporary` is an empty folder for the guest's results.
-pub(super) fn try_packages(python: &Python, site: &Path, temporary: &Path) -> Result<Vec<Package>> {
+/// `temporary` is an empty folder for the guest's results. It reaches nothing, and of the user's `limits` that of its
+/// memory holds. What it says of the packages is their own word: they run there.
+pub(super) fn try_packages(
+    python: &Python,
+    site: &Path,
+    temporary: &Path,
+    limits: &Limits,
+) -> Result<Vec<Package>> {
+    let mut grants = Grants::default();
+    grants.limits.max_memory = Some(limits.max_memory.unwrap_or(MEMORY));
     let program = Program::module("_wasisocket_imports")
         .args([SITE, "/tmp/imports.txt"])
         .folder(Folder::read_only(site, SITE))
-        .folder(Folder::read_write(temporary, "/tmp"));
+        .folder(Folder::read_write(temporary, "/tmp"))
+        .grants(grants);
     let end = run_within(LIMIT, python, program)?;
     let packages = notes::lines(&temporary.join("imports.txt"));
     let packages: Vec<_> = packages
@@ -137,6 +151,7 @@ mod tests {
             "jiter 0.19.0 does not work without its compiled parts: importing jiter raises ImportError: no"
         );
         assert_eq!(Package::parse("jiter\t0.19.0"), None);
+        assert_eq!(Package::parse("a;reboot\t1\tworks\t"), None);
         assert_eq!(Package::parse("jiter\t0.19.0\tperhaps\t"), None);
     }
 }

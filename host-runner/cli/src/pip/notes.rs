@@ -25,6 +25,13 @@ pub(super) fn lines(file: &Path) -> Vec<String> {
     }
 }
 
+/// Could this be the name or version of a package, or a platform? All are made of letters, digits and `._-+!`
+/// (PEP 425, PEP 440, PEP 508), which mean nothing to a shell.
+pub(super) fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+!".contains(&byte);
+    !word.is_empty() && !word.starts_with('-') && word.bytes().all(plain)
+}
+
 fn printable(file: impl Read) -> Vec<String> {
     let lines = BufReader::new(file.take(FILE_MAX)).lines();
     lines
@@ -46,7 +53,7 @@ fn printable(file: impl Read) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINE_MAX, LINES_MAX, lines, printable};
+    use super::{LINE_MAX, LINES_MAX, is_plain, lines, printable};
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -54,6 +61,12 @@ mod tests {
         let text = "it's 1.0\t\"é\"\n\x1b[2J\u{202e}\r\n";
         let shown = ["it's 1.0\t\"é\"", "\\u{1b}[2J\\u{202e}"];
         assert_eq!(printable(text.as_bytes()), shown);
+    }
+
+    #[test]
+    fn words_that_a_shell_would_read_are_not_plain() {
+        assert!(["PyYAML", "1!2.0+local.1", "manylinux2014_x86_64"].map(is_plain) == [true; 3]);
+        assert!(["", "-r", "a;b", "$(a)", "a b", "a\u{e9}"].map(is_plain) == [false; 6]);
     }
 
     #[test]

@@ -55,7 +55,10 @@ impl Task {
 
     /// The platforms whose wheels the newest versions have; none if those of pure Python are the newest.
     pub(super) fn platforms(&self) -> Vec<String> {
-        notes::lines(&self.temporary().join("platforms.txt"))
+        let mut platforms = notes::lines(&self.temporary().join("platforms.txt"));
+        // They are shown as part of a command.
+        platforms.retain(|platform| notes::is_plain(platform));
+        platforms
     }
 
     /// Says whether the newest versions, which are for these platforms, work without their compiled parts.
@@ -89,7 +92,12 @@ impl Task {
                 TRIAL_LIMIT.as_secs()
             );
         }
-        let packages = imports::try_packages(&python, &trial, &self.new_folder("imports")?)?;
+        let packages = imports::try_packages(
+            &python,
+            &trial,
+            &self.new_folder("imports")?,
+            &self.grants.limits,
+        )?;
         if say_limitations(&packages) && !packages.is_empty() {
             let names: Vec<_> = packages
                 .iter()
@@ -110,7 +118,12 @@ impl Task {
             return Ok(true);
         };
         let python = run::load(self.guest.python.as_deref())?;
-        let packages = imports::try_packages(&python, target, &self.new_folder("imports")?)?;
+        let packages = imports::try_packages(
+            &python,
+            target,
+            &self.new_folder("imports")?,
+            &self.grants.limits,
+        )?;
         Ok(say_limitations(&packages))
     }
 
