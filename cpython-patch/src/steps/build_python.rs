@@ -64,13 +64,11 @@ impl Step for BuildPython {
 
     fn keys(build: &Build, (source,): &Self::Inputs) -> Result<Option<Vec<Key>>> {
         let compiler = process::output(Command::new("cc").arg("--version")).unwrap_or_default();
-        // The folder may be a link to that of another cache, whose results then are the same.
-        let folder = build.cache.folder(Self::NAME)?.canonicalize()?;
         let key = KeyBuilder::new("native 1")
             .key("source", &source.key)
             .text("flags", &CONFIGURE_FLAGS.join(" "))
             .text("compiler", compiler.lines().next().unwrap_or_default())
-            .path("cache", folder.parent().unwrap_or(&folder))
+            .path("cache", build.cache.root())
             .finish();
         Ok(Some(vec![key]))
     }

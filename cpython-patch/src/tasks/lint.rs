@@ -17,7 +17,7 @@ use crate::tree;
 const GUEST: &[&str] = &["wasisocket-posix", "wasisocket-abi"];
 
 /// The packages that others embed.
-const PUBLISHED: [&str; 2] = ["wasisocket-abi", "wasisocket-host"];
+const PUBLISHED: [&str; 3] = ["wasisocket-abi", "wasisocket-host", "wasisocket-python"];
 
 /// The package whose unit tests miri runs: they call an in-memory host and no system call.
 const INTERPRETED: &str = "wasisocket-posix";

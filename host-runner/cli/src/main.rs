@@ -32,7 +32,7 @@ enum Command {
     #[command(after_help = run::SHORT_HELP, after_long_help = run::LONG_HELP)]
     Run(Box<run::RunArgs>),
     /// Run pip in the guest, to install packages into a folder; the exit status is pip's
-    #[command(after_help = pip::AFTER_HELP)]
+    #[command(after_help = pip::SHORT_HELP, after_long_help = pip::LONG_HELP)]
     Pip(Box<pip::PipArgs>),
     /// Check whether a python.wasm runs here, and say what to do if not
     Doctor(DoctorArgs),

@@ -22,8 +22,9 @@ use wasmtime::Result;
 /// itself. One more ends it.
 pub const FILES_MAX: usize = 80;
 
-/// Descriptors beside those, for the folders in which Unix sockets are looked up: `/` and the handler's.
-pub const FOLDERS_MAX: usize = 2;
+/// Descriptors beside those: for the two folders in which Unix sockets are looked up (`/` and the handler's), for the
+/// listings of the five granted folders, and two while a file whose name is not UTF-8 is opened.
+pub const FOLDERS_MAX: usize = 2 + 5 + 2;
 
 /// Most bytes of a guest's standard error.
 const STDERR_MAX: usize = 64 << 10;

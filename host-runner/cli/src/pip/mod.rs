@@ -24,7 +24,11 @@ use inputs::Inputs;
 use reach::DefaultIndex;
 use task::Task;
 
-pub(crate) const AFTER_HELP: &str = "\
+pub(crate) const SHORT_HELP: &str = "\
+Example: wasisocket pip install --target site requests
+`wasisocket pip --help` says what pip may reach, and what works without compiled parts.";
+
+pub(crate) const LONG_HELP: &str = "\
 PIP_ARGS are pip's own, as in `install --target DIR PACKAGE`. pip runs in a guest, and may only
 
   reach   its index, --extra-index-url, --find-links and --proxy, as given on the command line, by PIP_
