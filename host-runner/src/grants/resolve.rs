@@ -77,8 +77,8 @@ impl Resolver {
     }
 
     /// Adds a name server that is asked in place of the system's resolver: `ADDRESS[:PORT]`, with port 53
-    /// unless another is given, and IPv6 in brackets if it is. `system` stands for the system's resolver: with
-    /// a table in front, other names are asked of nobody unless this or a server is given.
+    /// unless another is given, and IPv6 in brackets if it is. `system` stands for the system's resolver. With a
+    /// table, names that it does not have are looked up only if `system` or a server is given.
     ///
     /// The host asks the server: not from a guest's sockets, and not under a guest's rules.
     ///
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn entries_that_are_wrong_say_where_and_what_to_write() {
-        for (entry, column, mend) in [
+        for (entry, column, fix) in [
             ("db.test", 8, "write NAME:IP"),
             ("db.test:", 9, "write NAME:IP"),
             ("db.test:10.0.0.500", 9, "\"10.0.0.500\" is no address"),
@@ -170,7 +170,7 @@ mod tests {
         ] {
             let error = Resolver::new().resolve(entry).unwrap_err();
             assert_eq!(error.column(), column, "{error}");
-            assert!(error.to_string().contains(mend), "{error}");
+            assert!(error.to_string().contains(fix), "{error}");
         }
     }
 

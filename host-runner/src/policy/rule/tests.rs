@@ -65,20 +65,20 @@ fn listen_rules_are_addresses_and_may_name_port_0() {
     ] {
         assert_eq!(Rule::parse_listen(text).unwrap().to_string(), text);
     }
-    for (text, mend) in [
+    for (text, fix) in [
         ("example.com:80", "a guest listens at an address"),
         ("*.example.com", "a guest listens at an address"),
         ("127.0.0.1:65536", "write 0 to 65535"),
         ("127.0.0.1:-0", "write 0 to 65535"),
     ] {
         let message = Rule::parse_listen(text).unwrap_err().to_string();
-        assert!(message.contains(mend), "{message}");
+        assert!(message.contains(fix), "{message}");
     }
 }
 
 #[test]
-fn errors_name_rule_column_and_mend() {
-    for (text, column, mend) in [
+fn errors_name_rule_column_and_fix() {
+    for (text, column, fix) in [
         ("", 1, "the host is missing"),
         (":80", 1, "the host is missing"),
         ("example.com:", 13, "write 1 to 65535"),
@@ -124,7 +124,7 @@ fn errors_name_rule_column_and_mend() {
             message.starts_with(&format!("rule {text:?}, column ")),
             "{message}"
         );
-        assert!(message.contains(mend), "{message}");
+        assert!(message.contains(fix), "{message}");
     }
 }
 
