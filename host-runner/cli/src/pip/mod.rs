@@ -126,7 +126,9 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
     };
     let installs = command == Some("install") && !has_option(&["--dry-run", "--help", "-h"]);
     if installs && !inputs.has_target() {
-        bail!("pip install: say where to with --target DIR; the guest's other files are removed afterwards");
+        bail!(
+            "pip install: say where to with --target DIR; the guest's other files are removed afterwards"
+        );
     }
     let proxies = configuration::in_both_cases(configuration::PROXIES);
     let values = proxies.iter().map(|(_, value)| value.clone());
