@@ -130,6 +130,13 @@ fn raw_paths(
     (is_text != [true, true]).then(|| (paths::from_bytes(&first), paths::from_bytes(&second)))
 }
 
+/// Returns what wasmtime-wasi's own function answers.
+macro_rules! pass_on {
+    ($preview1:ident, $memory:ident, $name:ident($($argument:ident),*)) => {
+        return upstream::$name(&mut $preview1.wasi, $memory, $($argument),*).await
+    };
+}
+
 impl Preview1 {
     async fn fd_readdir(
         &mut self,
@@ -225,16 +232,11 @@ impl Preview1 {
         stat: i32,
     ) -> Result<i32> {
         let Some(name) = raw_path(memory, path, length) else {
-            return upstream::path_filestat_get(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                folder,
-                lookup,
-                path,
-                length,
-                stat,
-            )
-            .await;
+                path_filestat_get(folder, lookup, path, length, stat)
+            );
         };
         let found = self.in_directory(folder, move |folder| paths::stat(folder, &name, lookup));
         errno(match found.await {
@@ -258,18 +260,11 @@ impl Preview1 {
         which: i32,
     ) -> Result<i32> {
         let Some(name) = raw_path(memory, path, length) else {
-            return upstream::path_filestat_set_times(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                folder,
-                lookup,
-                path,
-                length,
-                accessed,
-                modified,
-                which,
-            )
-            .await;
+                path_filestat_set_times(folder, lookup, path, length, accessed, modified, which)
+            );
         };
         let times = paths::Times::new(accessed, modified, which);
         let done = self.in_directory(folder, move |folder| {
@@ -286,8 +281,7 @@ impl Preview1 {
         length: i32,
     ) -> Result<i32> {
         let Some(name) = raw_path(memory, path, length) else {
-            return upstream::path_create_directory(&mut self.wasi, memory, folder, path, length)
-                .await;
+            pass_on!(self, memory, path_create_directory(folder, path, length));
         };
         let done = self.in_directory(folder, move |folder| paths::create_directory(folder, &name));
         errno(done.await)
@@ -301,8 +295,7 @@ impl Preview1 {
         length: i32,
     ) -> Result<i32> {
         let Some(name) = raw_path(memory, path, length) else {
-            return upstream::path_remove_directory(&mut self.wasi, memory, folder, path, length)
-                .await;
+            pass_on!(self, memory, path_remove_directory(folder, path, length));
         };
         let done = self.in_directory(folder, move |folder| paths::remove_directory(folder, &name));
         errno(done.await)
@@ -316,7 +309,7 @@ impl Preview1 {
         length: i32,
     ) -> Result<i32> {
         let Some(name) = raw_path(memory, path, length) else {
-            return upstream::path_unlink_file(&mut self.wasi, memory, folder, path, length).await;
+            pass_on!(self, memory, path_unlink_file(folder, path, length));
         };
         let done = self.in_directory(folder, move |folder| paths::unlink_file(folder, &name));
         errno(done.await)
@@ -335,17 +328,11 @@ impl Preview1 {
     ) -> Result<i32> {
         // Always: the target may not be UTF-8, and wasmtime-wasi refuses absolute ones.
         let Ok(name) = memory.as_cow(bytes_at(path, length)) else {
-            return upstream::path_readlink(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                folder,
-                path,
-                length,
-                buffer,
-                size,
-                used,
-            )
-            .await;
+                path_readlink(folder, path, length, buffer, size, used)
+            );
         };
         let name = paths::from_bytes(&name);
         let target = self.in_directory(folder, move |folder| paths::read_link(folder, &name));
@@ -368,16 +355,11 @@ impl Preview1 {
     ) -> Result<i32> {
         let paths = raw_paths(memory, [(target, target_length), (path, length)]);
         let Some((to, name)) = paths else {
-            return upstream::path_symlink(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                target,
-                target_length,
-                folder,
-                path,
-                length,
-            )
-            .await;
+                path_symlink(target, target_length, folder, path, length)
+            );
         };
         let done = self.in_directory(folder, move |folder| paths::symlink(&to, folder, &name));
         errno(done.await)
@@ -397,18 +379,13 @@ impl Preview1 {
     ) -> Result<i32> {
         let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
         let Some((old, new)) = paths else {
-            return upstream::path_link(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                folder,
-                lookup,
-                path,
-                length,
-                new_folder,
-                new_path,
-                new_length,
-            )
-            .await;
+                path_link(
+                    folder, lookup, path, length, new_folder, new_path, new_length
+                )
+            );
         };
         let new_folder = self.directory(new_folder as u32);
         let done = self.in_directory(folder, move |folder| {
@@ -430,17 +407,11 @@ impl Preview1 {
     ) -> Result<i32> {
         let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
         let Some((old, new)) = paths else {
-            return upstream::path_rename(
-                &mut self.wasi,
+            pass_on!(
+                self,
                 memory,
-                folder,
-                path,
-                length,
-                new_folder,
-                new_path,
-                new_length,
-            )
-            .await;
+                path_rename(folder, path, length, new_folder, new_path, new_length)
+            );
         };
         let new_folder = self.directory(new_folder as u32);
         let done = self.in_directory(folder, move |folder| {
