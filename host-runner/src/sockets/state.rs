@@ -176,9 +176,9 @@ fn add(number: &AtomicU64, more: usize) {
 pub(crate) enum Connection {
     #[default]
     Unconnected,
-    /// connect(2) answered EINPROGRESS. As in Linux (SS_CONNECTING in inet_stream_connect), this ends only by
-    /// another connect(2), whoever else was told of the outcome: until then connect(2) is about this attempt and
-    /// does not count as another one.
+    /// connect(2) answered EINPROGRESS. As in Linux (SS_CONNECTING in inet_stream_connect), only another connect(2)
+    /// ends this state, even if the guest has learned the outcome by other means, such as SO_ERROR. Until then,
+    /// connect(2) continues this attempt and does not count as a new one.
     Connecting {
         to: SocketAddr,
         /// Its outcome was reported as an event.
