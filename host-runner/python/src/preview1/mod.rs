@@ -113,28 +113,16 @@ fn bytes_at(place: i32, length: i32) -> GuestPtr<[u8]> {
     GuestPtr::new((place as u32, length as u32))
 }
 
-/// A path of the guest if it is not UTF-8; `None` is wasmtime-wasi's to read.
-fn raw_path(memory: &GuestMemory<'_>, place: i32, length: i32) -> Option<PathBuf> {
-    let path = memory.as_cow(bytes_at(place, length)).ok()?;
-    (str::from_utf8(&path).is_err()).then(|| paths::from_bytes(&path))
-}
-
-/// Two paths of the guest if one of them is not UTF-8.
-fn raw_paths(
+/// The paths of a call if one of them is not UTF-8; `None` is wasmtime-wasi's to read.
+fn raw_paths<const N: usize>(
     memory: &GuestMemory<'_>,
-    [first, second]: [(i32, i32); 2],
-) -> Option<(PathBuf, PathBuf)> {
-    let read = |(place, length)| memory.as_cow(bytes_at(place, length)).ok();
-    let (first, second) = (read(first)?, read(second)?);
-    let is_text = [&first, &second].map(|path| str::from_utf8(path).is_ok());
-    (is_text != [true, true]).then(|| (paths::from_bytes(&first), paths::from_bytes(&second)))
-}
-
-/// Returns what wasmtime-wasi's own function answers.
-macro_rules! pass_on {
-    ($preview1:ident, $memory:ident, $name:ident($($argument:ident),*)) => {
-        return upstream::$name(&mut $preview1.wasi, $memory, $($argument),*).await
-    };
+    places: [(i32, i32); N],
+) -> Option<[PathBuf; N]> {
+    let paths = places.map(|(place, length)| memory.as_cow(bytes_at(place, length)).ok());
+    let are_there = paths.iter().all(Option::is_some);
+    let mut readable = paths.iter().flatten();
+    let is_raw = are_there && readable.any(|path| str::from_utf8(path).is_err());
+    is_raw.then(|| paths.map(|path| paths::from_bytes(&path.unwrap_or_default())))
 }
 
 impl Preview1 {
@@ -147,13 +135,9 @@ impl Preview1 {
         cookie: i64,
         used: i32,
     ) -> Result<i32> {
-        let done = self.list(memory, number as u32, bytes_at(buffer, size), cookie as u64);
-        errno(match done.await {
-            Ok(length) => memory
-                .write(GuestPtr::new(used as u32), length)
-                .map_err(Failure::from),
-            Err(failure) => Err(failure),
-        })
+        let listed = self.list(memory, number as u32, bytes_at(buffer, size), cookie as u64);
+        let length = listed.await;
+        errno(length.and_then(|length| Ok(memory.write(GuestPtr::new(used as u32), length)?)))
     }
 
     async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, number: i32) -> Result<i32> {
@@ -191,22 +175,13 @@ impl Preview1 {
         flags: i32,
         opened: i32,
     ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
+        let Some([name]) = raw_paths(memory, [(path, length)]) else {
             let entry = self.next_entry();
+            let wasi = &mut self.wasi;
             let error = upstream::path_open(
-                &mut self.wasi,
-                memory,
-                folder,
-                lookup,
-                path,
-                length,
-                open,
-                rights,
-                inheriting,
-                flags,
-                opened,
-            )
-            .await?;
+                wasi, memory, folder, lookup, path, length, open, rights, inheriting, flags, opened,
+            );
+            let error = error.await?;
             if error == 0 {
                 let number = memory.read(GuestPtr::new(opened as u32))?;
                 self.remember(number, entry);
@@ -214,105 +189,8 @@ impl Preview1 {
             return Ok(error);
         };
         let flags = paths::OpenFlags::new(lookup, open, rights, flags);
-        errno(match self.open(folder as u32, name, flags).await {
-            Ok(number) => memory
-                .write(GuestPtr::new(opened as u32), number)
-                .map_err(Failure::from),
-            Err(failure) => Err(failure),
-        })
-    }
-
-    async fn path_filestat_get(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        lookup: i32,
-        path: i32,
-        length: i32,
-        stat: i32,
-    ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
-            pass_on!(
-                self,
-                memory,
-                path_filestat_get(folder, lookup, path, length, stat)
-            );
-        };
-        let found = self.in_directory(folder, move |folder| paths::stat(folder, &name, lookup));
-        errno(match found.await {
-            Ok(found) => memory
-                .write(GuestPtr::new(stat as u32), found)
-                .map_err(Failure::from),
-            Err(failure) => Err(failure),
-        })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
-    async fn path_filestat_set_times(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        lookup: i32,
-        path: i32,
-        length: i32,
-        accessed: i64,
-        modified: i64,
-        which: i32,
-    ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
-            pass_on!(
-                self,
-                memory,
-                path_filestat_set_times(folder, lookup, path, length, accessed, modified, which)
-            );
-        };
-        let times = paths::Times::new(accessed, modified, which);
-        let done = self.in_directory(folder, move |folder| {
-            paths::set_times(folder, &name, lookup, times?)
-        });
-        errno(done.await)
-    }
-
-    async fn path_create_directory(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        path: i32,
-        length: i32,
-    ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
-            pass_on!(self, memory, path_create_directory(folder, path, length));
-        };
-        let done = self.in_directory(folder, move |folder| paths::create_directory(folder, &name));
-        errno(done.await)
-    }
-
-    async fn path_remove_directory(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        path: i32,
-        length: i32,
-    ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
-            pass_on!(self, memory, path_remove_directory(folder, path, length));
-        };
-        let done = self.in_directory(folder, move |folder| paths::remove_directory(folder, &name));
-        errno(done.await)
-    }
-
-    async fn path_unlink_file(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        path: i32,
-        length: i32,
-    ) -> Result<i32> {
-        let Some(name) = raw_path(memory, path, length) else {
-            pass_on!(self, memory, path_unlink_file(folder, path, length));
-        };
-        let done = self.in_directory(folder, move |folder| paths::unlink_file(folder, &name));
-        errno(done.await)
+        let number = self.open(folder as u32, name, flags).await;
+        errno(number.and_then(|number| Ok(memory.write(GuestPtr::new(opened as u32), number)?)))
     }
 
     #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
@@ -328,11 +206,9 @@ impl Preview1 {
     ) -> Result<i32> {
         // Always: the target may not be UTF-8, and wasmtime-wasi refuses absolute ones.
         let Ok(name) = memory.as_cow(bytes_at(path, length)) else {
-            pass_on!(
-                self,
-                memory,
-                path_readlink(folder, path, length, buffer, size, used)
-            );
+            let wasi = &mut self.wasi;
+            return upstream::path_readlink(wasi, memory, folder, path, length, buffer, size, used)
+                .await;
         };
         let name = paths::from_bytes(&name);
         let target = self.in_directory(folder, move |folder| paths::read_link(folder, &name));
@@ -342,82 +218,6 @@ impl Preview1 {
             memory.copy_from_slice(&target, bytes_at(buffer, length as i32))?;
             Ok(memory.write(GuestPtr::new(used as u32), length)?)
         }))
-    }
-
-    async fn path_symlink(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        target: i32,
-        target_length: i32,
-        folder: i32,
-        path: i32,
-        length: i32,
-    ) -> Result<i32> {
-        let paths = raw_paths(memory, [(target, target_length), (path, length)]);
-        let Some((to, name)) = paths else {
-            pass_on!(
-                self,
-                memory,
-                path_symlink(target, target_length, folder, path, length)
-            );
-        };
-        let done = self.in_directory(folder, move |folder| paths::symlink(&to, folder, &name));
-        errno(done.await)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
-    async fn path_link(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        lookup: i32,
-        path: i32,
-        length: i32,
-        new_folder: i32,
-        new_path: i32,
-        new_length: i32,
-    ) -> Result<i32> {
-        let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
-        let Some((old, new)) = paths else {
-            pass_on!(
-                self,
-                memory,
-                path_link(
-                    folder, lookup, path, length, new_folder, new_path, new_length
-                )
-            );
-        };
-        let new_folder = self.directory(new_folder as u32);
-        let done = self.in_directory(folder, move |folder| {
-            paths::link(folder, &old, lookup, &new_folder?, &new)
-        });
-        errno(done.await)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
-    async fn path_rename(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: i32,
-        path: i32,
-        length: i32,
-        new_folder: i32,
-        new_path: i32,
-        new_length: i32,
-    ) -> Result<i32> {
-        let paths = raw_paths(memory, [(path, length), (new_path, new_length)]);
-        let Some((old, new)) = paths else {
-            pass_on!(
-                self,
-                memory,
-                path_rename(folder, path, length, new_folder, new_path, new_length)
-            );
-        };
-        let new_folder = self.directory(new_folder as u32);
-        let done = self.in_directory(folder, move |folder| {
-            paths::rename(folder, &old, &new_folder?, &new)
-        });
-        errno(done.await)
     }
 }
 
@@ -447,9 +247,46 @@ pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
     }
 }
 
-/// In brackets: the lengths of paths.
+/// The imports of this module. In brackets: each path and its length.
+///
+/// `own` are methods of [`Preview1`]. `raw` are wasmtime-wasi's unless a path is not UTF-8; the expression is what is done
+/// then.
 macro_rules! imports {
-    ($($name:ident[$($path:ident),*]($($argument:ident: $type:ty),*);)*) => {
+    (
+        own {
+            $($name:ident[$($path:ident $length:ident),*]($($argument:ident: $type:ty),*);)*
+        }
+        raw {$(
+            $raw_name:ident[$($raw_path:ident $raw_length:ident),*]($($raw_argument:ident: $raw_type:ty),*)
+                |$preview1:ident, $memory:ident, [$($path_name:ident),*]| $act:expr;
+        )*}
+    ) => {
+        impl Preview1 {
+            $(#[allow(clippy::too_many_arguments, reason = "as preview1 has them")]
+            async fn $raw_name(
+                &mut self,
+                $memory: &mut GuestMemory<'_>,
+                $($raw_argument: $raw_type),*
+            ) -> Result<i32> {
+                let $preview1 = self;
+                let paths = raw_paths($memory, [$(($raw_path, $raw_length)),*]);
+                let Some([$($path_name),*]) = paths else {
+                    return upstream::$raw_name(&mut $preview1.wasi, $memory, $($raw_argument),*).await;
+                };
+                errno(async { $act }.await)
+            })*
+        }
+
+        define! {
+            $($name[$($length),*]($($argument: $type),*);)*
+            $($raw_name[$($raw_length),*]($($raw_argument: $raw_type),*);)*
+        }
+    };
+}
+
+/// In brackets: the lengths of paths.
+macro_rules! define {
+    ($($name:ident[$($length:ident),*]($($argument:ident: $type:ty),*);)*) => {
         /// Defines the imports of this module in a linker for synchronous stores, in the place of wasmtime-wasi's.
         ///
         /// # Errors
@@ -462,7 +299,7 @@ macro_rules! imports {
                 MODULE,
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, $($argument: $type),*| -> Result<i32> {
-                    if is_too_long(&[$($path),*]) {
+                    if is_too_long(&[$($length),*]) {
                         return Ok(types::Errno::Nametoolong as i32);
                     }
                     let (mut memory, preview1) = enter(&mut caller, get)?;
@@ -485,7 +322,7 @@ macro_rules! imports {
                 stringify!($name),
                 move |mut caller: Caller<'_, T>, ($($argument,)*): ($($type,)*)| {
                     Box::new(async move {
-                        if is_too_long(&[$($path),*]) {
+                        if is_too_long(&[$($length),*]) {
                             return Ok(types::Errno::Nametoolong as i32);
                         }
                         let (mut memory, preview1) = enter(&mut caller, get)?;
@@ -499,19 +336,55 @@ macro_rules! imports {
 }
 
 imports! {
-    fd_readdir[](number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
-    fd_close[](number: i32);
-    fd_renumber[](from: i32, to: i32);
-    path_open[length](folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
-    path_filestat_get[length](folder: i32, lookup: i32, path: i32, length: i32, stat: i32);
-    path_filestat_set_times[length](folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32);
-    path_create_directory[length](folder: i32, path: i32, length: i32);
-    path_remove_directory[length](folder: i32, path: i32, length: i32);
-    path_unlink_file[length](folder: i32, path: i32, length: i32);
-    path_readlink[length](folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
-    path_symlink[target_length, length](target: i32, target_length: i32, folder: i32, path: i32, length: i32);
-    path_link[length, new_length](folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
-    path_rename[length, new_length](folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32);
+    own {
+        fd_readdir[](number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
+        fd_close[](number: i32);
+        fd_renumber[](from: i32, to: i32);
+        path_open[path length](folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
+        path_readlink[path length](folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
+    }
+    raw {
+        path_filestat_get[path length](folder: i32, lookup: i32, path: i32, length: i32, stat: i32)
+            |preview1, memory, [name]| {
+                let found = preview1.in_directory(folder, move |folder| paths::stat(folder, &name, lookup));
+                let found = found.await?;
+                Ok(memory.write(GuestPtr::new(stat as u32), found)?)
+            };
+        path_filestat_set_times[path length](folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32)
+            |preview1, memory, [name]| {
+                let times = paths::Times::new(accessed, modified, which);
+                let set = move |folder: &Dir| paths::set_times(folder, &name, lookup, times?);
+                preview1.in_directory(folder, set).await
+            };
+        path_create_directory[path length](folder: i32, path: i32, length: i32)
+            |preview1, memory, [name]| {
+                preview1.in_directory(folder, move |folder| paths::create_directory(folder, &name)).await
+            };
+        path_remove_directory[path length](folder: i32, path: i32, length: i32)
+            |preview1, memory, [name]| {
+                preview1.in_directory(folder, move |folder| paths::remove_directory(folder, &name)).await
+            };
+        path_unlink_file[path length](folder: i32, path: i32, length: i32)
+            |preview1, memory, [name]| {
+                preview1.in_directory(folder, move |folder| paths::unlink_file(folder, &name)).await
+            };
+        path_symlink[target target_length, path length](target: i32, target_length: i32, folder: i32, path: i32, length: i32)
+            |preview1, memory, [to, name]| {
+                preview1.in_directory(folder, move |folder| paths::symlink(&to, folder, &name)).await
+            };
+        path_link[path length, new_path new_length](folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32)
+            |preview1, memory, [old, new]| {
+                let new_folder = preview1.directory(new_folder as u32);
+                let link = move |folder: &Dir| paths::link(folder, &old, lookup, &new_folder?, &new);
+                preview1.in_directory(folder, link).await
+            };
+        path_rename[path length, new_path new_length](folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32)
+            |preview1, memory, [old, new]| {
+                let new_folder = preview1.directory(new_folder as u32);
+                let rename = move |folder: &Dir| paths::rename(folder, &old, &new_folder?, &new);
+                preview1.in_directory(folder, rename).await
+            };
+    }
 }
 
 #[cfg(test)]
