@@ -6,19 +6,20 @@ use rustix::net::RecvFlags;
 use wasisocket_abi::v1::{EVENT_IN, EVENT_OUT};
 use wasisocket_abi::{CoreSocketAddr, Errno, HOST_NAME_MAX, IO_MAX, RESOLVE_MAX};
 
+use super::Call;
 use super::operation::{Attempt, Operation, Stop};
-use crate::SocketsCtx;
-use crate::ctx::{Address, ConnectCall, NotDone, Outgoing, WaitsFor};
-use crate::guest_memory::{GuestMemory, Pointer, Slice};
+use crate::ctx::{Address, ConnectCall, Files, NotDone, Outgoing, WaitsFor};
+use crate::guest_memory::{Pointer, Slice};
 use crate::sockets::{Buffers, Receiving, Timeout};
 
-pub(super) fn sock_open(
-    _: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-    family: u32,
-    kind: u32,
-) -> Result<u32, Errno> {
-    sockets.open(family, kind, 0)
+impl<F: Files> Call<'_, F> {
+    pub(super) fn sock_open(&mut self, family: u32, kind: u32) -> Result<u32, Errno> {
+        self.sockets.open(family, kind, 0)
+    }
+
+    pub(super) fn sock_close(&mut self, handle: u32) -> Result<(), Errno> {
+        self.sockets.close(handle)
+    }
 }
 
 /// While it waits, the look-up takes a handle of the guest's, and longer if the call is dropped: until the next.
@@ -105,12 +106,4 @@ pub(super) fn sock_recv(handle: u32, buffer: Slice<u8>) -> Operation<u32, impl A
         let (incoming, _) = received.map_err(Stop::unless_ready(handle, EVENT_IN))?;
         Ok(incoming.length.min(buffers.room()) as u32)
     })
-}
-
-pub(super) fn sock_close(
-    _: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-    handle: u32,
-) -> Result<(), Errno> {
-    sockets.close(handle)
 }

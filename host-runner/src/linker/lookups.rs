@@ -3,30 +3,24 @@
 use wasisocket_abi::v1::{EVENT_IN, SocketAddr};
 use wasisocket_abi::{Errno, HOST_NAME_MAX, RESOLVE_MAX};
 
+use super::Call;
 use super::operation::{Attempt, Operation, Stop};
-use crate::SocketsCtx;
-use crate::guest_memory::{GuestMemory, Pointer, Slice};
+use crate::ctx::Files;
+use crate::guest_memory::{Pointer, Slice};
 use crate::sockets::Timeout;
 
-pub(super) fn lookup_name(
-    memory: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-    name: Slice<u8>,
-    family: u32,
-) -> Result<u32, Errno> {
-    if name.count() > HOST_NAME_MAX {
-        return Err(Errno::ENAMETOOLONG);
+impl<F: Files> Call<'_, F> {
+    pub(super) fn lookup_name(&mut self, name: Slice<u8>, family: u32) -> Result<u32, Errno> {
+        if name.count() > HOST_NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.sockets.lookup_name(self.memory.bytes(name)?, family)
     }
-    sockets.lookup_name(memory.bytes(name)?, family)
-}
 
-pub(super) fn lookup_addr(
-    memory: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-    address: Pointer<SocketAddr>,
-) -> Result<u32, Errno> {
-    let address = std::net::SocketAddr::try_from(memory.read(address)?)?;
-    sockets.lookup_addr(address.ip())
+    pub(super) fn lookup_addr(&mut self, address: Pointer<SocketAddr>) -> Result<u32, Errno> {
+        let address = std::net::SocketAddr::try_from(self.memory.read(address)?)?;
+        self.sockets.lookup_addr(address.ip())
+    }
 }
 
 pub(super) fn lookup_addrs(

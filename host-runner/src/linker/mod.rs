@@ -33,9 +33,7 @@ pub fn add_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    register::add_calls(linker, get)?;
-    register::add_files(linker, move |data| (get(data), None::<&mut NoFiles>))?;
-    register::add_blocking(linker, get)
+    register::add_blocking(linker, move |data| (get(data), None::<&mut NoFiles>))
 }
 
 /// The same for an asynchronous store: what waits gives the thread to other tasks. The calls into the guest
@@ -52,9 +50,7 @@ pub fn add_to_linker_async<T: Send + 'static>(
     linker: &mut Linker<T>,
     get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
 ) -> Result<()> {
-    register::add_calls(linker, get)?;
-    register::add_files(linker, move |data| (get(data), None::<&mut NoFiles>))?;
-    register::add_async(linker, get)
+    register::add_async(linker, move |data| (get(data), None::<&mut NoFiles>))
 }
 
 /// Lets guests send their files through Unix sockets, and receive files: gives `sock_send_rights` and
@@ -73,41 +69,42 @@ pub fn add_files_to_linker<T: 'static, F: Files + 'static>(
     })
 }
 
-/// The guest's memory, and what `get` finds beside it: its sockets.
-fn parts<'a, T, S>(
-    caller: &'a mut Caller<'_, T>,
-    get: impl FnOnce(&'a mut T) -> S,
-) -> Result<(GuestMemory<'a>, S)> {
-    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-        bail!("the guest exports no memory named \"memory\"");
-    };
-    let (bytes, data) = memory.data_and_store_mut(caller);
-    Ok((GuestMemory(bytes), get(data)))
+/// One call of an import: what it works on.
+struct Call<'a, F> {
+    memory: GuestMemory<'a>,
+    sockets: &'a mut SocketsCtx,
+    /// The guest's files, if the embedder gave them.
+    files: Option<&'a mut F>,
 }
 
-/// Runs an import that does not wait, with the guest's memory and sockets. Returns 0 or an errno to the guest; traps
-/// a guest without a memory.
-fn call<T>(
-    caller: Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx,
-    import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx) -> Result<(), Errno>,
-) -> Result<u32> {
-    call_with_files(
-        caller,
-        |data| (get(data), None::<&mut NoFiles>),
-        |memory, sockets, _| import(memory, sockets),
-    )
+impl<'a, F> Call<'a, F> {
+    /// Traps a guest without a memory.
+    fn new<T>(
+        caller: &'a mut Caller<'_, T>,
+        get: impl FnOnce(&'a mut T) -> (&'a mut SocketsCtx, Option<&'a mut F>),
+    ) -> Result<Self> {
+        let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+            bail!("the guest exports no memory named \"memory\"");
+        };
+        let (bytes, data) = memory.data_and_store_mut(caller);
+        let (sockets, files) = get(data);
+        Ok(Self {
+            memory: GuestMemory(bytes),
+            sockets,
+            files,
+        })
+    }
 }
 
-/// The same with the guest's files, if the embedder gave them.
-fn call_with_files<T, F: Files>(
+/// Runs an import that does not wait. Returns 0 or an errno to the guest.
+fn call<T, F: Files>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>),
-    import: impl FnOnce(&mut GuestMemory<'_>, &mut SocketsCtx, Option<&mut F>) -> Result<(), Errno>,
+    import: impl FnOnce(&mut Call<'_, F>) -> Result<(), Errno>,
 ) -> Result<u32> {
-    let (mut memory, (sockets, files)) = parts(&mut caller, get)?;
-    let answer = number(import(&mut memory, sockets, files));
-    if sockets.time_slice.ends_by_epoch() {
+    let mut call = Call::new(&mut caller, get)?;
+    let answer = number(import(&mut call));
+    if call.sockets.time_slice.ends_by_epoch() {
         // Reached already: compiled code looks when it enters a function.
         caller.as_context_mut().set_epoch_deadline(0);
     }
@@ -115,14 +112,18 @@ fn call_with_files<T, F: Files>(
 }
 
 /// Runs an import that may wait, in a synchronous store. `places` checks where the results go, `write` writes them.
-fn block<T, R: Copy, P>(
+fn block<T, F: Files, R: Copy, P>(
     mut caller: Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx,
+    get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>),
     operation: Operation<R, impl Attempt<R>>,
     places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno>,
     write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno>,
 ) -> Result<u32> {
-    let (mut memory, sockets) = parts(&mut caller, get)?;
+    let Call {
+        mut memory,
+        sockets,
+        ..
+    } = Call::new(&mut caller, get)?;
     let places = match places(&memory) {
         Ok(places) => places,
         Err(errno) => return Ok(errno.0),
@@ -135,14 +136,18 @@ fn block<T, R: Copy, P>(
 
 /// The same in an asynchronous store.
 #[cfg(feature = "async")]
-async fn run<T: Send, R: Copy + Send, P: Send>(
+async fn run<T: Send, F: Files, R: Copy + Send, P: Send>(
     mut caller: Caller<'_, T>,
-    get: impl Fn(&mut T) -> &mut SocketsCtx + Send,
+    get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>) + Send,
     operation: Operation<R, impl Attempt<R>>,
     places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno> + Send,
     write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno> + Send,
 ) -> Result<u32> {
-    let (mut memory, sockets) = parts(&mut caller, get)?;
+    let Call {
+        mut memory,
+        sockets,
+        ..
+    } = Call::new(&mut caller, get)?;
     let places = match places(&memory) {
         Ok(places) => places,
         Err(errno) => return Ok(errno.0),

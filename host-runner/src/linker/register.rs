@@ -2,8 +2,7 @@
 //!
 //! | kind in the table | the function |
 //! |---|---|
-//! | `call` | `fn(&mut GuestMemory, &mut SocketsCtx, PARAMETERS) -> Result<RESULTS, Errno>` |
-//! | `files` | `fn(&mut GuestMemory, &mut SocketsCtx, Option<&mut impl Files>, PARAMETERS) -> Result<RESULTS, Errno>` |
+//! | `call`, `files` | `fn(&mut Call, PARAMETERS) -> Result<RESULTS, Errno>` |
 //! | `wait` | `fn(PARAMETERS) -> Operation<RESULTS, impl Attempt<RESULTS>>` |
 //!
 //! | role in the table | the parameter |
@@ -29,12 +28,11 @@ use wasmtime::{Caller, Linker, Result};
 use super::core_six::*;
 use super::lookups::*;
 use super::messages::*;
-use super::rights::*;
 #[cfg(feature = "async")]
 use super::run;
 use super::sockets::*;
 use super::waiting::*;
-use super::{block, call, call_with_files};
+use super::{block, call};
 use crate::SocketsCtx;
 use crate::ctx::Files;
 use crate::guest_memory::{Pointer, Slice};
@@ -46,17 +44,6 @@ macro_rules! registration {
             $($(#[$doc:meta])* $kind:ident $name:ident($($parameters:tt)*) -> ($($result:ident: $ty:ty),*);)+
         }
     )+) => {
-        /// Defines the imports that never wait, without `files`.
-        pub(super) fn add_calls<T: 'static>(
-            linker: &mut Linker<T>,
-            get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
-        ) -> Result<()> {
-            $($(define!(
-                (call $kind linker get $module $name) [] [] [] $($parameters)*, $($result -> $ty,)*
-            );)+)+
-            Ok(())
-        }
-
         /// Defines the imports that are about files too.
         pub(super) fn add_files<T: 'static, F: Files + 'static>(
             linker: &mut Linker<T>,
@@ -68,10 +55,10 @@ macro_rules! registration {
             Ok(())
         }
 
-        /// Defines the imports that may wait, for a synchronous store.
-        pub(super) fn add_blocking<T: 'static>(
+        /// Defines all imports, for a synchronous store.
+        pub(super) fn add_blocking<T: 'static, F: Files + 'static>(
             linker: &mut Linker<T>,
-            get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+            get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>) + Copy + Send + Sync + 'static,
         ) -> Result<()> {
             $($(define!(
                 (blocking $kind linker get $module $name) [] [] [] $($parameters)*, $($result -> $ty,)*
@@ -79,11 +66,11 @@ macro_rules! registration {
             Ok(())
         }
 
-        /// Defines the imports that may wait, for an asynchronous store.
+        /// Defines all imports, for an asynchronous store.
         #[cfg(feature = "async")]
-        pub(super) fn add_async<T: Send + 'static>(
+        pub(super) fn add_async<T: Send + 'static, F: Files + 'static>(
             linker: &mut Linker<T>,
-            get: impl Fn(&mut T) -> &mut SocketsCtx + Copy + Send + Sync + 'static,
+            get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>) + Copy + Send + Sync + 'static,
         ) -> Result<()> {
             $($(define!(
                 (asynchronous $kind linker get $module $name) [] [] [] $($parameters)*, $($result -> $ty,)*
@@ -102,28 +89,14 @@ macro_rules! define {
         define!($one [$($raw)*] [$($argument)*] [$($result)*] $($rest)*);
     };
     ($one:tt [$($raw:tt)*] [$($argument:tt)*] [$($result:tt)*]
-     $name:ident: &mut [$ty:ty; $count:ident] $($rest:tt)*) => {
+     $name:ident: & $(mut)? [$ty:ty; $count:ident] $($rest:tt)*) => {
         define!(
             $one [$($raw)* {$name u32} {$count u32}] [$($argument)* (Slice::<$ty>::new($name, $count))]
             [$($result)*] $($rest)*
         );
     };
     ($one:tt [$($raw:tt)*] [$($argument:tt)*] [$($result:tt)*]
-     $name:ident: &[$ty:ty; $count:ident] $($rest:tt)*) => {
-        define!(
-            $one [$($raw)* {$name u32} {$count u32}] [$($argument)* (Slice::<$ty>::new($name, $count))]
-            [$($result)*] $($rest)*
-        );
-    };
-    ($one:tt [$($raw:tt)*] [$($argument:tt)*] [$($result:tt)*]
-     $name:ident: Option<&mut $ty:ty> $($rest:tt)*) => {
-        define!(
-            $one [$($raw)* {$name u32}] [$($argument)* (Pointer::<$ty>::or_null($name))]
-            [$($result)*] $($rest)*
-        );
-    };
-    ($one:tt [$($raw:tt)*] [$($argument:tt)*] [$($result:tt)*]
-     $name:ident: Option<&$ty:ty> $($rest:tt)*) => {
+     $name:ident: Option<& $(mut)? $ty:ty> $($rest:tt)*) => {
         define!(
             $one [$($raw)* {$name u32}] [$($argument)* (Pointer::<$ty>::or_null($name))]
             [$($result)*] $($rest)*
@@ -149,24 +122,13 @@ macro_rules! define {
         define!($one [$($raw)* {$name u32}] [$($argument)*] [$($result)* {$name value $ty}] $($($rest)*)?);
     };
 
-    ((call call $linker:ident $get:ident $module:literal $name:ident)
+    ((direct $linker:ident $get:ident $module:literal $name:ident)
      [$({$raw:ident $raw_ty:ty})*] [$(($argument:expr))*] [$({$result:ident $value:ident $ty:ty})*]) => {
         $linker.func_wrap($module, stringify!($name), move |caller: Caller<'_, T>, $($raw: $raw_ty),*| {
-            call(caller, $get, |memory, sockets| {
-                $(let $result = memory.out(Pointer::<$ty>::new($result))?;)*
-                let ($($value),*) = $name(memory, sockets, $($argument),*)?;
-                $(memory.write($result, $value)?;)*
-                Ok(())
-            })
-        })?;
-    };
-    ((files files $linker:ident $get:ident $module:literal $name:ident)
-     [$({$raw:ident $raw_ty:ty})*] [$(($argument:expr))*] [$({$result:ident $value:ident $ty:ty})*]) => {
-        $linker.func_wrap($module, stringify!($name), move |caller: Caller<'_, T>, $($raw: $raw_ty),*| {
-            call_with_files(caller, $get, |memory, sockets, files| {
-                $(let $result = memory.out(Pointer::<$ty>::new($result))?;)*
-                let ($($value),*) = $name(memory, sockets, files, $($argument),*)?;
-                $(memory.write($result, $value)?;)*
+            call(caller, $get, |call| {
+                $(let $result = call.memory.out(Pointer::<$ty>::new($result))?;)*
+                let ($($value),*) = call.$name($($argument),*)?;
+                $(call.memory.write($result, $value)?;)*
                 Ok(())
             })
         })?;
@@ -205,8 +167,10 @@ macro_rules! define {
             },
         )?;
     };
-    // Not now.
-    (($which:ident $kind:ident $linker:ident $get:ident $module:literal $name:ident) $($rest:tt)*) => {};
+    ((files files $($import:tt)*) $($rest:tt)*) => { define!((direct $($import)*) $($rest)*) };
+    ((files $($import:tt)*) $($rest:tt)*) => {};
+    // In both kinds of stores.
+    (($store:ident $kind:ident $($import:tt)*) $($rest:tt)*) => { define!((direct $($import)*) $($rest)*) };
 }
 
 imports!(registration);

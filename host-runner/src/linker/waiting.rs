@@ -4,10 +4,10 @@ use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{EVENT_IN, EVENTS_MAX, Event, POLL_MAX, PollEntry};
 
+use super::Call;
 use super::operation::{Attempt, Operation, Stop};
-use crate::SocketsCtx;
-use crate::ctx::WaitsFor;
-use crate::guest_memory::{GuestMemory, Slice};
+use crate::ctx::{Files, WaitsFor};
+use crate::guest_memory::Slice;
 use crate::sockets::{Patience, Timeout};
 
 pub(super) fn sock_poll(
@@ -32,23 +32,22 @@ pub(super) fn sock_poll(
     })
 }
 
-pub(super) fn interest_create(
-    _: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-) -> Result<u32, Errno> {
-    sockets.interest_create()
-}
+impl<F: Files> Call<'_, F> {
+    pub(super) fn interest_create(&mut self) -> Result<u32, Errno> {
+        self.sockets.interest_create()
+    }
 
-pub(super) fn interest_ctl(
-    _: &mut GuestMemory<'_>,
-    sockets: &mut SocketsCtx,
-    set: u32,
-    op: u32,
-    handle: u32,
-    events: u32,
-    data: i64,
-) -> Result<(), Errno> {
-    sockets.interest_ctl(set, op, handle, events, data.cast_unsigned())
+    pub(super) fn interest_ctl(
+        &mut self,
+        set: u32,
+        op: u32,
+        handle: u32,
+        events: u32,
+        data: i64,
+    ) -> Result<(), Errno> {
+        self.sockets
+            .interest_ctl(set, op, handle, events, data.cast_unsigned())
+    }
 }
 
 pub(super) fn interest_wait(
