@@ -2,10 +2,10 @@
 //! variant of [`Limit`], the flag, the key of a policy file, the builder's method and the errors come from here.
 
 use std::convert::identity;
-use std::fmt;
 use std::time::Duration;
 
 use super::value::{Grammar, LimitError, Number, PerSecond, Size, Time};
+use crate::list::flags;
 
 /// Calls a macro with the table: documentation, variant, field, its type and default, how a value becomes that
 /// type, the value's type, the name, the grammar of the value, and a line of help.
@@ -89,40 +89,19 @@ macro_rules! declare {
             }
         }
 
-        /// The name of a limit.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Limit {
-            $(#[doc = concat!("[`Limits::", stringify!($field), "`].")] $limit,)+
+        flags! {
+            /// The name of a limit.
+            Limit {
+                $(#[doc = concat!("[`Limits::", stringify!($field), "`].")]
+                $limit = $name, <$grammar>::PLACEHOLDER, $help;)+
+            }
         }
 
         impl Limit {
-            /// All limits, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$limit,)+];
-
-            /// The name of the flag, without its dashes, of the key of a policy file and in events. It does not
-            /// change.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$limit => $name,)+ }
-            }
-
-            /// What stands for the value in a usage line: `N`, `SIZE` or `TIME`.
-            #[must_use]
-            pub const fn placeholder(self) -> &'static str {
-                match self { $(Self::$limit => <$grammar>::PLACEHOLDER,)+ }
-            }
-
             /// An example of a value, as TOML has it.
             #[must_use]
             pub const fn example(self) -> &'static str {
                 match self { $(Self::$limit => <$grammar>::EXAMPLE,)+ }
-            }
-
-            /// One line of help for the flag.
-            #[must_use]
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$limit => $help,)+ }
             }
         }
 
@@ -160,17 +139,3 @@ macro_rules! declare {
     };
 }
 with_limits!(declare);
-
-impl Limit {
-    /// The limit with this name, if there is one.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|limit| limit.name() == name)
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}

@@ -23,6 +23,7 @@ pub(crate) enum Counted {
 /// What one guest has used.
 #[derive(Debug)]
 pub(crate) struct Usage {
+    /// In the order of [`Counted`].
     accounts: [Account; 4],
     /// Bytes that memories and tables may still grow by.
     pub(crate) memory_left: usize,
@@ -38,7 +39,8 @@ struct Account {
 }
 
 impl Account {
-    fn new(quota: Option<u64>, in_all: Limit, rate: Option<u64>, a_second: Limit) -> Self {
+    fn new(in_all: (Option<u64>, Limit), a_second: (Option<u64>, Limit)) -> Self {
+        let ((quota, in_all), (rate, a_second)) = (in_all, a_second);
         Self {
             quota: quota.map(|quota| (quota, in_all)),
             rate: rate.map(|rate| (Bucket::new(rate, Instant::now()), a_second)),
@@ -51,28 +53,20 @@ impl Usage {
         Self {
             accounts: [
                 Account::new(
-                    limits.max_connections,
-                    Limit::MaxConnections,
-                    limits.connect_rate,
-                    Limit::ConnectRate,
+                    (limits.max_connections, Limit::MaxConnections),
+                    (limits.connect_rate, Limit::ConnectRate),
                 ),
                 Account::new(
-                    limits.max_lookups,
-                    Limit::MaxLookups,
-                    None,
-                    Limit::MaxLookups,
+                    (limits.max_lookups, Limit::MaxLookups),
+                    (None, Limit::MaxLookups),
                 ),
                 Account::new(
-                    limits.max_bytes_in,
-                    Limit::MaxBytesIn,
-                    limits.rate_in,
-                    Limit::RateIn,
+                    (limits.max_bytes_in, Limit::MaxBytesIn),
+                    (limits.rate_in, Limit::RateIn),
                 ),
                 Account::new(
-                    limits.max_bytes_out,
-                    Limit::MaxBytesOut,
-                    limits.rate_out,
-                    Limit::RateOut,
+                    (limits.max_bytes_out, Limit::MaxBytesOut),
+                    (limits.rate_out, Limit::RateOut),
                 ),
             ],
             memory_left: limits.max_memory.unwrap_or(usize::MAX),
@@ -81,13 +75,7 @@ impl Usage {
     }
 
     fn account(&mut self, counted: Counted) -> &mut Account {
-        let [connections, lookups, received, sent] = &mut self.accounts;
-        match counted {
-            Counted::Connections => connections,
-            Counted::Lookups => lookups,
-            Counted::Received => received,
-            Counted::Sent => sent,
-        }
+        &mut self.accounts[counted as usize]
     }
 
     /// Until when the guest has to wait before it may use more; `None` if it does not have to.
