@@ -1,6 +1,6 @@
 //! One guest: its store's data and its imports.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use wasisocket_abi::CORE_MODULE;
@@ -101,25 +101,25 @@ fn add_proc_exit(linker: &mut Linker<Guest>) -> Result<()> {
 impl Shared {
     /// The module with its imports resolved for synchronous stores.
     pub(crate) fn blocking(&self) -> Result<&InstancePre<Guest>> {
-        if self.blocking.get().is_none() {
-            let linked = self.link(blocking_linker)?;
-            let _ = self.blocking.set(linked);
-        }
-        self.blocking.get().context("it was set")
+        self.linked(&self.blocking, blocking_linker)
     }
 
     /// The module with its imports resolved for asynchronous stores.
     pub(crate) fn asynchronous(&self) -> Result<&InstancePre<Guest>> {
-        if self.asynchronous.get().is_none() {
-            let linked = self.link(asynchronous_linker)?;
-            let _ = self.asynchronous.set(linked);
-        }
-        self.asynchronous.get().context("it was set")
+        self.linked(&self.asynchronous, asynchronous_linker)
     }
 
-    fn link(&self, linker: fn(&Engine) -> Result<Linker<Guest>>) -> Result<InstancePre<Guest>> {
-        linker(self.module.engine())?
+    fn linked<'a>(
+        &self,
+        linked: &'a OnceLock<InstancePre<Guest>>,
+        linker: fn(&Engine) -> Result<Linker<Guest>>,
+    ) -> Result<&'a InstancePre<Guest>> {
+        if let Some(linked) = linked.get() {
+            return Ok(linked);
+        }
+        let new = linker(self.module.engine())?
             .instantiate_pre(&self.module)
-            .context("this module does not run here: `wasisocket doctor` says why")
+            .context("this module does not run here: `wasisocket doctor` says why")?;
+        Ok(linked.get_or_init(|| new))
     }
 }

@@ -169,25 +169,17 @@ const READ_MAX: usize = 64 << 10;
 impl Output {
     pub(crate) fn set_stdout(self, wasi: &mut WasiCtxBuilder) {
         match self {
-            Self::Discard => {}
-            Self::Capture(capture) => {
-                wasi.stdout(capture.0);
-            }
-            Self::Inherit => {
-                wasi.inherit_stdout();
-            }
-        }
+            Self::Discard => wasi,
+            Self::Capture(capture) => wasi.stdout(capture.0),
+            Self::Inherit => wasi.inherit_stdout(),
+        };
     }
 
     pub(crate) fn set_stderr(self, wasi: &mut WasiCtxBuilder) {
         match self {
-            Self::Discard => {}
-            Self::Capture(capture) => {
-                wasi.stderr(capture.0);
-            }
-            Self::Inherit => {
-                wasi.inherit_stderr();
-            }
-        }
+            Self::Discard => wasi,
+            Self::Capture(capture) => wasi.stderr(capture.0),
+            Self::Inherit => wasi.inherit_stderr(),
+        };
     }
 }

@@ -96,10 +96,8 @@ async fn main() -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let certificates = match &cli.ca_bundle {
-        Some(file) => Some(Certificates::from_file(file).context("--ca-bundle")?),
-        None => None,
-    };
+    let certificates = cli.ca_bundle.as_ref().map(Certificates::from_file);
+    let certificates = certificates.transpose().context("--ca-bundle")?;
     let mut python = Python::builder()
         .distribution(Distribution::find(cli.python.as_deref())?)
         .pool(cli.guests, MEMORY_MAX);
@@ -156,14 +154,12 @@ fn tenants(
         let grants = grants(&folder.with_file_name(format!("{name}.toml")))?;
         let share = share(&grants.limits).with_context(|| format!("tenant {name}"))?;
         let name = name.to_owned();
-        tenants.insert(
-            name,
-            Tenant {
-                folder,
-                grants,
-                share,
-            },
-        );
+        let tenant = Tenant {
+            folder,
+            grants,
+            share,
+        };
+        tenants.insert(name, tenant);
     }
     Ok(tenants)
 }
@@ -196,52 +192,45 @@ fn grants(policy: &Path) -> Result<Grants> {
     Ok(grants)
 }
 
-/// The response of the handler, or an error.
-async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response<Body> {
-    match handle(&service, request).await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "the service failed\n")
-        }
-    }
+/// The status and the text of a response that is no handler's.
+type Refusal = (StatusCode, String);
+
+fn refusal(status: StatusCode, text: &str) -> Refusal {
+    (status, text.to_owned())
 }
 
-async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
-    let (parts, body) = request.into_parts();
-    let name = parts.uri.path().split('/').nth(1).unwrap_or_default();
-    let Some(tenant) = service.tenants.get(name) else {
-        return Ok(plain(StatusCode::NOT_FOUND, "no such tenant\n"));
+/// The response of the handler, or an error.
+async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response<Body> {
+    let (status, text) = match handle(&service, request).await {
+        Ok(response) => return response,
+        Err(refusal) => refusal,
     };
-    // Everything that a request uses is bounded by its place.
-    let Some(place) = service.places.take(&tenant.share) else {
-        let mut response = plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many requests at a time\n",
-        );
+    let mut response = Response::new(Body::from(text + "\n"));
+    *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         let soon = HeaderValue::from_static("1");
         response.headers_mut().insert(header::RETRY_AFTER, soon);
-        return Ok(response);
-    };
+    }
+    response
+}
+
+async fn handle(service: &Service, request: Request) -> Result<Response<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let name = parts.uri.path().split('/').nth(1).unwrap_or_default();
+    let tenant = service.tenants.get(name);
+    let tenant = tenant.ok_or_else(|| refusal(StatusCode::NOT_FOUND, "no such tenant"))?;
+    // Everything that a request uses is bounded by its place.
+    let place = service.places.take(&tenant.share).ok_or_else(|| {
+        let text = "too many requests at a time";
+        refusal(StatusCode::SERVICE_UNAVAILABLE, text)
+    })?;
     let place: Arc<dyn Any + Send + Sync> = Arc::new(place);
-    let body = match timeout(BODY_TIME, to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            return Ok(plain(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body is too large\n",
-            ));
-        }
-        Err(_) => {
-            return Ok(plain(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body took too long\n",
-            ));
-        }
-    };
-    let Ok(env) = cgi::variables(&parts, &format!("/{name}"), body.len()) else {
-        return Ok(plain(StatusCode::BAD_REQUEST, "the path is not UTF-8\n"));
-    };
+    let body = timeout(BODY_TIME, to_bytes(body, BODY_MAX))
+        .await
+        .map_err(|_| refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long"))?
+        .map_err(|_| refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"))?;
+    let env = cgi::variables(&parts, &format!("/{name}"), body.len())
+        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the path is not UTF-8"))?;
     let mut program = cgi::handler(&tenant.folder)
         .stdin(body)
         .grants(tenant.grants.clone());
@@ -254,33 +243,31 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>> {
     let ended = service
         .guests
         .run(program, BODY_MAX, Some(Arc::clone(&place)));
-    let ended = ended.await?;
+    let ended = ended.await.map_err(|error| {
+        tracing::error!("{error:#}");
+        refusal(StatusCode::INTERNAL_SERVER_ERROR, "the service failed")
+    })?;
     // The guest wrote it: it must not look like lines of the log.
     for line in String::from_utf8_lossy(&ended.stderr).lines() {
         tracing::info!(tenant = name, "{}", line.escape_debug());
     }
-    Ok(match ended.end {
+    let (status, what) = match ended.end {
         End::Exit(0) => match cgi::response(&ended.stdout) {
-            Ok(response) => response.map(|bytes| Body::new(Answer::new(bytes, place))),
-            Err(error) => plain(
-                StatusCode::BAD_GATEWAY,
-                &format!("the handler's answer: {error}\n"),
-            ),
+            Ok(response) => return Ok(response.map(|bytes| Body::new(Answer::new(bytes, place)))),
+            Err(error) => {
+                let text = format!("the handler's answer: {error}");
+                return Err((StatusCode::BAD_GATEWAY, text));
+            }
         },
-        End::Exit(status) => plain(
+        End::Exit(status) => (
             StatusCode::BAD_GATEWAY,
-            &format!("the handler ended with status {status}\n"),
+            format!("ended with status {status}"),
         ),
-        End::Limit(limit) => plain(
+        End::Limit(limit) => (
             StatusCode::GATEWAY_TIMEOUT,
-            &format!("the handler reached its limit {limit}\n"),
+            format!("reached its limit {limit}"),
         ),
-        _ => plain(StatusCode::BAD_GATEWAY, "the handler trapped\n"),
-    })
-}
-
-fn plain(status: StatusCode, text: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text.to_owned()));
-    *response.status_mut() = status;
-    response
+        _ => (StatusCode::BAD_GATEWAY, "trapped".into()),
+    };
+    Err((status, format!("the handler {what}")))
 }
