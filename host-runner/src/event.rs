@@ -305,25 +305,33 @@ impl Events {
         self.send(&Event::LimitReached(limit));
     }
 
-    pub(crate) fn lookup_asked(&self, question: &Question) {
-        if self.are_received() {
-            let question = question.clone();
-            self.send(&Event::LookupAsked { question });
+    /// Sends an event that is made only if somebody receives it, and if it then turns out to be one.
+    pub(crate) fn send_if(&self, event: impl FnOnce() -> Option<Event>) {
+        if self.are_received()
+            && let Some(event) = event()
+        {
+            self.send(&event);
         }
     }
 
+    pub(crate) fn lookup_asked(&self, question: &Question) {
+        self.send_if(|| {
+            let question = question.clone();
+            Some(Event::LookupAsked { question })
+        });
+    }
+
     pub(crate) fn lookup_done(&self, question: &Question, answer: Result<&Answer, Errno>) {
-        if !self.are_received() {
-            return;
-        }
-        let question = question.clone();
-        self.send(&match answer {
-            Ok(answer) => Event::LookupAnswered {
-                question,
-                name: answer.host.clone(),
-                addresses: answer.addresses.clone(),
-            },
-            Err(error) => Event::LookupFailed { question, error },
+        self.send_if(|| {
+            let question = question.clone();
+            Some(match answer {
+                Ok(answer) => Event::LookupAnswered {
+                    question,
+                    name: answer.host.clone(),
+                    addresses: answer.addresses.clone(),
+                },
+                Err(error) => Event::LookupFailed { question, error },
+            })
         });
     }
 }

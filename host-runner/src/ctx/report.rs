@@ -110,18 +110,14 @@ impl SocketsCtx {
     }
 
     pub(super) fn report_listening(&self, socket: &Socket) {
-        if !self.events.are_received() {
-            return;
-        }
-        let at = match socket.family() {
-            Family::Unix => Endpoint::Unix(text(socket.state().path.as_deref())),
-            _ => match socket.local() {
-                Ok(address) => endpoint(socket, address),
-                Err(_) => return,
-            },
-        };
-        let socket = self.id_of(socket);
-        self.events.send(&Event::Listening { socket, at });
+        self.events.send_if(|| {
+            let at = match socket.family() {
+                Family::Unix => Endpoint::Unix(text(socket.state().path.as_deref())),
+                _ => endpoint(socket, socket.local().ok()?),
+            };
+            let socket = self.id_of(socket);
+            Some(Event::Listening { socket, at })
+        });
     }
 
     pub(super) fn report_accepted(
@@ -147,18 +143,15 @@ impl SocketsCtx {
 
     /// Reports the destination of a datagram, if it is not that of the socket's last one.
     pub(super) fn report_sent_to(&self, socket: &Socket, to: impl FnOnce() -> Endpoint) {
-        if !self.events.are_received() {
-            return;
-        }
-        let to = to();
-        let mut state = socket.state();
-        if state.counts.last_destination.as_ref() == Some(&to) {
-            return;
-        }
-        state.counts.last_destination = Some(to.clone());
-        drop(state);
-        let socket = self.id_of(socket);
-        self.events.send(&Event::SentTo { socket, to });
+        self.events.send_if(|| {
+            let to = to();
+            let last = socket.state().counts.last_destination.replace(to.clone());
+            let is_new = last.as_ref() != Some(&to);
+            is_new.then(|| Event::SentTo {
+                socket: self.id_of(socket),
+                to,
+            })
+        });
     }
 
     /// To be called when the guest gives an attempt to connect up: by shutdown(2), by close(2), or because it has

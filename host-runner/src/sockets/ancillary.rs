@@ -1,6 +1,6 @@
 //! Ancillary data of datagrams over IPv6 (RFC 3542). With nix, as rustix has no such control messages.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSliceMut;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
@@ -67,11 +67,8 @@ impl Socket {
         };
         let flags = MsgFlags::from_bits_retain(flags.bits().cast_signed());
         let fd = self.as_fd().as_raw_fd();
-        match data {
-            Data::One(data) => sendmsg(fd, &[IoSlice::new(data)], &control, flags, to.as_ref()),
-            Data::Many(data) => sendmsg(fd, data, &control, flags, to.as_ref()),
-        }
-        .map_err(from_nix)
+        data.with_vector(|data| sendmsg(fd, data, &control, flags, to.as_ref()))
+            .map_err(from_nix)
     }
 
     /// recvmsg(2) with the sender and the ancillary data that socket options ask for.
@@ -81,10 +78,7 @@ impl Socket {
         flags: RecvFlags,
     ) -> Result<Incoming> {
         let room = buffers.room();
-        let incoming = match buffers {
-            Buffers::One(buffer) => self.recv_vector(&mut [IoSliceMut::new(buffer)], flags),
-            Buffers::Many(buffers) => self.recv_vector(buffers, flags),
-        }?;
+        let incoming = buffers.with_vector(|buffers| self.recv_vector(buffers, flags))?;
         Ok(Incoming {
             truncated: incoming.length > room,
             ..incoming

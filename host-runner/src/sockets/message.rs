@@ -243,6 +243,14 @@ impl<'a> Data<'a> {
         }
     }
 
+    /// Calls with a vector, also for a single piece.
+    pub(super) fn with_vector<T>(self, send: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        match self {
+            Self::One(data) => send(&[IoSlice::new(data)]),
+            Self::Many(data) => send(data),
+        }
+    }
+
     /// No more than the first `most` bytes; `pieces` is room for a shorter vector.
     pub(crate) fn first<'s>(self, most: usize, pieces: &'s mut Pieces<'a>) -> Data<'s>
     where
@@ -291,6 +299,14 @@ impl Buffers<'_, '_> {
         }
     }
 
+    /// Calls with a vector, also for a single piece.
+    pub(super) fn with_vector<T>(&mut self, receive: impl FnOnce(&mut [IoSliceMut<'_>]) -> T) -> T {
+        match self {
+            Self::One(buffer) => receive(&mut [IoSliceMut::new(buffer)]),
+            Self::Many(buffers) => receive(buffers),
+        }
+    }
+
     pub(crate) fn room(&self) -> usize {
         match self {
             Self::One(buffer) => buffer.len(),
@@ -299,22 +315,13 @@ impl Buffers<'_, '_> {
     }
 
     fn wipe(&mut self, length: usize) {
-        match self {
-            Self::One(buffer) => wipe(buffer, length),
-            Self::Many(buffers) => {
-                let mut left = length;
-                for buffer in buffers.iter_mut() {
-                    wipe(buffer, left);
-                    left = left.saturating_sub(buffer.len());
-                }
+        self.with_vector(|buffers| {
+            let mut left = length;
+            for buffer in buffers {
+                let written = left.min(buffer.len());
+                buffer[..written].fill(0);
+                left -= written;
             }
-        }
-    }
-}
-
-fn wipe(buffer: &mut [u8], length: usize) {
-    let end = length.min(buffer.len());
-    if let Some(written) = buffer.get_mut(..end) {
-        written.fill(0);
+        });
     }
 }

@@ -99,9 +99,7 @@ impl Socket {
         let mut reuse = self.reuse();
         change(&mut reuse);
         self.state().reuse = reuse;
-        let has_port = self.has_port();
-        self.reuse_waits(!has_port && reuse != Reuse::default());
-        self.set_reuse(if has_port { reuse } else { Reuse::default() })
+        self.give_reuse(reuse)
     }
 
     /// To be called when the socket may have got a port, or lost it.
@@ -110,10 +108,8 @@ impl Socket {
         if reuse == Reuse::default() || !self.is_udp() {
             return;
         }
-        let has_port = self.has_port();
-        self.reuse_waits(!has_port);
         // Setting a flag cannot fail on a socket that has it.
-        let _ = self.set_reuse(if has_port { reuse } else { Reuse::default() });
+        let _ = self.give_reuse(reuse);
     }
 
     /// To be called after sending, for which the kernel picks a port if there is none.
@@ -123,8 +119,13 @@ impl Socket {
         }
     }
 
-    fn reuse_waits(&self, waits: bool) {
+    /// Gives the kernel the flags if there is a port, or else none, to wait for one.
+    fn give_reuse(&self, reuse: Reuse) -> Result<(), Errno> {
+        let none = Reuse::default();
+        let has_port = self.has_port();
+        let waits = !has_port && reuse != none;
         self.shared.reuse_waits.store(waits, Ordering::Relaxed);
+        self.set_reuse(if has_port { reuse } else { none })
     }
 
     fn set_reuse(&self, reuse: Reuse) -> Result<(), Errno> {

@@ -1,6 +1,5 @@
 //! Sockets and files that go with messages of Unix sockets (unix(7), SCM_RIGHTS).
 
-use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -77,28 +76,22 @@ impl Socket {
         let flags = flags | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let message = || SendAncillaryMessage::ScmRights(rights);
         let mut room = vec![MaybeUninit::uninit(); message().size()];
-        let one;
-        let data = match data {
-            Data::One(data) => {
-                one = [IoSlice::new(data)];
-                one.as_slice()
-            }
-            Data::Many(data) => data,
-        };
-        retry_on_intr(|| {
-            let mut control = SendAncillaryBuffer::new(&mut room);
-            if !rights.is_empty() && !control.push(message()) {
-                return Err(SystemErrno::INVAL);
-            }
-            match to {
-                Destination::Peer => net::sendmsg(self, data, &mut control, flags),
-                Destination::Unix(to) => {
-                    net::sendmsg_addr(self, &to.address, data, &mut control, flags)
+        let sent = data.with_vector(|data| {
+            retry_on_intr(|| {
+                let mut control = SendAncillaryBuffer::new(&mut room);
+                if !rights.is_empty() && !control.push(message()) {
+                    return Err(SystemErrno::INVAL);
                 }
-                Destination::Ip(to) => net::sendmsg_addr(self, to, data, &mut control, flags),
-            }
-        })
-        .map_err(|errno| match errno {
+                match to {
+                    Destination::Peer => net::sendmsg(self, data, &mut control, flags),
+                    Destination::Unix(to) => {
+                        net::sendmsg_addr(self, &to.address, data, &mut control, flags)
+                    }
+                    Destination::Ip(to) => net::sendmsg_addr(self, to, data, &mut control, flags),
+                }
+            })
+        });
+        sent.map_err(|errno| match errno {
             // ETOOMANYREFS, which the ABI has no name for: too many descriptors of this user are under way.
             SystemErrno::TOOMANYREFS => Errno::ENOBUFS,
             errno => from_system(errno),
@@ -123,12 +116,8 @@ impl Socket {
             max => vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(max))],
         };
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let message = retry_on_intr(|| match buffers {
-            Buffers::One(buffer) => {
-                let mut one = [IoSliceMut::new(buffer)];
-                net::recvmsg(self, &mut one, &mut control, flags)
-            }
-            Buffers::Many(buffers) => net::recvmsg(self, buffers, &mut control, flags),
+        let message = retry_on_intr(|| {
+            buffers.with_vector(|buffers| net::recvmsg(self, buffers, &mut control, flags))
         })
         .map_err(from_system)?;
         let mut fds = Vec::new();
