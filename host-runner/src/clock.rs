@@ -107,7 +107,7 @@ impl SocketsCtx {
         GuestClock {
             cpu: Arc::clone(&self.cpu),
             #[cfg(feature = "async")]
-            end: self.end(),
+            end: self.end,
             #[cfg(feature = "async")]
             events: self.events.clone(),
         }
@@ -122,7 +122,7 @@ impl SocketsCtx {
     fn tick(&mut self) -> Result<(), LimitReached> {
         self.time_slice.end();
         self.check_time()?;
-        let Some(max_cpu) = self.max_cpu() else {
+        let Some(max_cpu) = self.max_cpu else {
             return Ok(());
         };
         let now = Instant::now();

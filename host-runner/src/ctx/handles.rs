@@ -121,20 +121,16 @@ impl Handles {
 
     /// All sockets.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Some(Open::Socket(socket)) => Some(socket),
-            _ => None,
-        })
+        self.numbered_sockets().map(|(_, socket)| socket)
     }
 
     /// All sockets, each with its handle.
     pub(crate) fn numbered_sockets(&self) -> impl Iterator<Item = (u32, &Socket)> {
-        (FIRST_HANDLE..)
-            .zip(&self.slots)
-            .filter_map(|(handle, slot)| match slot {
-                Some(Open::Socket(socket)) => Some((handle, socket)),
-                _ => None,
-            })
+        let numbered = (FIRST_HANDLE..).zip(&self.slots);
+        numbered.filter_map(|(handle, slot)| match slot {
+            Some(Open::Socket(socket)) => Some((handle, socket)),
+            _ => None,
+        })
     }
 
     /// The interest sets that have an entry for a handle.
@@ -142,7 +138,7 @@ impl Handles {
         let sets = self.interest_sets.iter().copied();
         sets.filter(move |set| {
             self.interest_set(*set)
-                .is_ok_and(|set| set.watches().contains(&handle))
+                .is_ok_and(|set| set.watches.contains(&handle))
         })
     }
 

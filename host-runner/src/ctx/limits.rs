@@ -1,7 +1,7 @@
 //! Where limits are applied: the only place that asks what is left of them.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasisocket_abi::{Errno, IO_MAX};
 
@@ -28,11 +28,6 @@ impl From<Errno> for NotDone {
 }
 
 impl SocketsCtx {
-    /// When the guest's time is over.
-    pub(crate) fn end(&self) -> Option<Instant> {
-        self.end
-    }
-
     /// # Errors
     /// The guest's time is over.
     pub(crate) fn check_time(&self) -> Result<(), LimitReached> {
@@ -43,11 +38,6 @@ impl SocketsCtx {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The guest's limit of CPU time.
-    pub(crate) fn max_cpu(&self) -> Option<Duration> {
-        self.max_cpu
     }
 
     /// How many bytes one attempt may move over a stream.

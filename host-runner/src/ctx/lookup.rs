@@ -9,7 +9,7 @@ use super::handles::Open;
 use super::limits::check_handles;
 use crate::limits::Counted;
 use crate::names::{Answer, IpFamily, Question};
-use crate::policy::{HostName, LookedUp, Operation, Policy};
+use crate::policy::{HostName, Operation};
 
 impl SocketsCtx {
     /// Starts a look-up of a name, for one address family or, with 0, for both. Names that no rule covers are
@@ -90,26 +90,25 @@ impl SocketsCtx {
     /// The addresses that a look-up found. Rules for the name cover them from now on.
     pub(crate) fn lookup_addrs(&mut self, handle: u32) -> Result<&[IpAddr], Errno> {
         let lookup = self.handles.lookup(handle)?;
-        if let Question::Address(_) = lookup.question() {
+        let Question::Name { name, .. } = lookup.question() else {
             return Err(Errno::EINVAL);
-        }
-        let answer = lookup.answer()?;
-        collect(&mut self.looked_up, &self.policy, lookup.question(), answer);
-        Ok(&answer.addresses)
+        };
+        let Answer {
+            addresses,
+            came,
+            ttl,
+            ..
+        } = lookup.answer()?;
+        // The time to live counts from when the answer came, not from now: a guest may collect it late and repeatedly.
+        self.looked_up
+            .record(&self.policy, name, addresses, *came, *ttl);
+        Ok(addresses)
     }
 
     /// The name that a look-up found.
     pub(crate) fn lookup_host(&self, handle: u32) -> Result<&str, Errno> {
         let lookup = self.handles.lookup(handle)?;
         lookup.answer().map(|answer| answer.host.as_str())
-    }
-}
-
-/// Records what a look-up found, for rules for its name. The time to live counts from when the answer came, not from
-/// now: a guest may collect it late and repeatedly.
-fn collect(looked_up: &mut LookedUp, policy: &Policy, question: &Question, answer: &Answer) {
-    if let Question::Name { name, .. } = question {
-        looked_up.record(policy, name, &answer.addresses, answer.came, answer.ttl);
     }
 }
 

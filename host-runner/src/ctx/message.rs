@@ -128,7 +128,11 @@ impl SocketsCtx {
         if answers && !self.policy.forbids_peer(Protocol::Udp, to, &self.looked_up) {
             return self.allowed(Ok(()), doing);
         }
-        let until = self.allowed(self.policy.check_send(to, &self.looked_up), doing)?;
+        let until = self.allowed(
+            self.policy
+                .check_connect(Protocol::Udp, to, &self.looked_up),
+            doing,
+        )?;
         socket.state().grant.destination = Some(AllowedDestination {
             address: to,
             changes,
@@ -223,9 +227,10 @@ impl SocketsCtx {
                 // The kernel may add a scope and flow info, or map IPv4 into IPv6.
                 from.ip().to_canonical() == peer.ip().to_canonical() && from.port() == peer.port()
             })),
-            Inbound::Nobody | Inbound::Reachable => {
-                receive(Some(&|from| policy.check_send(from, looked_up).is_ok()))
-            }
+            Inbound::Nobody | Inbound::Reachable => receive(Some(&|from| {
+                let verdict = policy.check_connect(Protocol::Udp, from, looked_up);
+                verdict.is_ok()
+            })),
         }
     }
 }

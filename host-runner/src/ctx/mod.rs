@@ -69,13 +69,14 @@ pub struct SocketsCtx {
     started: Instant,
     pub(crate) usage: Usage,
     /// When the guest's time is over.
-    end: Option<Instant>,
+    pub(crate) end: Option<Instant>,
     pub(crate) time_slice: TimeSlice,
     /// The last epoch, for CPU time.
     pub(crate) last_epoch: Option<Instant>,
     /// Other guests wait for the thread during a call, as the store is asynchronous.
     pub(crate) shares_thread: bool,
-    max_cpu: Option<Duration>,
+    /// The guest's limit of CPU time.
+    pub(crate) max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<CpuTime>,
     /// The host's own decision, in addition to the rules.
     approve: Option<Arc<Approval>>,
@@ -122,35 +123,33 @@ impl SocketsCtx {
         self.handles.get(handle)?;
         self.leaves_interest_sets(handle);
         if let Open::InterestSet(set) = self.handles.remove(handle)? {
-            for watched in set.watches() {
-                self.is_watched_less(*watched);
+            for watched in set.watches {
+                self.is_watched_less(watched);
             }
         }
         Ok(())
     }
 
-    /// Every verdict passes here: what the rules allow has to be approved as well.
+    /// Every verdict passes here: what the rules allow has to be approved as well. EACCES for the guest; only the host
+    /// learns the reason.
     fn allowed<T>(
         &self,
-        verdict: Result<T, Denial>,
+        verdict: Result<T, Reason>,
         operation: impl FnOnce() -> Operation,
     ) -> Result<T, Errno> {
-        let granted = verdict.map_err(|denial| self.refused(denial))?;
-        let Some(approves) = &self.approve else {
-            return Ok(granted);
+        let (operation, reason) = match (verdict, &self.approve) {
+            (Ok(granted), None) => return Ok(granted),
+            (Ok(granted), Some(approves)) => {
+                let operation = operation();
+                if approves(&operation) {
+                    return Ok(granted);
+                }
+                (operation, Reason::NotApproved)
+            }
+            (Err(reason), _) => (operation(), reason),
         };
-        let operation = operation();
-        if approves(&operation) {
-            return Ok(granted);
-        }
-        let reason = Reason::NotApproved;
-        Err(self.refused(Denial { operation, reason }))
-    }
-
-    /// EACCES for the guest; only the host learns the reason.
-    fn refused(&self, denial: Denial) -> Errno {
-        self.events.denied(denial);
-        Errno::EACCES
+        self.events.denied(Denial { operation, reason });
+        Err(Errno::EACCES)
     }
 }
 

@@ -13,7 +13,7 @@ use super::limits::{check_connect_rate, check_handles, connect_counted, is_count
 use super::self_connect::canonical;
 use super::{Address, Name, NotDone, SocketsCtx};
 use crate::limits::Counted;
-use crate::policy::{Denial, Operation, Protocol, destination};
+use crate::policy::{Operation, Protocol, Reason, destination};
 use crate::sockets::{Connection, Family, Inbound, Kind, Socket, interfaces};
 
 /// How many connections may wait at all listeners together, as a multiple of the sockets that may be open, which is
@@ -109,7 +109,7 @@ impl SocketsCtx {
         room.clamp(times.min(limit), limit)
     }
 
-    fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Denial> {
+    fn check_listen(&self, socket: &Socket, address: SocketAddr) -> Result<(), Reason> {
         let both_families =
             socket.family() == Family::V6 && socket.option(SocketOption::IPV6_V6ONLY) != Ok(1);
         self.policy

@@ -134,10 +134,7 @@ impl SocketsCtx {
             CTL_MOD => outer.modify(fd, events, data),
             CTL_DEL => {
                 outer.delete(fd)?;
-                self.handles
-                    .interest_set_mut(set)?
-                    .watches_mut()
-                    .remove(&handle);
+                self.handles.interest_set_mut(set)?.watches.remove(&handle);
                 self.is_watched_less(handle);
                 Ok(())
             }
@@ -148,7 +145,7 @@ impl SocketsCtx {
                     Err(_) => self.handles.watchers(handle).count(),
                 };
                 // As epoll_ctl(2) has it.
-                if entries >= WATCHED_MAX && !outer.watches().contains(&handle) {
+                if entries >= WATCHED_MAX && !outer.watches.contains(&handle) {
                     return Err(Errno::ENOSPC);
                 }
                 let nests = match self.handles.interest_set(handle) {
@@ -167,7 +164,7 @@ impl SocketsCtx {
                     self.handles.interest_set_mut(handle)?.becomes_inner();
                 }
                 let outer = self.handles.interest_set_mut(set)?;
-                outer.watches_mut().insert(handle);
+                outer.watches.insert(handle);
                 Ok(())
             }
             _ => Err(Errno::EINVAL),

@@ -7,21 +7,16 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::UnixAddr;
 
 use super::{Name, SocketsCtx};
-use crate::policy::{Denial, Operation, Reason};
+use crate::policy::{Operation, Reason};
 use crate::sockets::{Family, Kind, PathError, Socket, UnixFolder, UnixPlace, path_of};
-
-/// Makes the operation of a denial from a path.
-type Doing = fn(String) -> Operation;
 
 impl SocketsCtx {
     pub(super) fn bind_unix(&mut self, handle: u32, address: &UnixAddr) -> Result<(), Errno> {
         let socket = self.handles.socket(handle)?;
         let path = unix_path(socket, address)?;
-        let doing = |path| Operation::BindUnix { path };
-        let (folder, rest) = self.folder(path, doing)?;
-        let kernel_name = folder
-            .bind(socket, &rest)
-            .map_err(|error| self.path_errno(error, folder, path, doing))?;
+        let doing = || Operation::BindUnix { path: text(path) };
+        let (folder, rest) = self.allowed(self.folder(path), doing)?;
+        let kernel_name = self.stays(folder, folder.bind(socket, &rest), doing)?;
         let path: Arc<[u8]> = path.into();
         socket.state().path = Some(Arc::clone(&path));
         // Names of closed sockets make room for new ones.
@@ -42,19 +37,13 @@ impl SocketsCtx {
         address: &UnixAddr,
     ) -> Result<UnixPlace, Errno> {
         let path = unix_path(socket, address)?;
-        let doing = |path| Operation::ConnectUnix { path };
-        let (folder, rest) = self.folder(path, doing)?;
-        folder
-            .find(&rest)
-            .map_err(|error| self.path_errno(error, folder, path, doing))
+        let doing = || Operation::ConnectUnix { path: text(path) };
+        let (folder, rest) = self.allowed(self.folder(path), doing)?;
+        self.stays(folder, folder.find(&rest), doing)
     }
 
     /// The innermost folder that holds a path, and the rest of the path.
-    fn folder<'p>(
-        &self,
-        path: &'p [u8],
-        doing: Doing,
-    ) -> Result<(&UnixFolder, Vec<&'p [u8]>), Errno> {
+    fn folder<'p>(&self, path: &'p [u8]) -> Result<(&UnixFolder, Vec<&'p [u8]>), Reason> {
         let covering = self
             .unix_folders
             .iter()
@@ -63,42 +52,30 @@ impl SocketsCtx {
         let innermost = covering.max_by_key(|(_, (depth, _))| *depth);
         let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let missing = || text(path.get(..end.max(1)).unwrap_or_default());
-        let Some((folder, (_, rest))) = innermost else {
-            let missing = missing();
-            return Err(self.denied(doing(text(path)), Reason::NoFolder { missing }));
-        };
-        if folder.read_only {
-            return Err(self.denied(
-                doing(text(path)),
-                Reason::ReadOnly {
-                    folder: text(&folder.guest_path()),
-                    missing: missing(),
-                },
-            ));
+        match innermost {
+            None => Err(Reason::NoFolder { missing: missing() }),
+            Some((folder, _)) if folder.read_only => Err(Reason::ReadOnly {
+                folder: text(&folder.guest_path()),
+                missing: missing(),
+            }),
+            Some((folder, (_, rest))) => Ok((folder, rest)),
         }
-        self.allowed(Ok((folder, rest)), || doing(text(path)))
     }
 
-    fn path_errno(
+    /// A path that leads out of its folder is denied.
+    fn stays<T>(
         &self,
-        error: PathError,
         folder: &UnixFolder,
-        path: &[u8],
-        doing: Doing,
-    ) -> Errno {
-        match error {
-            PathError::Errno(errno) => errno,
-            PathError::Leaves => self.denied(
-                doing(text(path)),
-                Reason::LeavesFolder {
-                    folder: text(&folder.guest_path()),
-                },
-            ),
-        }
-    }
-
-    fn denied(&self, operation: Operation, reason: Reason) -> Errno {
-        self.refused(Denial { operation, reason })
+        found: Result<T, PathError>,
+        doing: impl FnOnce() -> Operation,
+    ) -> Result<T, Errno> {
+        found.or_else(|error| match error {
+            PathError::Errno(errno) => Err(errno),
+            PathError::Leaves => {
+                let folder = text(&folder.guest_path());
+                self.allowed(Err(Reason::LeavesFolder { folder }), doing)
+            }
+        })
     }
 
     /// The name of a Unix socket as the guest may see it: paths that this guest bound, and paths in its folders. All

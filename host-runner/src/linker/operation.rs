@@ -143,7 +143,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
     ) -> Result<Result<R, Errno>, LimitReached> {
-        let patience = match sockets.end() {
+        let patience = match sockets.end {
             None => Patience(self.timeout),
             // The kernel's own calls would not know of it.
             Some(_) => Patience::NONE,
@@ -217,7 +217,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
         if let Some(over) = self.over {
             return Ok(Step::Answer(over));
         }
-        let last = sockets.end();
+        let last = sockets.end;
         let (waits_for, over) = match (self.attempt)(memory, sockets, patience) {
             Ok(answer) => return Ok(Step::Answer(Ok(answer))),
             Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),

@@ -139,11 +139,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(super) fn forbidden(list: List, rule: &Rule) -> Self {
-        Self::Forbidden {
-            list,
-            rule: rule.to_string(),
-        }
+    /// An error if a deny rule in this list is against it.
+    pub(super) fn check_deny(list: List, rule: Option<&Rule>) -> Result<(), Self> {
+        rule.map_or(Ok(()), |rule| {
+            let rule = rule.to_string();
+            Err(Self::Forbidden { list, rule })
+        })
     }
 
     pub(super) fn not_granted(list: List, rule: String) -> Self {

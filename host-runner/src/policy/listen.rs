@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::denial::Reason;
 use super::error::RuleError;
 use super::rule::{Protocol, Rule};
-use super::{Denial, Operation, Policy, in_a_rule, of_protocol};
+use super::{Policy, in_a_rule, of_protocol};
 use crate::list::List;
 
 impl Policy {
@@ -47,19 +47,12 @@ impl Policy {
         protocol: Protocol,
         address: SocketAddr,
         both_families: bool,
-    ) -> Result<(), Denial> {
-        let denied = |reason| {
-            Err(Denial {
-                operation: Operation::Bind { address, protocol },
-                reason,
-            })
-        };
-        if let Some(rule) = self.forbidding_to_listen(protocol, address, both_families) {
-            return denied(Reason::forbidden(List::DenyListen, rule));
-        }
+    ) -> Result<(), Reason> {
+        let forbidding = self.forbidding_to_listen(protocol, address, both_families);
+        Reason::check_deny(List::DenyListen, forbidding)?;
         let port = address.port();
         let granted = |ip: IpAddr| {
-            let mut rules = self.listen.iter();
+            let mut rules = self.list(List::AllowListen);
             rules.any(|rule| rule.covers_service(protocol, port) && rule.covers_ip(ip))
         };
         let missing: Vec<String> = bound(address, both_families)
@@ -68,7 +61,7 @@ impl Policy {
             .collect();
         match missing.is_empty() {
             true => Ok(()),
-            false => denied(Reason::not_granted(List::AllowListen, missing.join(","))),
+            false => Err(Reason::not_granted(List::AllowListen, missing.join(","))),
         }
     }
 
@@ -83,29 +76,21 @@ impl Policy {
         address: SocketAddr,
         both_families: bool,
     ) -> Option<&Rule> {
-        self.deny_listen.iter().find(|rule| {
+        self.list(List::DenyListen).find(|rule| {
             bound(address, both_families).any(|ip| rule.meets(protocol, ip, address.port()))
         })
     }
 
     /// May this multicast group be joined? Where a rule covers its address, with any port.
-    pub(crate) fn check_join(&self, group: IpAddr) -> Result<(), Denial> {
-        let denied = |reason| {
-            Err(Denial {
-                operation: Operation::Join { group },
-                reason,
-            })
-        };
+    pub(crate) fn check_join(&self, group: IpAddr) -> Result<(), Reason> {
         let ip = group.to_canonical();
         let covers = |rule: &&Rule| rule.covers_protocol(Protocol::Udp) && rule.covers_ip(ip);
         let forbids = |rule: &&Rule| rule.covers_every_port() && covers(rule);
-        if let Some(rule) = self.deny_listen.iter().find(forbids) {
-            return denied(Reason::forbidden(List::DenyListen, rule));
+        Reason::check_deny(List::DenyListen, self.list(List::DenyListen).find(forbids))?;
+        match self.list(List::AllowListen).any(|rule| covers(&rule)) {
+            true => Ok(()),
+            false => Err(Reason::not_granted(List::AllowListen, in_a_rule(ip))),
         }
-        if self.listen.iter().any(|rule| covers(&rule)) {
-            return Ok(());
-        }
-        denied(Reason::not_granted(List::AllowListen, in_a_rule(ip)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Policy;
 use super::rule::Rule;
+use crate::list::List;
 
 /// Most answers that are remembered for one guest's allow rules, and as many for its deny rules; the oldest
 /// are forgotten first.
@@ -66,11 +67,11 @@ impl LookedUp {
             .clamp(COVERED_AT_LEAST, COVERED_AT_MOST);
         // A clock that cannot tell that time covers nothing.
         let until = came.checked_add(covered).unwrap_or(came);
-        for (rules, answers) in [
-            (&policy.allow, &mut self.allowed),
-            (&policy.deny, &mut self.forbidden),
+        for (mut rules, answers) in [
+            (policy.list(List::AllowNet), &mut self.allowed),
+            (policy.list(List::DenyNet), &mut self.forbidden),
         ] {
-            if !rules.iter().any(|rule| rule.names(name)) {
+            if !rules.any(|rule| rule.names(name)) {
                 continue;
             }
             for ip in addresses.iter().map(IpAddr::to_canonical) {

@@ -8,7 +8,9 @@ mod looked_up;
 mod name;
 mod rule;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::slice;
 use std::time::Instant;
 
 pub use denial::{Denial, Operation, Reason};
@@ -61,14 +63,10 @@ pub(crate) use rule::with_a_port;
 /// accepted and their datagrams not received, with a port in the rule compared to the peer's.
 ///
 /// Looking up alone is [`Policy::allow_lookup`], and what a guest may listen at [`Policy::allow_listen`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    allow: Vec<Rule>,
-    deny: Vec<Rule>,
-    listen: Vec<Rule>,
-    deny_listen: Vec<Rule>,
-    lookup: Vec<Rule>,
-    deny_lookup: Vec<Rule>,
+    /// The rules of each list, by its number: there are none for `resolve` and `dns`.
+    rules: [Vec<Rule>; List::ALL.len()],
 }
 
 impl Policy {
@@ -120,83 +118,60 @@ impl Policy {
 
     /// Adds a rule to a list.
     pub(crate) fn add(&mut self, list: List, rule: &str) -> Result<(), RuleError> {
-        let (rules, parsed) = match list {
-            List::AllowNet => (&mut self.allow, Rule::parse(rule)),
-            List::DenyNet => (&mut self.deny, Rule::parse(rule)),
-            List::AllowListen => (&mut self.listen, Rule::parse_listen(rule)),
-            List::DenyListen => (&mut self.deny_listen, Rule::parse_listen(rule)),
-            List::AllowLookup => (&mut self.lookup, Rule::parse_lookup(rule)),
-            List::DenyLookup => (&mut self.deny_lookup, Rule::parse_lookup(rule)),
-            List::Resolve | List::Dns => {
-                let message = format!("{list} is no list of rules");
-                return Err(RuleError::new(rule, 0, message));
-            }
-        };
-        rules.push(parsed?);
+        let rule = Rule::parse(list, rule)?;
+        self.rules[list as usize].push(rule);
         Ok(())
+    }
+
+    fn list(&self, list: List) -> slice::Iter<'_, Rule> {
+        self.rules[list as usize].iter()
     }
 
     /// The rules, list by list and in the order they were added in.
     pub fn rules(&self) -> impl Iterator<Item = (List, String)> {
-        [
-            (List::AllowNet, &self.allow),
-            (List::DenyNet, &self.deny),
-            (List::AllowListen, &self.listen),
-            (List::DenyListen, &self.deny_listen),
-            (List::AllowLookup, &self.lookup),
-            (List::DenyLookup, &self.deny_lookup),
-        ]
-        .into_iter()
-        .flat_map(|(list, rules)| rules.iter().map(move |rule| (list, rule.to_string())))
+        List::ALL.iter().flat_map(move |list| {
+            let rules = self.list(*list);
+            rules.map(move |rule| (*list, rule.to_string()))
+        })
     }
 
     /// May this name be looked up? `name` is in the form of [`HostName::Name`].
-    pub(crate) fn check_resolve(&self, name: &str) -> Result<(), Denial> {
-        let denied = |reason| {
-            Err(Denial {
-                operation: Operation::Resolve {
-                    name: name.to_owned(),
-                },
-                reason,
-            })
-        };
-        // A deny rule for one port leaves the other ports, and with them the look-up.
-        let forbids = |rule: &&Rule| rule.covers_every_service() && rule.covers_name(name);
-        if let Some(rule) = self.deny.iter().find(forbids) {
-            return denied(Reason::forbidden(List::DenyNet, rule));
-        }
-        if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.covers_name(name)) {
-            return denied(Reason::forbidden(List::DenyLookup, rule));
-        }
-        let mut granting = self.allow.iter().chain(&self.lookup);
-        if granting.any(|rule| rule.covers_name(name)) {
-            return Ok(());
-        }
+    pub(crate) fn check_resolve(&self, name: &str) -> Result<(), Reason> {
+        let covers = |rule: &Rule| rule.covers_name(name);
         // Not the narrower --allow-lookup: programs that look a name up want to reach it.
-        denied(Reason::not_granted(List::AllowNet, name.to_owned()))
+        self.check_lookup(covers, covers, || {
+            Reason::not_granted(List::AllowNet, name.to_owned())
+        })
     }
 
     /// May the name that an address has be looked up? Where a rule covers the address, with any port.
-    pub(crate) fn check_reverse_lookup(&self, address: IpAddr) -> Result<(), Denial> {
+    pub(crate) fn check_reverse_lookup(&self, address: IpAddr) -> Result<(), Reason> {
         let ip = address.to_canonical();
-        let denied = |reason| {
-            Err(Denial {
-                operation: Operation::ReverseLookup { address },
-                reason,
-            })
-        };
-        let forbids = |rule: &&Rule| rule.covers_every_service() && rule.leads_to(ip);
-        if let Some(rule) = self.deny.iter().find(forbids) {
-            return denied(Reason::forbidden(List::DenyNet, rule));
+        let forbids = |rule: &Rule| rule.leads_to(ip);
+        let grants = |rule: &Rule| rule.covers_ip(ip);
+        self.check_lookup(forbids, grants, || {
+            Reason::not_granted(List::AllowLookup, in_a_rule(ip))
+        })
+    }
+
+    fn check_lookup(
+        &self,
+        forbids: impl Fn(&Rule) -> bool,
+        grants: impl Fn(&Rule) -> bool,
+        missing: impl FnOnce() -> Reason,
+    ) -> Result<(), Reason> {
+        // A deny rule for one port leaves the other ports, and with them the look-up.
+        let for_all = |rule: &&Rule| rule.covers_every_service() && forbids(rule);
+        Reason::check_deny(List::DenyNet, self.list(List::DenyNet).find(for_all))?;
+        let deny_lookup = self.list(List::DenyLookup).find(|rule| forbids(rule));
+        Reason::check_deny(List::DenyLookup, deny_lookup)?;
+        let mut granting = self
+            .list(List::AllowNet)
+            .chain(self.list(List::AllowLookup));
+        match granting.any(grants) {
+            true => Ok(()),
+            false => Err(missing()),
         }
-        if let Some(rule) = self.deny_lookup.iter().find(|rule| rule.leads_to(ip)) {
-            return denied(Reason::forbidden(List::DenyLookup, rule));
-        }
-        let mut granting = self.allow.iter().chain(&self.lookup);
-        if granting.any(|rule| rule.covers_ip(ip)) {
-            return Ok(());
-        }
-        denied(Reason::not_granted(List::AllowLookup, in_a_rule(ip)))
     }
 
     /// Does a deny rule keep this peer from the guest, whoever began?
@@ -211,17 +186,17 @@ impl Policy {
 
     /// Is there a deny rule for peers at all?
     pub(crate) fn forbids_any(&self) -> bool {
-        !self.deny.is_empty()
+        self.list(List::DenyNet).next().is_some()
     }
 
     /// May it connect and send to every address, but for deny rules?
     pub(crate) fn allows_all(&self) -> bool {
-        self.allow.iter().any(Rule::covers_all)
+        self.list(List::AllowNet).any(Rule::covers_all)
     }
 
     /// Is there an allow rule at all, to connect or to listen?
     pub(crate) fn grants_any(&self) -> bool {
-        !self.allow.is_empty() || !self.listen.is_empty()
+        self.list(List::AllowNet).next().is_some() || self.list(List::AllowListen).next().is_some()
     }
 
     fn forbidding(
@@ -231,33 +206,20 @@ impl Policy {
         looked_up: &LookedUp,
     ) -> Option<&Rule> {
         let ip = address.ip().to_canonical();
-        self.deny.iter().find(|rule| {
+        self.list(List::DenyNet).find(|rule| {
             rule.covers_service(protocol, address.port())
                 && (rule.leads_to(ip) || looked_up.forbids(rule, ip))
         })
     }
 
-    /// May a datagram be sent there, and until when does that hold? As for [`Policy::check_connect`].
-    pub(crate) fn check_send(
-        &self,
-        address: SocketAddr,
-        looked_up: &LookedUp,
-    ) -> Result<Option<Instant>, Denial> {
-        self.check_connect(Protocol::Udp, address, looked_up)
-            .map_err(|denial| Denial {
-                operation: Operation::Send { address },
-                ..denial
-            })
-    }
-
-    /// May this address be connected to, by a guest that looked these names up, and until when does that
+    /// May this address be connected or sent to, by a guest that looked these names up, and until when does that
     /// hold? Without end where a rule covers the address itself. `address` is what [`destination`] returned.
     pub(crate) fn check_connect(
         &self,
         protocol: Protocol,
         address: SocketAddr,
         looked_up: &LookedUp,
-    ) -> Result<Option<Instant>, Denial> {
+    ) -> Result<Option<Instant>, Reason> {
         self.check_connect_at(protocol, address, looked_up, Instant::now())
     }
 
@@ -267,24 +229,14 @@ impl Policy {
         address: SocketAddr,
         looked_up: &LookedUp,
         now: Instant,
-    ) -> Result<Option<Instant>, Denial> {
+    ) -> Result<Option<Instant>, Reason> {
         // IPv4 out of its IPv6 mapping (RFC 4291, 2.5.5.2): rules are compared in that form.
         let ip = address.ip().to_canonical();
         let port = address.port();
-        let denied = |reason| {
-            Err(Denial {
-                operation: Operation::Connect { address, protocol },
-                reason,
-            })
-        };
-
-        if let Some(rule) = self.forbidding(protocol, address, looked_up) {
-            return denied(Reason::forbidden(List::DenyNet, rule));
-        }
+        Reason::check_deny(List::DenyNet, self.forbidding(protocol, address, looked_up))?;
 
         let candidates = self
-            .allow
-            .iter()
+            .list(List::AllowNet)
             .filter(|rule| rule.covers_service(protocol, port));
         if candidates.clone().any(|rule| rule.covers_ip(ip)) {
             return Ok(None);
@@ -296,21 +248,27 @@ impl Policy {
         };
         let missing = of_protocol(host, protocol);
         match looked_up.coverage(candidates, ip, now) {
-            Coverage::No => denied(Reason::not_granted(List::AllowNet, missing)),
+            Coverage::No => Err(Reason::not_granted(List::AllowNet, missing)),
             Coverage::Expired { rule, .. } | Coverage::Until { rule, .. }
                 if !reachable_by_name(ip) =>
             {
-                denied(Reason::NotPublic {
+                Err(Reason::NotPublic {
                     rule: rule.to_string(),
                     missing,
                 })
             }
-            Coverage::Expired { rule, name } => denied(Reason::AnswerExpired {
+            Coverage::Expired { rule, name } => Err(Reason::AnswerExpired {
                 rule: rule.to_string(),
                 name: name.to_owned(),
             }),
             Coverage::Until { until, .. } => Ok(Some(until)),
         }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rules()).finish()
     }
 }
 

@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::address::embedded_ipv4;
 use super::error::RuleError;
 use super::name::canonical;
+use crate::list::List;
 
 /// The protocol of a socket over IP. The rules for UDP apply to UDP-Lite (RFC 3828).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +69,9 @@ enum Target {
     Below(String),
 }
 
+/// What is wrong with a rule: the byte where, and what to write.
+type Wrong = (usize, String);
+
 /// What a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
@@ -83,63 +87,57 @@ enum Subject {
 const PICKED_FROM: u16 = 32768;
 
 impl Rule {
-    /// A rule of `--allow-net` or `--deny-net`.
-    pub(super) fn parse(text: &str) -> Result<Self, RuleError> {
-        Self::parse_for(text, Subject::Connecting)
+    /// A rule of this list.
+    pub(super) fn parse(list: List, text: &str) -> Result<Self, RuleError> {
+        let parsed = match list {
+            List::AllowNet | List::DenyNet => Self::parse_for(text, Subject::Connecting),
+            List::AllowListen | List::DenyListen => Self::parse_for(text, Subject::Listening),
+            List::AllowLookup | List::DenyLookup => Self::parse_for(text, Subject::LookingUp),
+            List::Resolve | List::Dns => Err((0, format!("{list} is no list of rules"))),
+        };
+        parsed.map_err(|(at, message)| RuleError::new(text, at, message))
     }
 
-    /// A rule of `--allow-listen` or `--deny-listen`.
-    pub(super) fn parse_listen(text: &str) -> Result<Self, RuleError> {
-        Self::parse_for(text, Subject::Listening)
-    }
-
-    /// A rule of `--allow-lookup` or `--deny-lookup`.
-    pub(super) fn parse_lookup(text: &str) -> Result<Self, RuleError> {
-        Self::parse_for(text, Subject::LookingUp)
-    }
-
-    fn parse_for(text: &str, subject: Subject) -> Result<Self, RuleError> {
-        let error = |at, message: String| RuleError::new(text, at, message);
+    fn parse_for(text: &str, subject: Subject) -> Result<Self, Wrong> {
         if text.contains("//") {
-            return Err(error(
+            return Err((
                 0,
                 "a rule is HOST[:PORT], without a scheme or a path".into(),
             ));
         }
         if let Some(at) = text.find(',') {
-            return Err(error(at, "one rule has no comma: write two".into()));
+            return Err((at, "one rule has no comma: write two".into()));
         }
-        let (rest, protocol) = split_protocol(text).map_err(|(at, message)| error(at, message))?;
-        let (host, ports, ports_at) =
-            split(rest).map_err(|(at, message)| error(at, message.into()))?;
+        let (rest, protocol) = split_protocol(text)?;
+        let (host, ports, ports_at) = split(rest)?;
         if subject == Subject::LookingUp && (ports.is_some() || protocol.is_some()) {
             let at = ports.map_or(rest.len(), |_| ports_at.saturating_sub(1));
             let message = "a look-up has no port and no protocol: write the name alone";
-            return Err(error(at, message.into()));
+            return Err((at, message.into()));
         }
         if let Some((address, port)) = with_a_port(rest)
             && subject != Subject::LookingUp
         {
             let message =
                 format!("an address, or one with a port? Write [{rest}] or [{address}]:{port}");
-            return Err(error(address.len(), message));
+            return Err((address.len(), message));
         }
         let lowest = u16::from(subject == Subject::Connecting);
         let ports = ports
             .map(|ports| Ports::parse(ports, lowest))
             .transpose()
-            .map_err(|(at, message)| error(ports_at + at, message))?;
+            .map_err(|(at, message)| (ports_at + at, message))?;
         let host_at = usize::from(text.starts_with('['));
-        let target = Target::parse(host).map_err(|message| error(host_at, message))?;
+        let target = Target::parse(host).map_err(|message| (host_at, message))?;
         if subject == Subject::Listening && matches!(target, Target::Name(_) | Target::Below(_)) {
             let message =
                 "a guest listens at an address: write one, a network, localhost, or * for all";
-            return Err(error(0, message.into()));
+            return Err((0, message.into()));
         }
         if subject == Subject::Connecting && target.is_unspecified() {
             let message = "who connects to this address reaches loopback: write localhost or its addresses, or * \
                            for all";
-            return Err(error(host_at, message.into()));
+            return Err((host_at, message.into()));
         }
         Ok(Self {
             target,
@@ -216,7 +214,7 @@ impl Rule {
 }
 
 /// A rule without its protocol, and that. A slash may also be that of a network's prefix, which is a number.
-fn split_protocol(text: &str) -> Result<(&str, Option<Protocol>), (usize, String)> {
+fn split_protocol(text: &str) -> Result<(&str, Option<Protocol>), Wrong> {
     let Some((rest, last)) = text.rsplit_once('/') else {
         return Ok((text, None));
     };
@@ -233,10 +231,11 @@ fn split_protocol(text: &str) -> Result<(&str, Option<Protocol>), (usize, String
 }
 
 /// Host and ports of a rule, and where the ports begin.
-fn split(text: &str) -> Result<(&str, Option<&str>, usize), (usize, &'static str)> {
+fn split(text: &str) -> Result<(&str, Option<&str>, usize), Wrong> {
     if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']') else {
-            return Err((0, "the bracket is not closed: write [ADDRESS]:PORT"));
+            let message = "the bracket is not closed: write [ADDRESS]:PORT";
+            return Err((0, message.into()));
         };
         let after = host.len() + 2;
         return match rest.strip_prefix(':') {
@@ -244,7 +243,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>, usize), (usize, &'static str
             None if rest.is_empty() => Ok((host, None, after)),
             None => Err((
                 after,
-                "only :PORT may follow the bracket; a prefix goes inside: [fd00::/8]:PORT",
+                "only :PORT may follow the bracket; a prefix goes inside: [fd00::/8]:PORT".into(),
             )),
         };
     }
@@ -265,7 +264,7 @@ pub(crate) fn with_a_port(text: &str) -> Option<(&str, &str)> {
 }
 
 impl Ports {
-    fn parse(text: &str, lowest: u16) -> Result<Self, (usize, String)> {
+    fn parse(text: &str, lowest: u16) -> Result<Self, Wrong> {
         let port = |at: usize, port: &str| match port.parse() {
             // Digits only: parse would also take a sign.
             Ok(number) if number >= lowest && port.bytes().all(|byte| byte.is_ascii_digit()) => {

@@ -20,7 +20,7 @@ pub(crate) struct InterestSet {
     fd: OwnedFd,
     nesting: Nesting,
     /// The handles that have an entry.
-    watches: HashSet<u32>,
+    pub(crate) watches: HashSet<u32>,
 }
 
 /// Sets in sets are one level deep: each level multiplies the kernel's work for an event, and the search for cycles
@@ -40,16 +40,6 @@ impl InterestSet {
             nesting: Nesting::Neither,
             watches: HashSet::new(),
         })
-    }
-
-    /// The handles that have an entry.
-    pub(crate) fn watches(&self) -> &HashSet<u32> {
-        &self.watches
-    }
-
-    /// The same, to add or remove a handle.
-    pub(crate) fn watches_mut(&mut self) -> &mut HashSet<u32> {
-        &mut self.watches
     }
 
     /// May this set be an entry of another?

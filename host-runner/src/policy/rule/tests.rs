@@ -1,6 +1,6 @@
 //! The grammar of a rule, and what one covers.
 
-use super::Rule;
+use super::{List, Rule};
 
 #[test]
 fn rules_are_printed_as_they_are_written() {
@@ -30,7 +30,7 @@ fn rules_are_printed_as_they_are_written() {
         "[::1]/udp",
         "tcp",
     ] {
-        assert_eq!(Rule::parse(text).unwrap().to_string(), text);
+        assert_eq!(Rule::parse(List::AllowNet, text).unwrap().to_string(), text);
     }
 }
 
@@ -49,7 +49,11 @@ fn other_spellings_become_the_one() {
         ("::1/Udp", "[::1]/udp"),
         ("fd00::/8/udp", "[fd00::/8]/udp"),
     ] {
-        assert_eq!(Rule::parse(text).unwrap().to_string(), printed, "{text}");
+        assert_eq!(
+            Rule::parse(List::AllowNet, text).unwrap().to_string(),
+            printed,
+            "{text}"
+        );
     }
 }
 
@@ -63,7 +67,10 @@ fn listen_rules_are_addresses_and_may_name_port_0() {
         "localhost",
         "10.0.0.0/8",
     ] {
-        assert_eq!(Rule::parse_listen(text).unwrap().to_string(), text);
+        assert_eq!(
+            Rule::parse(List::AllowListen, text).unwrap().to_string(),
+            text
+        );
     }
     for (text, fix) in [
         ("example.com:80", "a guest listens at an address"),
@@ -71,7 +78,9 @@ fn listen_rules_are_addresses_and_may_name_port_0() {
         ("127.0.0.1:65536", "write 0 to 65535"),
         ("127.0.0.1:-0", "write 0 to 65535"),
     ] {
-        let message = Rule::parse_listen(text).unwrap_err().to_string();
+        let message = Rule::parse(List::AllowListen, text)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(fix), "{message}");
     }
 }
@@ -117,7 +126,7 @@ fn errors_name_rule_column_and_fix() {
         ),
         ("bücher.example:x", 16, "write 1 to 65535"),
     ] {
-        let error = Rule::parse(text).unwrap_err();
+        let error = Rule::parse(List::AllowNet, text).unwrap_err();
         assert_eq!(error.column(), column, "{error}");
         let message = error.to_string();
         assert!(
@@ -137,7 +146,7 @@ fn ipv6_without_brackets_is_an_address_where_it_can_be_nothing_else() {
         ("2001:db8::a:b", "[2001:db8::a:b]"),
         ("2001:db8:1:2:3:4:5:6", "[2001:db8:1:2:3:4:5:6]"),
     ] {
-        assert_eq!(Rule::parse(text).unwrap().to_string(), rule);
+        assert_eq!(Rule::parse(List::AllowNet, text).unwrap().to_string(), rule);
     }
 }
 
@@ -151,14 +160,17 @@ fn lookup_rules_have_no_port() {
         "[::1]",
         "localhost",
     ] {
-        assert_eq!(Rule::parse_lookup(text).unwrap().to_string(), text);
+        assert_eq!(
+            Rule::parse(List::AllowLookup, text).unwrap().to_string(),
+            text
+        );
     }
     for (text, column) in [
         ("example.com:80", 12),
         ("[::1]/udp", 6),
         ("10.0.0.0/8:1/udp", 11),
     ] {
-        let error = Rule::parse_lookup(text).unwrap_err();
+        let error = Rule::parse(List::AllowLookup, text).unwrap_err();
         assert_eq!(error.column(), column, "{error}");
         assert!(
             error.to_string().contains("write the name alone"),

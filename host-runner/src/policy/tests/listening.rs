@@ -1,7 +1,7 @@
 //! Where a guest may listen.
 
-use super::{connect, policy};
-use crate::policy::{LookedUp, Policy, Protocol};
+use super::{connect, policy, told};
+use crate::policy::{LookedUp, Operation, Policy, Protocol};
 use std::net::IpAddr;
 
 fn listening(rules: &[&str]) -> Policy {
@@ -11,9 +11,20 @@ fn listening(rules: &[&str]) -> Policy {
 }
 
 fn listen(policy: &Policy, address: &str, both_families: bool) -> Result<(), String> {
-    policy
-        .check_listen(Protocol::Tcp, address.parse().unwrap(), both_families)
-        .map_err(|denial| denial.to_string())
+    listen_as(policy, Protocol::Tcp, address, both_families)
+}
+
+fn listen_as(
+    policy: &Policy,
+    protocol: Protocol,
+    address: &str,
+    both_families: bool,
+) -> Result<(), String> {
+    let address = address.parse().unwrap();
+    told(
+        policy.check_listen(protocol, address, both_families),
+        Operation::Bind { address, protocol },
+    )
 }
 
 #[test]
@@ -87,10 +98,11 @@ fn group_needs_a_listen_rule_for_its_address() {
     let group: std::net::IpAddr = "239.1.2.3".parse().unwrap();
     assert_eq!(listening(&["239.0.0.0/8:5000"]).check_join(group), Ok(()));
     assert_eq!(
-        listening(&["127.0.0.1"])
-            .check_join(group)
-            .unwrap_err()
-            .to_string(),
+        told(
+            listening(&["127.0.0.1"]).check_join(group),
+            Operation::Join { group }
+        )
+        .unwrap_err(),
         "joining group 239.1.2.3 denied: needs --allow-listen=239.1.2.3"
     );
 }
@@ -116,12 +128,12 @@ fn deny_beats_allow_where_a_guest_listens() {
     ] {
         assert_eq!(listen(&policy, address, false).is_ok(), may, "{address}");
     }
-    let udp = policy.check_listen(Protocol::Udp, "127.0.0.1:22".parse().unwrap(), false);
+    let udp = listen_as(&policy, Protocol::Udp, "127.0.0.1:22", false);
     assert_eq!(
-        udp.unwrap_err().to_string(),
+        udp.unwrap_err(),
         "bind to 127.0.0.1:22 denied: --deny-listen=*:22/udp forbids it"
     );
-    let udp = policy.check_listen(Protocol::Udp, "127.0.0.1:23".parse().unwrap(), false);
+    let udp = listen_as(&policy, Protocol::Udp, "127.0.0.1:23", false);
     assert_eq!(udp, Ok(()));
 }
 

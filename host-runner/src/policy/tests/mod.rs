@@ -3,7 +3,8 @@
 mod listening;
 mod names;
 
-use super::{Denial, LookedUp, Policy, Protocol, destination};
+use super::{Denial, LookedUp, Operation, Policy, Protocol, Reason, destination};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 fn policy(allow: &[&str], deny: &[&str]) -> Policy {
@@ -16,10 +17,19 @@ fn policy(allow: &[&str], deny: &[&str]) -> Policy {
 
 fn connect(policy: &Policy, looked_up: &LookedUp, address: &str) -> Result<(), String> {
     let address = destination(address.parse().unwrap());
-    policy
-        .check_connect(Protocol::Tcp, address, looked_up)
-        .map(drop)
-        .map_err(|denial| denial.to_string())
+    let protocol = Protocol::Tcp;
+    let verdict = policy.check_connect(protocol, address, looked_up);
+    told(verdict.map(drop), Operation::Connect { address, protocol })
+}
+
+fn resolve(policy: &Policy, name: &str) -> Result<(), String> {
+    let operation = Operation::Resolve { name: name.into() };
+    told(policy.check_resolve(name), operation)
+}
+
+/// A verdict as the host is told of it.
+fn told(verdict: Result<(), Reason>, operation: Operation) -> Result<(), String> {
+    verdict.map_err(|reason| Denial { operation, reason }.to_string())
 }
 
 fn looked_up(policy: &Policy, name: &str, addresses: &[&str]) -> LookedUp {
@@ -41,9 +51,19 @@ fn nothing_is_allowed_without_rules() {
         "connect to [::1]:80 denied: needs --allow-net=[::1]:80"
     );
     assert_eq!(
-        policy.check_resolve("example.com").unwrap_err().to_string(),
+        resolve(&policy, "example.com").unwrap_err(),
         "look-up of example.com denied: needs --allow-net=example.com"
     );
+}
+
+fn missing_grant(policy: &Policy, address: SocketAddr) -> Option<String> {
+    let protocol = Protocol::Tcp;
+    let verdict = policy.check_connect(protocol, address, &LookedUp::default());
+    let denial = Denial {
+        operation: Operation::Connect { address, protocol },
+        reason: verdict.unwrap_err(),
+    };
+    denial.missing_grant()
 }
 
 #[test]
@@ -58,10 +78,7 @@ fn the_missing_grant_is_enough() {
         "[fe80::1%3]:80",
     ] {
         let address = destination(address.parse().unwrap());
-        let denial = Policy::new()
-            .check_connect(Protocol::Tcp, address, &LookedUp::default())
-            .unwrap_err();
-        let missing = denial.missing_grant().unwrap();
+        let missing = missing_grant(&Policy::new(), address).unwrap();
         let policy = policy(&[missing.strip_prefix("--allow-net=").unwrap()], &[]);
         let verdict = policy.check_connect(Protocol::Tcp, address, &LookedUp::default());
         assert_eq!(verdict, Ok(None));
@@ -115,7 +132,7 @@ fn deny_beats_allow() {
         );
     }
     assert_eq!(
-        policy.check_resolve("evil.test").unwrap_err().to_string(),
+        resolve(&policy, "evil.test").unwrap_err(),
         "look-up of evil.test denied: --deny-net=evil.test forbids it"
     );
     assert_eq!(policy.check_resolve("half.test"), Ok(()));
@@ -128,10 +145,7 @@ fn deny_beats_allow() {
 fn a_deny_rule_leaves_no_missing_grant() {
     let policy = policy(&[], &["192.0.2.1"]);
     let address = "192.0.2.1:80".parse().unwrap();
-    let denial: Denial = policy
-        .check_connect(Protocol::Tcp, address, &LookedUp::default())
-        .unwrap_err();
-    assert_eq!(denial.missing_grant(), None);
+    assert_eq!(missing_grant(&policy, address), None);
 }
 
 #[test]
@@ -186,11 +200,10 @@ fn protocol_of_a_rule_is_compared() {
         assert_eq!(may(Protocol::Tcp, address), tcp, "{address}/tcp");
         assert_eq!(may(Protocol::Udp, address), udp, "{address}/udp");
     }
-    let denial = policy
-        .check_send("192.0.2.9:53".parse().unwrap(), &nothing)
-        .unwrap_err();
+    let address = "192.0.2.9:53".parse().unwrap();
+    let verdict = policy.check_connect(Protocol::Udp, address, &nothing);
     assert_eq!(
-        denial.to_string(),
+        told(verdict.map(drop), Operation::Send { address }).unwrap_err(),
         "send to 192.0.2.9:53 denied: needs --allow-net=192.0.2.9:53/udp"
     );
     let peer = "192.0.2.3:5".parse().unwrap();

@@ -1,8 +1,8 @@
 //! What names lead to, and what may be looked up.
 
-use super::{connect, looked_up, policy};
+use super::{connect, looked_up, policy, resolve, told};
 use crate::policy::looked_up::{COVERED_AT_LEAST, LOOKED_UP_MAX};
-use crate::policy::{LookedUp, Policy, Protocol, destination};
+use crate::policy::{LookedUp, Operation, Policy, Protocol, destination};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -41,10 +41,7 @@ fn name_rule_never_leads_into_the_hosts_networks() {
     ] {
         let address = destination(SocketAddr::new(ip.parse().unwrap(), 80));
         let known = looked_up(&policy, "evil.test", &[&address.ip().to_string()]);
-        let denial = policy
-            .check_connect(Protocol::Tcp, address, &known)
-            .unwrap_err()
-            .to_string();
+        let denial = connect(&policy, &known, &address.to_string()).unwrap_err();
         assert!(
             denial.contains("--allow-net=evil.test covers public addresses only"),
             "{denial}"
@@ -111,10 +108,10 @@ fn reverse_lookup_needs_a_rule_for_the_address_with_any_port() {
             "look-up of address 192.0.2.9 denied: --deny-net=192.0.2.9 forbids it",
         ),
     ] {
-        let denial = policy
-            .check_reverse_lookup(address.parse().unwrap())
-            .unwrap_err();
-        assert_eq!(denial.to_string(), text);
+        let address = address.parse().unwrap();
+        let verdict = policy.check_reverse_lookup(address);
+        let denial = told(verdict, Operation::ReverseLookup { address });
+        assert_eq!(denial.unwrap_err(), text);
     }
 }
 
@@ -125,10 +122,9 @@ fn after(ttl: Option<Duration>, time: Duration) -> Result<(), String> {
     let mut known = LookedUp::default();
     let public: IpAddr = [1, 2, 3, 4].into();
     known.record(&policy, "example.com", &[public], came, ttl);
-    policy
-        .check_connect_at(Protocol::Tcp, (public, 443).into(), &known, came + time)
-        .map(drop)
-        .map_err(|denial| denial.to_string())
+    let (protocol, address) = (Protocol::Tcp, (public, 443).into());
+    let verdict = policy.check_connect_at(protocol, address, &known, came + time);
+    told(verdict.map(drop), Operation::Connect { address, protocol })
 }
 
 #[test]
@@ -191,10 +187,7 @@ fn look_up_alone_reaches_nothing() {
         .unwrap();
     assert_eq!(policy.check_resolve("www.example.com"), Ok(()));
     assert_eq!(
-        policy
-            .check_resolve("evil.example.com")
-            .unwrap_err()
-            .to_string(),
+        resolve(&policy, "evil.example.com").unwrap_err(),
         "look-up of evil.example.com denied: --deny-lookup=evil.example.com forbids it"
     );
     assert!(policy.check_resolve("example.com").is_err());
