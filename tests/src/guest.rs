@@ -122,6 +122,25 @@ impl Run {
         self
     }
 
+    /// Gives SIGINT its default action in the command. Children inherit an ignored SIGINT, as a shell without job
+    /// control gives it to programs in the background. Must come before the other settings. `env` of coreutils is
+    /// replaced by the command, which keeps the process's number.
+    #[must_use]
+    pub fn default_interrupt(mut self) -> Self {
+        let mut env = Command::new("env");
+        env.arg("--default-signal=INT")
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => env.env(name, value),
+                None => env.env_remove(name),
+            };
+        }
+        self.command = env;
+        self
+    }
+
     /// Sets the working folder of the command.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {

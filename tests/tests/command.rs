@@ -324,7 +324,7 @@ fn memory_has_a_limit() {
 #[test]
 fn interrupt_ends_it_with_130() {
     let code = "import time\nprint('started', flush=True)\ntime.sleep(300)";
-    let mut started = run().args(["-c", code]).start();
+    let mut started = run().default_interrupt().args(["-c", code]).start();
     let mut line = String::new();
     BufReader::new(started.child.stdout.as_mut().unwrap())
         .read_line(&mut line)
