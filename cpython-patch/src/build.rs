@@ -27,7 +27,7 @@ pub(crate) const TARGET: &str = "target";
 pub(crate) struct Options {
     /// A WASI SDK to build with, version 24 or 25
     #[arg(long, global = true, value_name = "DIR", env = "WASI_SDK_PATH")]
-    wasi_sdk: Option<OsString>,
+    pub(crate) wasi_sdk: Option<OsString>,
 
     /// CPython's source, 3.13 or later
     #[arg(
@@ -36,7 +36,7 @@ pub(crate) struct Options {
         value_name = "DIR|TARBALL",
         env = "WASISOCKET_CPYTHON"
     )]
-    cpython: Option<OsString>,
+    pub(crate) cpython: Option<OsString>,
 
     /// OpenSSL's source, 3.5 or later
     #[arg(
@@ -49,7 +49,7 @@ pub(crate) struct Options {
 
     /// A rustc that has the target wasm32-wasip1, for the guest's library
     #[arg(long, global = true, value_name = "PATH", env = "RUSTC")]
-    rustc: Option<OsString>,
+    pub(crate) rustc: Option<OsString>,
 
     /// Where everything is built [default: wasisocket in the user's cache directory]
     #[arg(long, global = true, value_name = "DIR", env = "WASISOCKET_CACHE")]
@@ -65,7 +65,7 @@ pub(crate) struct Options {
 }
 
 /// An option's path. An empty environment variable counts as unset.
-fn path(option: &Option<OsString>) -> Option<&Path> {
+pub(crate) fn path_of(option: &Option<OsString>) -> Option<&Path> {
     option
         .as_deref()
         .filter(|value| !value.is_empty())
@@ -73,28 +73,16 @@ fn path(option: &Option<OsString>) -> Option<&Path> {
 }
 
 impl Options {
-    pub(crate) fn wasi_sdk(&self) -> Option<&Path> {
-        path(&self.wasi_sdk)
-    }
-
-    pub(crate) fn cpython(&self) -> Option<&Path> {
-        path(&self.cpython)
-    }
-
     /// The user's own source of a C library.
     pub(crate) fn library(&self, name: &str) -> Option<&Path> {
         match name {
-            "openssl" => path(&self.openssl),
+            "openssl" => path_of(&self.openssl),
             _ => None,
         }
     }
 
-    pub(crate) fn rustc(&self) -> Option<&Path> {
-        path(&self.rustc)
-    }
-
     fn cache(&self) -> Result<PathBuf> {
-        match path(&self.cache) {
+        match path_of(&self.cache) {
             Some(path) => Ok(path.to_owned()),
             None => Ok(etcetera::choose_base_strategy()
                 .context("no home directory: name a cache folder with --cache DIR")?

@@ -193,12 +193,11 @@ impl Cache {
 
     /// Takes the lock `name`; calls `notify` if it must wait for another build.
     pub(crate) fn lock_or_notify(&self, name: &str, notify: impl FnOnce(&str)) -> Result<Lock> {
-        let (path, file) = self.lock_file(name)?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => notify("waiting for another build"),
-            Err(TryLockError::Error(error)) => return Err(unlockable(&path, error)),
+        if let Some(lock) = self.try_lock(name)? {
+            return Ok(lock);
         }
+        notify("waiting for another build");
+        let (path, file) = self.lock_file(name)?;
         file.lock().map_err(|error| unlockable(&path, error))?;
         Ok(Lock(file))
     }

@@ -1,13 +1,13 @@
 //! Downloads, and the checksums of all downloaded inputs.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use crate::build::Build;
 use crate::cache::hex;
 use crate::process;
 use crate::progress::Running;
@@ -15,20 +15,8 @@ use crate::tree;
 
 /// The SHA-256 of a file, in hexadecimal.
 pub(crate) fn sha256(path: &Path) -> Result<String> {
-    let read = || {
-        let mut hash = Sha256::new();
-        let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-        loop {
-            let chunk = io::BufRead::fill_buf(&mut file)?;
-            if chunk.is_empty() {
-                return Ok::<_, io::Error>(hex(&hash.finalize()));
-            }
-            hash.update(chunk);
-            let length = chunk.len();
-            io::BufRead::consume(&mut file, length);
-        }
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
+    let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(content)))
 }
 
 /// Accepts `path` only if it has the SHA-256 `wanted`, and deletes it otherwise.
@@ -46,14 +34,23 @@ pub(crate) fn verify(path: &Path, wanted: &str) -> Result<()> {
     )
 }
 
-/// The file `name` of the downloads folder, if it exists and has the right checksum.
-pub(crate) fn present(folder: &Path, name: &str, sha256: &str) -> Result<Option<PathBuf>> {
-    let path = folder.join(name);
-    match path.try_exists() {
-        Ok(true) => verify(&path, sha256).map(|()| Some(path)),
-        Ok(false) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+/// The file `name` of the downloads folder with the right checksum; `get` writes it if it is missing.
+pub(crate) fn cached(
+    build: &Build,
+    running: &Running,
+    name: &str,
+    sha256: &str,
+    get: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let _lock = build.cache.lock("downloads", running)?;
+    let path = build.cache.folder("downloads")?.join(name);
+    let exists = path.try_exists();
+    if exists.with_context(|| format!("cannot read {}", path.display()))? {
+        verify(&path, sha256)?;
+    } else {
+        get(&path)?;
     }
+    Ok(path)
 }
 
 /// Renames a downloaded file to its final name if its checksum is right.
@@ -69,30 +66,22 @@ pub(crate) fn accept(fetched: &Path, target: &Path, sha256: &str) -> Result<()> 
 pub(crate) fn download(running: &Running, url: &str, target: &Path, sha256: &str) -> Result<()> {
     let unfinished = target.with_added_extension("part");
     tree::remove(&unfinished)?;
-    let mut command = if process::find("curl").is_some() {
-        let mut curl = Command::new("curl");
-        curl.args(["--fail", "--location", "--silent", "--show-error"])
-            .args([
-                "--proto",
-                "=https",
-                "--connect-timeout",
-                "20",
-                "--retry",
-                "2",
-            ])
-            .arg("--output")
-            .arg(&unfinished);
-        curl
+    let mut command;
+    if process::find("curl").is_some() {
+        command = Command::new("curl");
+        command
+            .args(["--fail", "--location", "--silent", "--show-error"])
+            .args(["--proto", "=https", "--connect-timeout", "20"])
+            .args(["--retry", "2", "--output"]);
     } else if process::find("wget").is_some() {
-        let mut wget = Command::new("wget");
-        wget.args(["--no-verbose", "--https-only", "--timeout=20", "--tries=3"])
-            .arg("--output-document")
-            .arg(&unfinished);
-        wget
+        command = Command::new("wget");
+        command
+            .args(["--no-verbose", "--https-only", "--timeout=20", "--tries=3"])
+            .arg("--output-document");
     } else {
         bail!("cannot download {url}: install curl or wget");
-    };
-    if let Err(error) = process::run(running, command.arg(url)) {
+    }
+    if let Err(error) = process::run(running, command.arg(&unfinished).arg(url)) {
         tree::remove(&unfinished)?;
         return Err(error.context(format!("cannot download {url}")));
     }

@@ -76,17 +76,10 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        let running = Running {
-            label: format!("[{number}/{total}] {title}"),
-            bars: self.bars.clone(),
-            bar,
-            log,
-            verbose: self.detail == Detail::Output,
-            started: Instant::now(),
-            last_line: Mutex::new(Instant::now()),
-            logging: AtomicBool::new(false),
-            finished: AtomicBool::new(false),
-        };
+        let mut running = Running::new(format!("[{number}/{total}] {title}"), log);
+        running.bars = self.bars.clone();
+        running.bar = bar;
+        running.verbose = self.detail == Detail::Output;
         if running.bar.is_none() {
             print(None, &format!("{}: started", running.label));
         }
@@ -113,6 +106,20 @@ impl Running {
 
     /// Longer lines are cut: a compiler's command line would fill a screen.
     const PLAIN_WIDTH: usize = 80;
+
+    fn new(label: String, log: PathBuf) -> Self {
+        Self {
+            label,
+            bars: None,
+            bar: None,
+            log,
+            verbose: false,
+            started: Instant::now(),
+            last_line: Mutex::new(Instant::now()),
+            logging: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+        }
+    }
 
     pub(crate) fn log(&self) -> &Path {
         &self.log
@@ -186,17 +193,7 @@ impl Running {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        Self {
-            label: String::new(),
-            bars: None,
-            bar: None,
-            log: std::env::temp_dir().join(log),
-            verbose: false,
-            started: Instant::now(),
-            last_line: Mutex::new(Instant::now()),
-            logging: AtomicBool::new(false),
-            finished: AtomicBool::new(true),
-        }
+        Self::new(String::new(), std::env::temp_dir().join(log))
     }
 }
 

@@ -83,32 +83,27 @@ impl<'a> Upstream<'a> {
     /// The pinned release archive.
     fn fetch(&self, build: &Build, running: &Running) -> Result<PathBuf> {
         let pin = self.pin;
-        let _lock = build.cache.lock("downloads", running)?;
-        let downloads = build.cache.folder("downloads")?;
-        if let Some(path) = fetch::present(&downloads, &pin.debian_file, &pin.sha256)? {
-            return Ok(path);
-        }
-        let target = downloads.join(&pin.debian_file);
-        let size = human_bytes(pin.size);
-        running.note(&format!("fetching {pin} ({size})"));
-        let debian = || {
-            let suite = OtherSuite::open(build, running)?;
-            let scratch = build.cache.folder("apt/packages")?;
-            suite.source(running, &pin.debian_source, &scratch)?;
-            fetch::accept(&scratch.join(&pin.debian_file), &target, &pin.sha256)
-        };
-        let Err(debian) = debian() else {
-            return Ok(target);
-        };
-        running.note("not from Debian's source package: trying the project's own archive");
-        fetch::download(running, &pin.url, &target, &pin.sha256).with_context(|| {
-            format!(
-                "no source of {pin}: give a source tree or archive of it with {} DIR|TARBALL, or make \
-                 one of these possible.\nDebian's source package: {debian:#}\nThe release archive",
-                self.option
-            )
-        })?;
-        Ok(target)
+        fetch::cached(build, running, &pin.debian_file, &pin.sha256, |target| {
+            let size = human_bytes(pin.size);
+            running.note(&format!("fetching {pin} ({size})"));
+            let debian = || {
+                let suite = OtherSuite::open(build, running)?;
+                let scratch = build.cache.folder("apt/packages")?;
+                suite.source(running, &pin.debian_source, &scratch)?;
+                fetch::accept(&scratch.join(&pin.debian_file), target, &pin.sha256)
+            };
+            let Err(debian) = debian() else {
+                return Ok(());
+            };
+            running.note("not from Debian's source package: trying the project's own archive");
+            fetch::download(running, &pin.url, target, &pin.sha256).with_context(|| {
+                format!(
+                    "no source of {pin}: give a source tree or archive of it with {} DIR|TARBALL, or make \
+                     one of these possible.\nDebian's source package: {debian:#}\nThe release archive",
+                    self.option
+                )
+            })
+        })
     }
 }
 

@@ -71,21 +71,12 @@ fn rust_std(sysroot: &Path, folder: &Path) -> Result<bool> {
         "licenses/LLVM-exception.txt",
         "licenses/MIT.txt",
     ] {
-        if doc.join(name).is_file() {
-            let name = Path::new(name);
-            tree::copy_file(
-                &doc.join(name),
-                &target.join(name.file_name().unwrap_or_default()),
-            )?;
-            found = true;
-        }
+        let text = doc.join(name);
+        found |= copy_if_there(&text, &target.join(text.file_name().unwrap_or_default()))?;
     }
     for package in ["rust-web-src", "libstd-rust-dev-wasm32", "rust-src"] {
         let copyright = Path::new("/usr/share/doc").join(package).join("copyright");
-        if !found && copyright.is_file() {
-            tree::copy_file(&copyright, &target.join("copyright"))?;
-            found = true;
-        }
+        found = found || copy_if_there(&copyright, &target.join("copyright"))?;
     }
     Ok(found)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::apt;
-use crate::build::Build;
+use crate::build::{Build, path_of};
 use crate::process;
 use crate::progress::Running;
 
@@ -61,16 +61,11 @@ impl RustTarget {
     /// `rustc`, if it can build for the target.
     fn of(build: &Build, rustc: &Path) -> Result<Option<Self>> {
         let version = process::output(Command::new(rustc).arg("-vV"))?;
-        let build_std = if has_std(build, rustc) {
-            false
-        } else if sysroot(rustc)?
-            .join("lib/rustlib/src/rust/library/Cargo.lock")
-            .is_file()
-        {
-            true
-        } else {
+        let build_std = !has_std(build, rustc);
+        let source = sysroot(rustc)?.join("lib/rustlib/src/rust/library/Cargo.lock");
+        if build_std && !source.is_file() {
             return Ok(None);
-        };
+        }
         Ok(Some(Self {
             rustc: rustc.to_owned(),
             version,
@@ -85,19 +80,14 @@ fn sysroot(rustc: &Path) -> Result<PathBuf> {
 
 fn has_std(build: &Build, rustc: &Path) -> bool {
     let mut command = Command::new(rustc);
-    command.args([
-        "--print",
-        "target-libdir",
-        "--target",
-        &build.pins.rust.target,
-    ]);
+    command
+        .args(["--print", "target-libdir", "--target"])
+        .arg(&build.pins.rust.target);
     let Ok(folder) = process::output(&mut command) else {
         return false;
     };
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return false;
-    };
-    entries.flatten().any(|entry| {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         name.starts_with("libstd-") && name.ends_with(".rlib")
@@ -107,7 +97,7 @@ fn has_std(build: &Build, rustc: &Path) -> bool {
 /// The compiler that is used if nothing is installed.
 pub(crate) fn existing(build: &Build) -> Result<Option<RustTarget>> {
     let target = &build.pins.rust.target;
-    if let Some(rustc) = build.options.rustc() {
+    if let Some(rustc) = path_of(&build.options.rustc) {
         let found = RustTarget::of(build, rustc)?;
         if found.is_none() {
             bail!(
@@ -145,18 +135,18 @@ pub(crate) fn ensure(build: &Build, running: &Running) -> Result<RustTarget> {
     if build.options.no_install {
         tried.push("--no-install was given".to_owned());
     } else {
-        if let Err(error) = add_with_rustup(build, running) {
-            tried.push(format!("rustup: {error:#}"));
-        }
-        if let Some(found) = existing(build)? {
-            return Ok(found);
-        }
         let why = format!("no Rust standard library for {}", pins.target);
-        if let Err(error) = apt::install(build, running, &pins.debian_packages, &why) {
-            tried.push(format!("Debian packages: {error:#}"));
-        }
-        if let Some(found) = existing(build)? {
-            return Ok(found);
+        let rustup = || add_with_rustup(build, running);
+        let debian = || apt::install(build, running, &pins.debian_packages, &why);
+        let sources: [(&str, &dyn Fn() -> Result<()>); 2] =
+            [("rustup", &rustup), ("Debian packages", &debian)];
+        for (name, install) in sources {
+            if let Err(error) = install() {
+                tried.push(format!("{name}: {error:#}"));
+            }
+            if let Some(found) = existing(build)? {
+                return Ok(found);
+            }
         }
     }
     bail!(

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::apt::{self, OtherSuite};
-use crate::build::Build;
+use crate::build::{Build, path_of};
 use crate::cache::{self, Key, KeyBuilder};
 use crate::fetch;
 use crate::pins::{Archive, WasiSdk};
@@ -74,7 +74,7 @@ fn release_archive(build: &Build) -> Option<&Archive> {
 impl<'a> Origin<'a> {
     /// The origin that can be used without downloading or installing anything.
     fn find(build: &'a Build) -> Result<Option<Self>> {
-        if let Some(folder) = build.options.wasi_sdk() {
+        if let Some(folder) = path_of(&build.options.wasi_sdk) {
             return given(build, folder).map(|sdk| Some(Self::Given(sdk)));
         }
         let downloads = build.cache.root().join("downloads");
@@ -280,30 +280,21 @@ fn prepare_debian(build: &Build, running: &Running) -> Result<()> {
 /// The pinned .deb of wasi-libc.
 fn download_wasi_libc(build: &Build, running: &Running) -> Result<PathBuf> {
     let pin = &build.pins.wasi_libc;
-    let _lock = build.cache.lock("downloads", running)?;
-    let downloads = build.cache.folder("downloads")?;
-    if let Some(path) = fetch::present(&downloads, &pin.file, &pin.sha256)? {
-        return Ok(path);
-    }
-    let suite = OtherSuite::open(build, running)?;
-    let scratch = build.cache.folder("apt/packages")?;
-    suite
-        .package(
-            running,
-            &format!("{}={}", pin.package, pin.version),
-            &scratch,
-        )
-        .with_context(|| {
+    fetch::cached(build, running, &pin.file, &pin.sha256, |target| {
+        let suite = OtherSuite::open(build, running)?;
+        let scratch = build.cache.folder("apt/packages")?;
+        let package = format!("{}={}", pin.package, pin.version);
+        let downloaded = suite.package(running, &package, &scratch);
+        downloaded.with_context(|| {
             format!(
                 "the mirror does not have {} {} in suite {}. If Debian replaced it, put the new \
                  version, file name and checksum into cpython-patch/pins.toml; or use a WASI SDK",
                 pin.package, pin.version, pin.suite
             )
         })?;
-    // apt writes an epoch's colon as %3a; this package has none.
-    let target = downloads.join(&pin.file);
-    fetch::accept(&scratch.join(&pin.file), &target, &pin.sha256)?;
-    Ok(target)
+        // apt writes an epoch's colon as %3a; this package has none.
+        fetch::accept(&scratch.join(&pin.file), target, &pin.sha256)
+    })
 }
 
 /// Gives `folder`, in which the sysroot's package is unpacked, the layout of a WASI SDK.
@@ -321,19 +312,13 @@ fn lay_out(build: &Build, folder: &Path) -> Result<()> {
         fs::write(&path, script)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
-    for (name, tool) in [
-        ("ar", "llvm-ar"),
-        ("llvm-ar", "llvm-ar"),
-        ("llvm-nm", "llvm-nm"),
-        ("llvm-objcopy", "llvm-objcopy"),
-        ("llvm-ranlib", "llvm-ranlib"),
-        ("llvm-strip", "llvm-strip"),
-        ("nm", "llvm-nm"),
-        ("ranlib", "llvm-ranlib"),
-        ("strip", "llvm-strip"),
-        ("wasm-ld", "wasm-ld"),
-    ] {
-        symlink(llvm_tool(build, tool), bin.join(name))?;
+    for name in ["ar", "nm", "ranlib", "strip"] {
+        let tool = format!("llvm-{name}");
+        symlink(llvm_tool(build, &tool), bin.join(name))?;
+        symlink(llvm_tool(build, &tool), bin.join(tool))?;
+    }
+    for name in ["llvm-objcopy", "wasm-ld"] {
+        symlink(llvm_tool(build, name), bin.join(name))?;
     }
     let share = folder.join("share");
     fs::create_dir_all(&share)?;
@@ -354,16 +339,12 @@ fn prepare_release(build: &Build, running: &Running) -> Result<()> {
 }
 
 fn download_release(build: &Build, running: &Running, archive: &Archive) -> Result<PathBuf> {
-    let _lock = build.cache.lock("downloads", running)?;
-    let downloads = build.cache.folder("downloads")?;
-    if let Some(path) = fetch::present(&downloads, &archive.file, &archive.sha256)? {
-        return Ok(path);
-    }
-    let path = downloads.join(&archive.file);
-    running.note(&format!("downloading {}", archive.file));
-    let url = format!("{}/{}", build.pins.wasi_sdk.url, archive.file);
-    fetch::download(running, &url, &path, &archive.sha256)?;
-    Ok(path)
+    let Archive { file, sha256 } = archive;
+    fetch::cached(build, running, file, sha256, |target| {
+        running.note(&format!("downloading {file}"));
+        let url = format!("{}/{file}", build.pins.wasi_sdk.url);
+        fetch::download(running, &url, target, sha256)
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::Build;
+use crate::build::{Build, path_of};
 use crate::cache::Key;
 use crate::steps::{Entry, Job, Step};
 use crate::upstream::{Input, Upstream};
@@ -83,7 +83,7 @@ fn upstream(build: &Build) -> Upstream<'_> {
     Upstream {
         pin: &build.pins.cpython.release,
         option: "--cpython",
-        given: build.options.cpython(),
+        given: path_of(&build.options.cpython),
         is_source: &is_source,
     }
 }

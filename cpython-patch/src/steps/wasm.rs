@@ -220,15 +220,10 @@ impl Wasm {
     ) -> Result<()> {
         let lock = Cache::lock_name(Self::NAME, self.key.as_str());
         let _lock = build.cache.lock(&lock, running)?;
-        let mut libraries = library.display().to_string();
-        for flag in flags {
-            libraries.push(' ');
-            libraries.push_str(flag);
-        }
-        let target = target.display();
+        let (library, flags, target) = (library.display(), flags.join(" "), target.display());
         let mut make = build.tool("make");
         make.arg(format!("BUILDPYTHON={target}"))
-            .arg(format!("WASISOCKET_LIBS={libraries}"))
+            .arg(format!("WASISOCKET_LIBS={library} {flags}"))
             .arg(target.to_string())
             .current_dir(&self.folder);
         process::run(running, &mut make)
