@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use wasisocket_posix::{self as posix, Errno, Flags, RecvFlags, SendFlags, netdb};
+use wasisocket_posix::{self as posix, Errno, netdb};
 
 use crate::arguments::{
     AddressTuple, Port, host_name, ip_addr, length, socket_addr, socket_family, socket_type,
@@ -23,7 +23,7 @@ const RECV_MAX: usize = 1 << 20;
 #[pyfunction]
 #[pyo3(signature = (af, r#type, /))]
 pub(crate) fn sock_open(py: Python<'_>, af: u32, r#type: u32) -> PyResult<i32> {
-    let open = || posix::socket(socket_family(af)?, socket_type(r#type)?, Flags::default());
+    let open = || posix::socket(socket_family(af)?, socket_type(r#type)?, 0);
     open().map_err(|errno| os_error(py, errno))
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn sock_connect(
 #[pyfunction]
 #[pyo3(signature = (fd, data, /))]
 pub(crate) fn sock_send(py: Python<'_>, fd: i32, data: ReadBuffer) -> PyResult<usize> {
-    posix::send(fd, data.as_slice(), SendFlags::default()).map_err(|errno| os_error(py, errno))
+    posix::send(fd, data.as_slice(), 0).map_err(|errno| os_error(py, errno))
 }
 
 /// Receive up to bufsize bytes, at most 1 MiB. b'' is the end of a stream.
@@ -79,7 +79,7 @@ pub(crate) fn sock_send(py: Python<'_>, fd: i32, data: ReadBuffer) -> PyResult<u
 #[pyo3(signature = (fd, bufsize, /))]
 pub(crate) fn sock_recv(py: Python<'_>, fd: i32, bufsize: isize) -> PyResult<Bound<'_, PyBytes>> {
     bytes_filled_by(py, length("bufsize", bufsize)?.min(RECV_MAX), |buffer| {
-        posix::recv(fd, buffer, RecvFlags::default()).map_err(|errno| os_error(py, errno))
+        posix::recv(fd, buffer, 0).map_err(|errno| os_error(py, errno))
     })
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn sock_recv_into(
     nbytes: isize,
 ) -> PyResult<usize> {
     let room = buffer.up_to(length("nbytes", nbytes)?)?;
-    posix::recv(fd, room, RecvFlags::default()).map_err(|errno| os_error(py, errno))
+    posix::recv(fd, room, 0).map_err(|errno| os_error(py, errno))
 }
 
 /// Close the socket fd. The next sock_open may return the same number.

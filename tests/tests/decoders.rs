@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use wasisocket_posix::netdb::{Hints, getaddrinfo};
-use wasisocket_posix::{Address, Family, Flags, Type, close, getsockopt, setsockopt, socket};
+use wasisocket_posix::{Address, Family, Type, close, getsockopt, setsockopt, socket};
 
 /// Existing levels and names, and others.
 fn option() -> impl Strategy<Value = (i32, i32)> {
@@ -39,7 +39,7 @@ proptest! {
             (Family::Inet6, Type::Datagram),
             (Family::Unix, Type::Stream),
         ] {
-            let fd = socket(family, ty, Flags::default()).unwrap();
+            let fd = socket(family, ty, 0).unwrap();
             let _ = setsockopt(fd, level, name, &value);
             if let Ok((bytes, length)) = getsockopt(fd, level, name) {
                 prop_assert!(length <= bytes.len());

@@ -54,28 +54,14 @@ impl Address {
                     SocketAddrV6::new(ip, port, flowinfo, scope_id).into(),
                 ))
             }
-            AF_UNIX => {
-                let end = fields.0.iter().position(|byte| *byte == 0);
-                match end {
-                    // A leading NUL means Linux's abstract namespace, which no grant of a folder can cover.
-                    Some(0) => Err(Errno(libc::EACCES)),
-                    _ => Self::unix(
-                        fields
-                            .0
-                            .get(..end.unwrap_or(fields.0.len()))
-                            .unwrap_or_default(),
-                    ),
-                }
-            }
+            AF_UNIX => match fields.0.split(|byte| *byte == 0).next() {
+                // A leading NUL means Linux's abstract namespace, which no grant of a folder can cover.
+                Some([]) if !fields.0.is_empty() => Err(Errno(libc::EACCES)),
+                None | Some([]) => Err(Errno(libc::EINVAL)),
+                Some(path) => Ok(Self::Unix(UnixAddr::new(path)?)),
+            },
             _ => Err(Errno(libc::EAFNOSUPPORT)),
         }
-    }
-
-    fn unix(path: &[u8]) -> Result<Self> {
-        if path.is_empty() {
-            return Err(Errno(libc::EINVAL));
-        }
-        Ok(Self::Unix(UnixAddr::new(path)?))
     }
 
     /// The `struct sockaddr`, and its length.

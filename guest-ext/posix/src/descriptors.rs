@@ -30,33 +30,35 @@ const PLACES_MAX: usize = 1 << 20;
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
 pub enum Family {
     /// AF_INET.
-    Inet,
+    Inet = AF_INET,
     /// AF_INET6.
-    Inet6,
+    Inet6 = AF_INET6,
     /// AF_UNIX.
-    Unix,
+    Unix = AF_UNIX,
 }
+
+// Families and types have the same numbers in C and in the ABI.
+const _: () = assert!(
+    AF_INET as u32 == wasisocket_abi::AF_INET
+        && AF_INET6 as u32 == wasisocket_abi::AF_INET6
+        && AF_UNIX as u32 == v1::AF_UNIX
+        && SOCK_STREAM as u32 == wasisocket_abi::SOCK_STREAM
+        && SOCK_DGRAM as u32 == wasisocket_abi::SOCK_DGRAM
+);
 
 impl Family {
     /// The host's number.
     pub(crate) fn to_abi(self) -> u32 {
-        match self {
-            Self::Inet => wasisocket_abi::AF_INET,
-            Self::Inet6 => wasisocket_abi::AF_INET6,
-            Self::Unix => v1::AF_UNIX,
-        }
+        self as u32
     }
 
     /// C's number, as the AF_ constants.
     #[must_use]
     pub fn to_c(self) -> i32 {
-        match self {
-            Self::Inet => AF_INET,
-            Self::Inet6 => AF_INET6,
-            Self::Unix => AF_UNIX,
-        }
+        self as i32
     }
 
     /// From C's number; EAFNOSUPPORT for any other.
@@ -84,10 +86,7 @@ pub enum Type {
 impl Type {
     /// The host's number.
     pub(crate) fn to_abi(self) -> u32 {
-        match self {
-            Self::Stream => wasisocket_abi::SOCK_STREAM,
-            Self::Datagram | Self::DatagramLite => wasisocket_abi::SOCK_DGRAM,
-        }
+        self.to_c() as u32
     }
 
     /// C's number, as the SOCK_ constants.

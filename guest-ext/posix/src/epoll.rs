@@ -33,10 +33,7 @@ pub fn epoll_create(cloexec: bool) -> Result<RawFd> {
 }
 
 fn interest_set(fd: RawFd) -> Result<u32> {
-    let descriptor = descriptors::get(fd).map_err(|error| match error {
-        Errno(libc::ENOTSOCK) => Errno(libc::EINVAL),
-        error => error,
-    })?;
+    let descriptor = descriptors::get(fd).map_err(|error| error.for_file(libc::EINVAL))?;
     match descriptor.description.kind {
         Kind::InterestSet => Ok(descriptor.handle),
         _ => Err(Errno(libc::EINVAL)),
@@ -48,10 +45,7 @@ fn interest_set(fd: RawFd) -> Result<u32> {
 /// # Errors
 /// EEXIST, ENOENT, EINVAL (EPOLLEXCLUSIVE among others), EPERM for a file.
 pub fn epoll_ctl(epfd: RawFd, op: i32, fd: RawFd, event: Option<epoll_event>) -> Result<()> {
-    let target = descriptors::watched(fd).map_err(|error| match error {
-        Errno(libc::ENOTSOCK) => Errno(libc::EPERM),
-        error => error,
-    })?;
+    let target = descriptors::watched(fd).map_err(|error| error.for_file(libc::EPERM))?;
     let set = interest_set(epfd)?;
     if epfd == fd {
         return Err(Errno(libc::EINVAL));

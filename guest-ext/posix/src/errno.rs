@@ -38,6 +38,14 @@ impl Errno {
     pub const EAGAIN: Self = Self(libc::EAGAIN);
     /// Busy.
     pub const EBUSY: Self = Self(libc::EBUSY);
+
+    /// The error for a file's descriptor, where a call has another one than ENOTSOCK.
+    pub(crate) fn for_file(self, errno: i32) -> Self {
+        match self {
+            Self(libc::ENOTSOCK) => Self(errno),
+            other => other,
+        }
+    }
 }
 
 impl From<HostErrno> for Errno {

@@ -63,12 +63,12 @@ pub use descriptors::{
 };
 pub use epoll::{epoll_create, epoll_ctl, epoll_wait};
 pub use errno::{Errno, Result};
-pub use host::{Address, Want};
-pub use message::{Message, RecvFlags, SendFlags, recv, recvmsg, send, sendmsg};
+pub use host::{Address, Message, Want};
+pub use message::{recv, recvmsg, send, sendmsg};
 pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
-pub use poll::{Sets, poll, select};
-pub use rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};
+pub use poll::{poll, select};
+pub use rights::{carries_rights, recvmsg_rights, sendmsg_rights};
 pub use socket::{
-    Flags, Shutdown, accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname,
-    listen, pipe, shutdown, socket, socketpair,
+    accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname, listen, pipe,
+    shutdown, socket, socketpair,
 };

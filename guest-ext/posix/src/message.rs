@@ -1,77 +1,35 @@
 //! Sending and receiving. One function is one POSIX call, and one crossing into the host.
+//!
+//! Flags are C's `MSG_` bits. MSG_NOSIGNAL is always on, because there are no signals.
 
 use core::mem::MaybeUninit;
 
 use wasisocket_abi::v1::{self, Ancillary};
 
 use crate::descriptors::{self, Kind, RawFd, Type};
-use crate::host::{Address, Host as _, Imp, Want};
+use crate::host::{Address, Buffers, Host as _, Imp, Message, Receiving, Sending, Want};
 use crate::socket::address_for;
+use crate::sys::*;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
-/// Flags for sending. MSG_NOSIGNAL is always on, because there are no signals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SendFlags {
-    /// MSG_OOB.
-    pub out_of_band: bool,
-    /// MSG_MORE.
-    pub more: bool,
-    /// MSG_DONTWAIT.
-    pub dont_wait: bool,
-}
-
-/// Flags for receiving.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecvFlags {
-    /// MSG_OOB.
-    pub out_of_band: bool,
-    /// MSG_PEEK.
-    pub peek: bool,
-    /// MSG_TRUNC: return a datagram's whole length.
-    pub whole_length: bool,
-    /// MSG_WAITALL.
-    pub wait_all: bool,
-    /// MSG_DONTWAIT.
-    pub dont_wait: bool,
-}
-
-impl SendFlags {
-    /// The flags in the ABI's numbers.
-    pub(crate) fn bits(self) -> u32 {
-        bits(&[(self.out_of_band, v1::MSG_OOB), (self.more, v1::MSG_MORE)])
-    }
-}
-
-impl RecvFlags {
-    /// The flags in the ABI's numbers, for a socket of this type.
-    pub(crate) fn bits(self, ty: Type) -> u32 {
-        bits(&[
-            (self.out_of_band, v1::MSG_OOB),
-            (self.peek, v1::MSG_PEEK),
-            (self.whole_length && ty != Type::Stream, v1::MSG_TRUNC),
-        ])
-    }
-
-    /// Whether a call on a socket of this type goes on until the buffers are full.
-    pub(crate) fn fills(self, ty: Type, timeout: i64) -> bool {
-        self.wait_all && ty == Type::Stream && timeout != 0 && !self.peek
-    }
-}
-
-fn bits(flags: &[(bool, u32)]) -> u32 {
-    let set = flags.iter().filter(|(set, _)| *set);
-    set.fold(0, |all, (_, bit)| all | bit)
-}
+// The bits that the host gets have the same numbers in C and in the ABI.
+const _: () = assert!(
+    MSG_OOB as u32 == v1::MSG_OOB
+        && MSG_PEEK as u32 == v1::MSG_PEEK
+        && MSG_CTRUNC as u32 == v1::MSG_CTRUNC
+        && MSG_TRUNC as u32 == v1::MSG_TRUNC
+        && MSG_MORE as u32 == v1::MSG_MORE
+);
 
 /// The direction of a call. Each end of a pipe has only one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+enum Direction {
     Send,
     Receive,
 }
 
-pub(crate) fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
+fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
     match kind {
         Kind::Socket(_, ty) => Ok(ty),
         Kind::Pipe { readable } if readable == (direction == Direction::Receive) => {
@@ -82,13 +40,87 @@ pub(crate) fn type_of(kind: Kind, direction: Direction) -> Result<Type> {
     }
 }
 
+/// A call that sends, as the host gets it. EOPNOTSUPP for an unknown flag.
+pub(crate) fn sending(fd: RawFd, to: Option<&Address>, flags: i32) -> Result<Sending> {
+    if flags & !(MSG_OOB | MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL) != 0 {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    let (handle, kind, timeout) = descriptors::to_send(fd)?;
+    type_of(kind, Direction::Send)?;
+    Ok(Sending {
+        handle,
+        to: to.map(|address| address_for(kind, address)).transpose()?,
+        flags: (flags & (MSG_OOB | MSG_MORE)) as u32,
+        timeout: within(timeout, flags),
+    })
+}
+
+/// A call that receives, as the host gets it, and what this crate has to do.
+pub(crate) struct Receive {
+    pub(crate) call: Receiving,
+    /// How many bytes the buffers have room for.
+    pub(crate) room: usize,
+    /// Whether there is nothing to do. For a stream, Linux would wait for data even without room, but CPython's
+    /// sock_recv does not make the call either.
+    pub(crate) is_empty: bool,
+    /// MSG_WAITALL: whether the call goes on until the buffers are full.
+    pub(crate) fills: bool,
+    /// Whether the host may return more bytes than there is room for: a datagram's whole length.
+    pub(crate) whole_length: bool,
+}
+
+/// EOPNOTSUPP for an unknown flag.
+pub(crate) fn receiving(
+    fd: RawFd,
+    buffers: &Buffers<'_>,
+    want: Want,
+    flags: i32,
+) -> Result<Receive> {
+    const FOR_HOST: i32 = MSG_OOB | MSG_PEEK | MSG_TRUNC;
+    const KNOWN: i32 = FOR_HOST | MSG_WAITALL | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
+    if flags & !KNOWN != 0 {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
+    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
+    let is_stream = type_of(kind, Direction::Receive)? == Type::Stream;
+    let timeout = within(timeout, flags);
+    let room = total(buffers.iter().map(|buffer| buffer.len()));
+    // On a stream, MSG_TRUNC would discard the data: tcp(7).
+    let ignored = if is_stream { MSG_TRUNC } else { 0 };
+    Ok(Receive {
+        call: Receiving {
+            handle,
+            want,
+            flags: (flags & FOR_HOST & !ignored) as u32,
+            timeout,
+        },
+        room,
+        is_empty: is_stream && room == 0,
+        fills: is_stream && timeout != 0 && flags & (MSG_WAITALL | MSG_PEEK) == MSG_WAITALL,
+        whole_length: flags & MSG_TRUNC != 0,
+    })
+}
+
+/// The timeout of a call, which MSG_DONTWAIT sets to 0.
+fn within(timeout: i64, flags: i32) -> i64 {
+    if flags & MSG_DONTWAIT != 0 {
+        0
+    } else {
+        timeout
+    }
+}
+
+fn total(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.fold(0, usize::saturating_add)
+}
+
 /// `ssize_t send(int fd, const void *data, size_t length, int flags)`: send(2).
 /// Returns how many bytes the host accepted, which may be fewer than `data` has.
 ///
 /// # Errors
-/// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux; EAGAIN.
+/// EPIPE, ECONNRESET, EDESTADDRREQ... as on Linux; EAGAIN; EOPNOTSUPP for an unknown flag.
 #[inline]
-pub fn send(fd: RawFd, data: &[u8], flags: SendFlags) -> Result<usize> {
+pub fn send(fd: RawFd, data: &[u8], flags: i32) -> Result<usize> {
     sendmsg(fd, &[data], None, None, flags)
 }
 
@@ -102,23 +134,12 @@ pub fn sendmsg(
     data: &[&[u8]],
     to: Option<&Address>,
     ancillary: Option<&Ancillary>,
-    flags: SendFlags,
+    flags: i32,
 ) -> Result<usize> {
-    let (handle, kind, timeout) = descriptors::to_send(fd)?;
-    type_of(kind, Direction::Send)?;
-    let timeout = if flags.dont_wait { 0 } else { timeout };
-    let to = match to {
-        Some(address) => Some(address_for(kind, address)?),
-        None => None,
-    };
-    let sent = Imp::send(handle, data, to.as_ref(), ancillary, flags.bits(), timeout)?;
-    let given = data
-        .iter()
-        .fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
-    if sent > given {
-        Err(Errno::EIO)
-    } else {
-        Ok(sent)
+    let sent = Imp::send(&sending(fd, to, flags)?, data, ancillary)?;
+    match sent <= total(data.iter().map(|piece| piece.len())) {
+        true => Ok(sent),
+        false => Err(Errno::EIO),
     }
 }
 
@@ -127,25 +148,10 @@ pub fn sendmsg(
 /// MSG_TRUNC it may be more than fitted.
 ///
 /// # Errors
-/// ECONNRESET, ENOTCONN... as on Linux; EAGAIN.
+/// ECONNRESET, ENOTCONN... as on Linux; EAGAIN; EOPNOTSUPP for an unknown flag.
 #[inline]
-pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: RecvFlags) -> Result<usize> {
+pub fn recv(fd: RawFd, buffer: &mut [MaybeUninit<u8>], flags: i32) -> Result<usize> {
     recvmsg(fd, &mut [buffer], Want::default(), flags).map(|message| message.bytes)
-}
-
-/// A received message, without its data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// How many bytes are initialised, from the first buffer on; with MSG_TRUNC the length of the whole datagram.
-    pub bytes: usize,
-    /// The sender, if it was asked for and has an address.
-    pub from: Address,
-    /// The datagram's ancillary data, if it was asked for.
-    pub ancillary: Ancillary,
-    /// MSG_TRUNC: the datagram was longer than the buffers.
-    pub truncated: bool,
-    /// MSG_OOB.
-    pub out_of_band: bool,
 }
 
 /// `ssize_t recvmsg(int fd, struct msghdr *message, int flags)`: recvmsg(2); with one buffer,
@@ -153,66 +159,42 @@ pub struct Message {
 ///
 /// # Errors
 /// As for [`recv`].
-pub fn recvmsg(
-    fd: RawFd,
-    buffers: &mut [&mut [MaybeUninit<u8>]],
-    want: Want,
-    flags: RecvFlags,
-) -> Result<Message> {
-    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
-    let ty = type_of(kind, Direction::Receive)?;
-    let room = buffers
-        .iter()
-        .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
-    // For a stream, Linux would wait for data even so, but CPython's sock_recv does not make the call either.
-    if room == 0 && ty == Type::Stream {
+pub fn recvmsg(fd: RawFd, buffers: &mut Buffers<'_>, want: Want, flags: i32) -> Result<Message> {
+    let receive = receiving(fd, buffers, want, flags)?;
+    if receive.is_empty {
         return Ok(Message::default());
     }
-    let timeout = if flags.dont_wait { 0 } else { timeout };
-    let bits = flags.bits(ty);
-    if flags.fills(ty, timeout) {
-        return recv_all(handle, buffers, bits, timeout);
+    if receive.fills {
+        return recv_all(&receive.call, buffers);
     }
-    let received = Imp::recv(handle, buffers, want, bits, timeout)?;
-    if received.bytes > room && !flags.whole_length {
+    let received = Imp::recv(&receive.call, buffers)?;
+    if received.bytes > receive.room && !receive.whole_length {
         return Err(Errno::EIO);
     }
     Ok(Message {
-        bytes: received.bytes,
         from: as_spelled(received.from),
-        ancillary: received.ancillary,
-        truncated: received.flags & v1::MSG_TRUNC != 0,
-        out_of_band: received.flags & v1::MSG_OOB != 0,
+        ..received
     })
 }
 
 /// MSG_WAITALL: fills the buffers, unless the stream ends or fails, or the time is over, before that.
-fn recv_all(
-    handle: u32,
-    buffers: &mut [&mut [MaybeUninit<u8>]],
-    bits: u32,
-    timeout: i64,
-) -> Result<Message> {
-    let mut total: usize = 0;
+fn recv_all(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
+    let mut message = Message::default();
     'buffers: for buffer in buffers {
         let mut rest: &mut [MaybeUninit<u8>] = buffer;
         while !rest.is_empty() {
-            let received =
-                match Imp::recv(handle, &mut [&mut *rest], Want::default(), bits, timeout) {
-                    Ok(received) => received,
-                    // The data is not lost; the next call returns the error.
-                    Err(_) if total > 0 => break 'buffers,
-                    Err(error) => return Err(error.into()),
-                };
-            if received.bytes == 0 {
+            let bytes = match Imp::recv(call, &mut [&mut *rest]) {
+                Ok(received) => received.bytes,
+                // The data is not lost; the next call returns the error.
+                Err(_) if message.bytes > 0 => break 'buffers,
+                Err(error) => return Err(error.into()),
+            };
+            if bytes == 0 {
                 break 'buffers;
             }
-            rest = rest.get_mut(received.bytes..).ok_or(Errno::EIO)?;
-            total = total.saturating_add(received.bytes);
+            rest = rest.get_mut(bytes..).ok_or(Errno::EIO)?;
+            message.bytes = message.bytes.saturating_add(bytes);
         }
     }
-    Ok(Message {
-        bytes: total,
-        ..Message::default()
-    })
+    Ok(message)
 }

@@ -1,21 +1,12 @@
 //! Socket options: from C's level and name to the host's typed options.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use wasisocket_abi::v1::SocketOption;
 
-use crate::descriptors::{self, Descriptor, RawFd};
-use crate::host::{Address, FOREVER, Host as _, Imp};
-use crate::sys::{
-    IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_LOOP, IP_MULTICAST_TTL,
-    IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
-    IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_MULTICAST_LOOP,
-    IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, SO_ACCEPTCONN,
-    SO_BROADCAST, SO_DOMAIN, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_PROTOCOL,
-    SO_RCVBUF, SO_RCVTIMEO, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_SNDTIMEO, SO_TYPE,
-    SOL_SOCKET, TCP_CORK, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_QUICKACK,
-    TCP_USER_TIMEOUT,
-};
+use crate::descriptors::{self, RawFd};
+use crate::host::{FOREVER, Host as _, Imp};
+use crate::sys::*;
 use crate::{Errno, Family, Result, Type};
 
 const SECOND: i64 = 1_000_000_000;
@@ -131,10 +122,12 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
             return Err(Errno(libc::ENOPROTOOPT));
         }
         (IPPROTO_IP, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP) => {
-            return membership(&descriptor, name == IP_ADD_MEMBERSHIP, value);
+            let join = name == IP_ADD_MEMBERSHIP;
+            return Ok(Imp::membership(descriptor.handle, join, ip_mreq(value)?)?);
         }
         (IPPROTO_IPV6, IPV6_JOIN_GROUP | IPV6_LEAVE_GROUP) => {
-            return membership6(&descriptor, name == IPV6_JOIN_GROUP, value);
+            let join = name == IPV6_JOIN_GROUP;
+            return Ok(Imp::membership(descriptor.handle, join, ipv6_mreq(value)?)?);
         }
         _ => {}
     }
@@ -159,30 +152,18 @@ pub fn setsockopt(fd: RawFd, level: i32, name: i32, value: &[u8]) -> Result<()> 
     Ok(Imp::setsockopt(descriptor.handle, option, value)?)
 }
 
-/// `struct ip_mreq`, or `struct ip_mreqn` without an index: ip(7).
-fn membership(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> {
-    let group = Ipv4Addr::from(field::<4>(value, 0)?);
-    let interface = Ipv4Addr::from(field::<4>(value, 4)?);
-    let address = |ip: Ipv4Addr| Address::Inet(SocketAddr::new(IpAddr::V4(ip), 0));
-    Ok(Imp::membership(
-        descriptor.handle,
-        join,
-        &address(group),
-        &address(interface),
-    )?)
+/// The group and the interface of `struct ip_mreq`, or of `struct ip_mreqn` without an index: ip(7).
+fn ip_mreq(value: &[u8]) -> Result<[SocketAddr; 2]> {
+    let [group, interface] = [field::<4>(value, 0)?, field::<4>(value, 4)?];
+    Ok([(group, 0).into(), (interface, 0).into()])
 }
 
-/// `struct ipv6_mreq`: ipv6(7).
-fn membership6(descriptor: &Descriptor, join: bool, value: &[u8]) -> Result<()> {
-    let group = field::<16>(value, 0)?.into();
+/// The group and the interface of `struct ipv6_mreq`: ipv6(7).
+fn ipv6_mreq(value: &[u8]) -> Result<[SocketAddr; 2]> {
+    let group = SocketAddr::from((field::<16>(value, 0)?, 0));
     let index = u32::from_ne_bytes(field(value, 16)?);
-    let address = |ip, scope| Address::Inet(SocketAddrV6::new(ip, 0, 0, scope).into());
-    Ok(Imp::membership(
-        descriptor.handle,
-        join,
-        &address(group, 0),
-        &address(std::net::Ipv6Addr::UNSPECIFIED, index),
-    )?)
+    let interface = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, index);
+    Ok([group, interface.into()])
 }
 
 /// Size of the longest value: `struct timeval`.

@@ -48,17 +48,6 @@ fn to_milliseconds(timeout: i64) -> i32 {
     }
 }
 
-/// How an entry is watched.
-#[derive(Clone, Copy)]
-enum Watched {
-    /// Not at all: negative descriptors are ignored.
-    Nothing,
-    /// Its result is known: a file, which is always ready, or no descriptor.
-    Known,
-    /// By the host: a socket or standard input.
-    Host,
-}
-
 /// `int poll(struct pollfd fds[], nfds_t nfds, int timeout)`: poll(2), with the timeout in nanoseconds.
 ///
 /// A file is always ready, as POSIX requires. The host watches standard input.
@@ -80,72 +69,50 @@ pub fn poll(
     let mut entries = Vec::with_capacity(fds.len());
     let mut watched = Vec::with_capacity(fds.len());
     let mut known: usize = 0;
-    for fd in &mut *fds {
-        let whose = match descriptors::watched(fd.fd) {
-            _ if fd.fd < 0 => Watched::Nothing,
+    for fd in fds {
+        fd.revents = match descriptors::watched(fd.fd) {
+            // Negative descriptors are ignored.
+            _ if fd.fd < 0 => 0,
             Ok(handle) => {
                 entries.push(PollEntry {
                     handle,
                     events: to_abi(fd.events),
                     revents: 0,
                 });
-                Watched::Host
+                watched.push(fd);
+                continue;
             }
-            Err(Errno(libc::ENOTSOCK)) => {
-                fd.revents = fd.events & (POLLIN | POLLOUT) as i16;
-                Watched::Known
-            }
-            Err(_) => {
-                fd.revents = POLLNVAL as i16;
-                Watched::Known
-            }
+            Err(Errno(libc::ENOTSOCK)) => fd.events & (POLLIN | POLLOUT) as i16,
+            Err(_) => POLLNVAL as i16,
         };
-        if matches!(whose, Watched::Known) && fd.revents != 0 {
-            known = known.saturating_add(1);
-        }
-        watched.push(whose);
+        known = known.saturating_add(usize::from(fd.revents != 0));
     }
     let timeout = if known > 0 { 0 } else { timeout };
     let ready = match entries.is_empty() && timeout == 0 {
         true => 0,
         false => Imp::poll(&mut entries, timeout)?,
     };
-    let mut answers = entries.iter();
-    for (fd, whose) in fds.iter_mut().zip(watched) {
-        match whose {
-            Watched::Nothing => fd.revents = 0,
-            Watched::Known => {}
-            Watched::Host => fd.revents = answers.next().map_or(0, |entry| to_c(entry.revents)),
-        }
+    for (fd, entry) in watched.into_iter().zip(entries) {
+        fd.revents = to_c(entry.revents);
     }
     Ok(ready.saturating_add(known))
 }
 
-/// The three sets of select(2): before the call the descriptors to watch, after it those that are ready.
-#[derive(Debug, Default)]
-pub struct Sets {
-    /// For reading, or accepting.
-    pub read: Vec<RawFd>,
-    /// For writing.
-    pub write: Vec<RawFd>,
-    /// For out-of-band data.
-    pub except: Vec<RawFd>,
-}
-
 /// `int select(int nfds, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)`:
-/// select(2), with the timeout in nanoseconds. Returns how many are left in the sets.
+/// select(2), with the timeout in nanoseconds. The sets are those for reading or accepting, for writing, and for
+/// out-of-band data; those that are ready are left in them, and their number is returned.
 ///
 /// # Errors
 /// EBADF for a number that is no descriptor.
 pub fn select(
-    sets: &mut Sets,
+    [read, write, except]: &mut [Vec<RawFd>; 3],
     timeout: i64,
     files: impl FnOnce(&mut [pollfd], i32) -> Result<usize>,
 ) -> Result<usize> {
     let wanted = [
-        (&mut sets.read, POLLIN, POLLIN | POLLHUP | POLLERR),
-        (&mut sets.write, POLLOUT, POLLOUT | POLLERR),
-        (&mut sets.except, POLLPRI, POLLPRI),
+        (read, POLLIN, POLLIN | POLLHUP | POLLERR),
+        (write, POLLOUT, POLLOUT | POLLERR),
+        (except, POLLPRI, POLLPRI),
     ];
     let mut fds = Vec::new();
     for (set, events, _) in &wanted {

@@ -12,9 +12,9 @@ use wasisocket_abi::v1::{
 };
 
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
-use crate::host::{self, Address, Host as _, Imp, Want};
-use crate::message::{Direction, Message, RecvFlags, SendFlags, type_of};
-use crate::socket::address_for;
+use crate::host::{self, Address, Buffers, Host as _, Imp, Message, Want};
+use crate::message::{receiving, sending};
+use crate::sys::MSG_CMSG_CLOEXEC;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
 
@@ -23,15 +23,6 @@ use crate::{Errno, Result};
 const QUICK_ATTEMPTS: u32 = 8;
 /// The pause between attempts from then on, in nanoseconds.
 const PAUSE: i64 = 1_000_000;
-
-/// Descriptors that were received with a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
-    /// New descriptors.
-    pub fds: Vec<RawFd>,
-    /// MSG_CTRUNC: there were more, or some that a guest cannot have; those were closed.
-    pub cut: bool,
-}
 
 /// Whether descriptors can be sent with messages of this one. Other sockets ignore them (net/core/sock.c,
 /// __sock_cmsg_send).
@@ -50,21 +41,13 @@ pub fn sendmsg_rights(
     data: &[&[u8]],
     to: Option<&Address>,
     rights: &[RawFd],
-    flags: SendFlags,
+    flags: i32,
 ) -> Result<usize> {
-    let (handle, kind, timeout) = descriptors::to_send(fd)?;
-    type_of(kind, Direction::Send)?;
-    let rights: Vec<Right> = rights
-        .iter()
-        .map(|fd| right_of(*fd))
-        .collect::<Result<_>>()?;
-    let timeout = if flags.dont_wait { 0 } else { timeout };
-    let to = match to {
-        Some(address) => Some(address_for(kind, address)?),
-        None => None,
-    };
-    attempt_until(handle, v1::EVENT_OUT, timeout, || {
-        Imp::send_rights(handle, data, to.as_ref(), &rights, flags.bits())
+    let call = sending(fd, to, flags)?;
+    let rights = rights.iter().map(|fd| right_of(*fd));
+    let rights = rights.collect::<Result<Vec<Right>>>()?;
+    attempt_until(call.handle, v1::EVENT_OUT, call.timeout, || {
+        Imp::send_rights(&call, data, &rights)
     })
 }
 
@@ -86,37 +69,30 @@ fn right_of(fd: RawFd) -> Result<Right> {
 }
 
 /// `ssize_t recvmsg(int fd, struct msghdr *message, int flags)` with room for `max` descriptors: recvmsg(2),
-/// of a Unix socket. `cloexec` is MSG_CMSG_CLOEXEC.
+/// of a Unix socket. Returns the new descriptors too. MSG_CTRUNC: there were more, or some that a guest cannot have;
+/// those were closed.
 ///
 /// # Errors
 /// As for [`recvmsg`](crate::recvmsg).
 pub fn recvmsg_rights(
     fd: RawFd,
-    buffers: &mut [&mut [MaybeUninit<u8>]],
+    buffers: &mut Buffers<'_>,
     want: Want,
     max: usize,
-    flags: RecvFlags,
-    cloexec: bool,
-) -> Result<(Message, Rights)> {
-    let (handle, kind, timeout) = descriptors::to_receive(fd)?;
-    let ty = type_of(kind, Direction::Receive)?;
+    flags: i32,
+) -> Result<(Message, Vec<RawFd>)> {
+    let receive = receiving(fd, buffers, want, flags)?;
+    let call = &receive.call;
     let mut message = Message::default();
-    let mut rights = Rights::default();
-    let room = buffers
-        .iter()
-        .fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
-    // As in `recvmsg`.
-    if room == 0 && ty == Type::Stream {
-        return Ok((message, rights));
+    let mut fds = Vec::new();
+    if receive.is_empty {
+        return Ok((message, fds));
     }
-    let timeout = if flags.dont_wait { 0 } else { timeout };
-    let bits = flags.bits(ty);
-    let fills = flags.fills(ty, timeout);
     let mut entries = vec![ReceivedRight::default(); max.min(RIGHTS_MAX)];
     loop {
         let mut rest = rest_of(buffers, message.bytes);
-        let received = attempt_until(handle, v1::EVENT_IN, timeout, || {
-            Imp::recv_rights(handle, &mut rest, want.address, &mut entries, bits)
+        let received = attempt_until(call.handle, v1::EVENT_IN, call.timeout, || {
+            Imp::recv_rights(call, &mut rest, &mut entries)
         });
         let (received, count) = match received {
             Ok(received) => received,
@@ -126,27 +102,28 @@ pub fn recvmsg_rights(
         };
         message.bytes = message.bytes.saturating_add(received.bytes);
         message.from = as_spelled(received.from);
-        message.truncated = received.flags & v1::MSG_TRUNC != 0;
-        rights = take(entries.get(..count).unwrap_or_default(), cloexec);
-        rights.cut |= received.flags & v1::MSG_CTRUNC != 0;
+        message.flags = received.flags;
+        let received_rights = entries.get(..count).unwrap_or_default();
+        if !take(received_rights, flags & MSG_CMSG_CLOEXEC != 0, &mut fds) {
+            message.flags |= v1::MSG_CTRUNC;
+        }
         // Data of messages with different rights is not merged: unix(7).
-        let goes_on = fills && received.bytes > 0 && message.bytes < room;
-        if !goes_on || !rights.fds.is_empty() || rights.cut {
+        let goes_on = receive.fills && received.bytes > 0 && message.bytes < receive.room;
+        if !goes_on || !fds.is_empty() || message.flags & v1::MSG_CTRUNC != 0 {
             break;
         }
     }
-    if message.bytes > room && !flags.whole_length {
+    if message.bytes > receive.room && !receive.whole_length {
         return Err(Errno::EIO);
     }
-    Ok((message, rights))
+    Ok((message, fds))
 }
 
 /// The buffers without their first `done` bytes.
 fn rest_of<'a>(
     buffers: &'a mut [&mut [MaybeUninit<u8>]],
-    done: usize,
+    mut done: usize,
 ) -> Vec<&'a mut [MaybeUninit<u8>]> {
-    let mut done = done;
     buffers
         .iter_mut()
         .filter_map(|buffer| {
@@ -157,21 +134,21 @@ fn rest_of<'a>(
         .collect()
 }
 
-/// Assigns descriptors to received rights. The first that gets none and all behind it are closed.
-fn take(received: &[ReceivedRight], cloexec: bool) -> Rights {
-    let mut rights = Rights::default();
+/// Assigns descriptors to received rights. The first that gets none and all behind it are closed: false then.
+fn take(received: &[ReceivedRight], cloexec: bool, fds: &mut Vec<RawFd>) -> bool {
+    let mut all = true;
     for received in received {
-        if rights.cut {
+        if !all {
             // Nothing can be done about an error.
             let _ = close(received.right);
             continue;
         }
         match number_of(received, cloexec) {
-            Ok(fd) => rights.fds.push(fd),
-            Err(_) => rights.cut = true,
+            Ok(fd) => fds.push(fd),
+            Err(_) => all = false,
         }
     }
-    rights
+    all
 }
 
 /// The new descriptor. If there is none, the right is closed.
@@ -195,11 +172,7 @@ fn number_of(received: &ReceivedRight, cloexec: bool) -> Result<RawFd> {
 }
 
 fn kind_of(received: &ReceivedRight) -> Kind {
-    let family = match u32::from(received.family) {
-        wasisocket_abi::AF_INET => Family::Inet,
-        wasisocket_abi::AF_INET6 => Family::Inet6,
-        _ => Family::Unix,
-    };
+    let family = Family::from_c(received.family.into()).unwrap_or(Family::Unix);
     let ty = match u32::from(received.ty) {
         wasisocket_abi::SOCK_DGRAM => Type::Datagram,
         _ => Type::Stream,
@@ -256,7 +229,7 @@ fn attempt_until<T>(
 #[cfg(test)]
 mod tests {
     use super::{MaybeUninit, rest_of, right_of};
-    use crate::{Errno, Flags, Type, close, socketpair};
+    use crate::{Errno, Type, close, socketpair};
 
     #[test]
     fn buffers_go_on_where_the_bytes_end() {
@@ -277,7 +250,7 @@ mod tests {
 
     #[test]
     fn files_and_sockets_are_told_apart() {
-        let [one, other] = socketpair(Type::Stream, Flags::default()).unwrap();
+        let [one, other] = socketpair(Type::Stream, 0).unwrap();
         assert_eq!(right_of(one).unwrap().kind, super::RIGHT_SOCKET);
         assert_eq!(right_of(1).unwrap().kind, super::RIGHT_FILE);
         close(one).unwrap();

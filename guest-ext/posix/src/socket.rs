@@ -6,30 +6,23 @@ use wasisocket_abi::v1;
 
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
 use crate::host::{self, Address, Host as _, Imp};
-use crate::sys::IPPROTO_UDPLITE;
+use crate::sys::{IPPROTO_UDPLITE, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK};
 use crate::unix::{absolute, as_spelled};
 use crate::{Errno, Result};
 
-/// Flags of `socket`, `socketpair` and `accept4`: SOCK_NONBLOCK and SOCK_CLOEXEC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// SOCK_NONBLOCK.
-    pub nonblocking: bool,
-    /// SOCK_CLOEXEC.
-    pub cloexec: bool,
+fn insert(handle: u32, kind: Kind, flags: i32) -> Result<RawFd> {
+    let description = Description::new(kind);
+    description.nonblocking.set(flags & SOCK_NONBLOCK != 0);
+    descriptors::insert(handle, Rc::new(description), flags & SOCK_CLOEXEC != 0)
 }
 
-fn insert(handle: u32, family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
-    let description = Description::new(Kind::Socket(family, ty));
-    description.nonblocking.set(flags.nonblocking);
-    descriptors::insert(handle, Rc::new(description), flags.cloexec)
-}
-
-/// EOPNOTSUPP for a non-blocking socket on a host whose calls always block.
-fn can_keep(flags: Flags) -> Result<()> {
-    match flags.nonblocking && !Imp::CAN_WAIT {
-        true => Err(Errno(libc::EOPNOTSUPP)),
-        false => Ok(()),
+/// EINVAL for anything but SOCK_NONBLOCK and SOCK_CLOEXEC; EOPNOTSUPP for a non-blocking socket on a host whose calls
+/// always block.
+fn can_keep(flags: i32) -> Result<()> {
+    match flags {
+        _ if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 => Err(Errno(libc::EINVAL)),
+        _ if flags & SOCK_NONBLOCK != 0 && !Imp::CAN_WAIT => Err(Errno(libc::EOPNOTSUPP)),
+        _ => Ok(()),
     }
 }
 
@@ -37,27 +30,25 @@ fn can_keep(flags: Flags) -> Result<()> {
 ///
 /// # Errors
 /// EAFNOSUPPORT; EMFILE past the host's limit of open sockets.
-pub fn socket(family: Family, ty: Type, flags: Flags) -> Result<RawFd> {
+pub fn socket(family: Family, ty: Type, flags: i32) -> Result<RawFd> {
     can_keep(flags)?;
     let protocol = match ty {
         Type::DatagramLite => IPPROTO_UDPLITE as u32,
         _ => 0,
     };
     let handle = Imp::open(family.to_abi(), ty.to_abi(), protocol)?;
-    insert(handle, family, ty, flags)
+    insert(handle, Kind::Socket(family, ty), flags)
 }
 
 /// `int socketpair(int domain, int type, int protocol, int sv[2])`: socketpair(2). Needs no grant.
 ///
 /// # Errors
 /// EMFILE.
-pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
+pub fn socketpair(ty: Type, flags: i32) -> Result<[RawFd; 2]> {
     can_keep(flags)?;
     let [first, second] = Imp::pair(ty.to_abi())?;
-    both(
-        insert(first, Family::Unix, ty, flags),
-        insert(second, Family::Unix, ty, flags),
-    )
+    let kind = Kind::Socket(Family::Unix, ty);
+    both(insert(first, kind, flags), insert(second, kind, flags))
 }
 
 /// `int pipe2(int pipefd[2], int flags)`: pipe(2), the end to read from and the end to write to.
@@ -67,15 +58,13 @@ pub fn socketpair(ty: Type, flags: Flags) -> Result<[RawFd; 2]> {
 ///
 /// # Errors
 /// EMFILE.
-pub fn pipe(flags: Flags) -> Result<[RawFd; 2]> {
+pub fn pipe(flags: i32) -> Result<[RawFd; 2]> {
     can_keep(flags)?;
     let [read, write] = Imp::pair(Type::Stream.to_abi())?;
-    let insert = |handle, readable| {
-        let description = Description::new(Kind::Pipe { readable });
-        description.nonblocking.set(flags.nonblocking);
-        descriptors::insert(handle, Rc::new(description), flags.cloexec)
-    };
-    both(insert(read, true), insert(write, false))
+    both(
+        insert(read, Kind::Pipe { readable: true }, flags),
+        insert(write, Kind::Pipe { readable: false }, flags),
+    )
 }
 
 /// Two descriptors, or neither.
@@ -188,12 +177,12 @@ pub fn listen(fd: RawFd, backlog: i32) -> Result<()> {
 ///
 /// # Errors
 /// EAGAIN if no connection is waiting and the socket does not block; EINVAL, EMFILE...
-pub fn accept(fd: RawFd, flags: Flags) -> Result<(RawFd, Address)> {
+pub fn accept(fd: RawFd, flags: i32) -> Result<(RawFd, Address)> {
     can_keep(flags)?;
     let (handle, kind, timeout) = descriptors::to_receive(fd)?;
-    let (family, ty) = kind.socket()?;
+    let (family, _) = kind.socket()?;
     let (accepted, peer) = Imp::accept(handle, timeout)?;
-    Ok((insert(accepted, family, ty, flags)?, named(family, peer)))
+    Ok((insert(accepted, kind, flags)?, named(family, peer)))
 }
 
 /// `int connect(int fd, const struct sockaddr *address, socklen_t length)`: connect(2).
@@ -206,29 +195,19 @@ pub fn connect(fd: RawFd, address: &Address) -> Result<()> {
     Ok(Imp::connect(handle, &address_for(kind, address)?, timeout)?)
 }
 
-/// Which directions `shutdown` ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// SHUT_RD.
-    Read,
-    /// SHUT_WR.
-    Write,
-    /// SHUT_RDWR.
-    Both,
-}
-
 /// `int shutdown(int fd, int how)`: shutdown(2).
 ///
 /// # Errors
-/// ENOTCONN.
-pub fn shutdown(fd: RawFd, how: Shutdown) -> Result<()> {
+/// ENOTCONN; EINVAL if `how` is none of the `SHUT_` constants.
+pub fn shutdown(fd: RawFd, how: i32) -> Result<()> {
+    let how = match how {
+        SHUT_RD => v1::SHUT_READ,
+        SHUT_WR => v1::SHUT_WRITE,
+        SHUT_RDWR => v1::SHUT_READ | v1::SHUT_WRITE,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
     let descriptor = descriptors::get(fd)?;
     descriptor.socket()?;
-    let how = match how {
-        Shutdown::Read => v1::SHUT_READ,
-        Shutdown::Write => v1::SHUT_WRITE,
-        Shutdown::Both => v1::SHUT_READ | v1::SHUT_WRITE,
-    };
     Ok(Imp::shutdown(descriptor.handle, how)?)
 }
 
@@ -263,11 +242,11 @@ fn named(family: Family, address: Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::{
-        Address, Family, Flags, Type, close, connect, dup, getsockname, listen, socket, socketpair,
+        Address, Family, Type, close, connect, dup, getsockname, listen, socket, socketpair,
     };
+    use crate::Errno;
     use crate::message::{recv, send};
     use crate::sys::{SO_KEEPALIVE, SOL_SOCKET};
-    use crate::{Errno, RecvFlags, SendFlags};
     use core::mem::MaybeUninit;
     use std::net::SocketAddr;
 
@@ -277,14 +256,14 @@ mod tests {
 
     fn receive(fd: i32, length: usize) -> crate::Result<usize> {
         let mut buffer = vec![MaybeUninit::uninit(); length];
-        recv(fd, &mut buffer, RecvFlags::default())
+        recv(fd, &mut buffer, 0)
     }
 
     #[test]
     fn what_was_sent_comes_back() {
-        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
+        let fd = socket(Family::Inet, Type::Stream, 0).unwrap();
         connect(fd, &address(80)).unwrap();
-        assert_eq!(send(fd, b"abc", SendFlags::default()), Ok(3));
+        assert_eq!(send(fd, b"abc", 0), Ok(3));
         assert_eq!(receive(fd, 2), Ok(2));
         assert_eq!(receive(fd, 2), Ok(1));
         assert_eq!(close(fd), Ok(()));
@@ -292,7 +271,7 @@ mod tests {
 
     #[test]
     fn host_errors_arrive_as_the_guests_own() {
-        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
+        let fd = socket(Family::Inet, Type::Stream, 0).unwrap();
         assert_eq!(connect(fd, &address(1)), Err(Errno(libc::ECONNREFUSED)));
         assert_eq!(receive(fd, 1), Err(Errno(libc::ENOTCONN)));
         assert_eq!(receive(fd, 0), Ok(0));
@@ -306,14 +285,14 @@ mod tests {
 
     #[test]
     fn address_of_another_family_never_reaches_the_host() {
-        let fd = socket(Family::Inet6, Type::Stream, Flags::default()).unwrap();
+        let fd = socket(Family::Inet6, Type::Stream, 0).unwrap();
         assert_eq!(connect(fd, &address(80)), Err(Errno(libc::EAFNOSUPPORT)));
         assert_eq!(close(fd), Ok(()));
     }
 
     #[test]
     fn lowest_free_place_is_taken_first() {
-        let flags = Flags::default();
+        let flags = 0;
         let first = socket(Family::Inet, Type::Stream, flags).unwrap();
         let second = socket(Family::Inet, Type::Stream, flags).unwrap();
         assert_eq!(second, first - 1);
@@ -327,7 +306,7 @@ mod tests {
 
     #[test]
     fn calls_that_a_host_lacks_are_not_supported() {
-        let fd = socket(Family::Inet, Type::Stream, Flags::default()).unwrap();
+        let fd = socket(Family::Inet, Type::Stream, 0).unwrap();
         assert_eq!(listen(fd, 1), Err(Errno(libc::EOPNOTSUPP)));
         assert_eq!(dup(fd), Err(Errno(libc::EOPNOTSUPP)));
         let option = crate::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &[1, 0, 0, 0]);
@@ -337,7 +316,7 @@ mod tests {
 
     #[test]
     fn pair_is_two_descriptors() {
-        let [first, second] = socketpair(Type::Stream, Flags::default()).unwrap();
+        let [first, second] = socketpair(Type::Stream, 0).unwrap();
         assert_ne!(first, second);
         close(first).unwrap();
         close(second).unwrap();

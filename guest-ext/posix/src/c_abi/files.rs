@@ -10,17 +10,14 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::identity::USER;
-use super::messages::{iovecs, recv_iovecs, send_iovecs};
-use super::{bytes, c_length, c_number, c_unit};
+use super::messages::{iovecs, with_data, with_room};
+use super::{bytes, c_length, c_number, c_unit, slice_mut};
 use crate::descriptors::{self, is_ours};
 use crate::host;
 use crate::host::Want;
-use crate::message::{self, RecvFlags, SendFlags};
+use crate::message;
 use crate::option;
-use crate::sys::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,
-    FD_CLOEXEC, FIONBIO, FIONREAD, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, iovec,
-};
+use crate::sys::*;
 use crate::{Errno, Result};
 use crate::{socket, stdin};
 
@@ -82,10 +79,7 @@ extern "C" fn __wrap___wasilibc_tell(fd: c_int) -> libc::off_t {
 
 /// read(2) and write(2) of an epoll instance or a look-up are EINVAL.
 fn no_data(error: Errno) -> Errno {
-    match error {
-        Errno(libc::ENOTSOCK) => Errno(libc::EINVAL),
-        error => error,
-    }
+    error.for_file(libc::EINVAL)
 }
 
 /// read(2).
@@ -101,13 +95,10 @@ unsafe extern "C" fn __wrap_read(fd: c_int, buffer: *mut c_void, length: usize) 
             Err(error) => c_length(Err(error)),
         };
     }
-    let iovec = iovec {
-        iov_base: buffer,
-        iov_len: length,
-    };
     // SAFETY: passed on.
-    let message = unsafe { recv_iovecs(fd, &[iovec], Want::default(), RecvFlags::default()) };
-    c_length(message.map(|message| message.bytes).map_err(no_data))
+    let buffer = unsafe { slice_mut(buffer.cast(), length) };
+    let received = buffer.and_then(|buffer| message::recv(fd, buffer, 0));
+    c_length(received.map_err(no_data))
 }
 
 /// write(2).
@@ -122,7 +113,7 @@ unsafe extern "C" fn __wrap_write(fd: c_int, data: *const c_void, length: usize)
     }
     // SAFETY: passed on.
     let data = unsafe { bytes(data.cast(), length) };
-    let sent = data.and_then(|data| message::send(fd, data, SendFlags::default()));
+    let sent = data.and_then(|data| message::send(fd, data, 0));
     c_length(sent.map_err(no_data))
 }
 
@@ -142,7 +133,11 @@ unsafe extern "C" fn __wrap_readv(fd: c_int, first: *const iovec, count: c_int) 
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
         // SAFETY: passed on.
-        let message = unsafe { recv_iovecs(fd, iovecs, Want::default(), RecvFlags::default()) };
+        let message = unsafe {
+            with_room(iovecs, |buffers| {
+                message::recvmsg(fd, buffers, Want::default(), 0)
+            })
+        };
         message.map(|message| message.bytes).map_err(no_data)
     }))
 }
@@ -160,7 +155,8 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
         // SAFETY: passed on.
-        unsafe { send_iovecs(fd, iovecs, None, None, SendFlags::default()) }.map_err(no_data)
+        unsafe { with_data(iovecs, |data| message::sendmsg(fd, data, None, None, 0)) }
+            .map_err(no_data)
     }))
 }
 
@@ -257,11 +253,8 @@ fn status_flags(fd: c_int) -> Result<c_int> {
 unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_int) -> c_int {
     // SAFETY: passed on.
     let file_fcntl = || unsafe { __real_fcntl(fd, command, arguments) };
-    let argument = || match arguments.is_null() {
-        true => 0,
-        // SAFETY: these commands take an int, and the caller passed one.
-        false => unsafe { arguments.read() },
-    };
+    // SAFETY: these commands take an int, and the caller passed one.
+    let argument = || unsafe { arguments.as_ref() }.copied().unwrap_or(0);
     match command {
         F_GETLK | F_SETLK | F_SETLKW => c_unit(Err(Errno(libc::ENOSYS))),
         F_SETFL if is_ours(fd) || stdin::is_stdin(fd) => {
@@ -297,27 +290,17 @@ unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mu
         // SAFETY: passed on.
         return unsafe { __real_ioctl(fd, request, arguments) };
     }
-    let argument = || -> Result<*mut c_int> {
-        let argument = match arguments.is_null() {
-            true => core::ptr::null_mut(),
-            // SAFETY: these requests take a pointer, and the caller passed one.
-            false => unsafe { arguments.read() },
-        };
-        match argument.is_null() {
-            true => Err(Errno(libc::EFAULT)),
-            false => Ok(argument),
-        }
+    let argument = || {
+        // SAFETY: these requests take a pointer, and the caller passed one.
+        let argument = unsafe { arguments.as_ref() };
+        // SAFETY: null or an int.
+        let argument = argument.and_then(|argument| unsafe { argument.as_mut() });
+        argument.ok_or(Errno(libc::EFAULT))
     };
     c_unit(match request {
-        FIONBIO => argument().and_then(|argument| {
-            // SAFETY: not null; the caller answers for the rest.
-            let nonblocking = unsafe { argument.read() } != 0;
-            descriptors::set_nonblocking(fd, nonblocking)
-        }),
+        FIONBIO => argument().and_then(|argument| descriptors::set_nonblocking(fd, *argument != 0)),
         FIONREAD => argument().and_then(|argument| {
-            let count = option::readable(fd)?;
-            // SAFETY: not null; the caller answers for the rest.
-            unsafe { argument.write(count) };
+            *argument = option::readable(fd)?;
             Ok(())
         }),
         _ => Err(Errno(libc::ENOTTY)),

@@ -100,8 +100,11 @@ fn c_path(path: &[u8]) -> Result<CString> {
     CString::new(path).map_err(|_| Errno(libc::ENOENT))
 }
 
-fn check(error: u32) -> Result<()> {
-    match error {
+/// Calls a function of preview1 with the granted folder of a path and what is below it.
+fn call(path: &[u8], function: impl FnOnce(c_int, *const c_char) -> u32) -> Result<()> {
+    let path = c_path(path)?;
+    let place = place(&path).ok_or(Errno(libc::ENOENT))?;
+    match function(place.folder, place.relative.as_ptr()) {
         0 => Ok(()),
         error => Err(Errno(error as c_int)),
     }
@@ -112,13 +115,11 @@ struct Host;
 
 impl Tree for Host {
     fn kind(&self, path: &[u8]) -> Result<Kind> {
-        let path = c_path(path)?;
-        let place = place(&path).ok_or(Errno(libc::ENOENT))?;
         // SAFETY: all of its fields are numbers, for which zeros are a value.
         let mut stat: wasi::Filestat = unsafe { core::mem::zeroed() };
         // SAFETY: a string, and a structure to write to.
-        check(unsafe {
-            __real___wasi_path_filestat_get(place.folder, 0, place.relative.as_ptr(), &raw mut stat)
+        call(path, |folder, path| unsafe {
+            __real___wasi_path_filestat_get(folder, 0, path, &raw mut stat)
         })?;
         Ok(match stat.filetype {
             wasi::FILETYPE_DIRECTORY => Kind::Directory,
@@ -128,19 +129,12 @@ impl Tree for Host {
     }
 
     fn link(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let path = c_path(path)?;
-        let place = place(&path).ok_or(Errno(libc::ENOENT))?;
         let mut target = vec![0; LINK_MAX];
         let mut length = 0;
+        let (start, size) = (target.as_mut_ptr(), target.len());
         // SAFETY: a string, the buffer's own start and length, and a number to write to.
-        check(unsafe {
-            __real___wasi_path_readlink(
-                place.folder,
-                place.relative.as_ptr(),
-                target.as_mut_ptr(),
-                target.len(),
-                &raw mut length,
-            )
+        call(path, |folder, path| unsafe {
+            __real___wasi_path_readlink(folder, path, start, size, &raw mut length)
         })?;
         target.truncate(length);
         Ok(target)

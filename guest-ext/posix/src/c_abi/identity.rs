@@ -11,28 +11,25 @@ pub(super) const USER: u32 = 1000;
 
 static MASK: AtomicU32 = AtomicU32::new(0o022);
 
-/// getuid(2): never fails.
-#[unsafe(no_mangle)]
-extern "C" fn getuid() -> u32 {
-    USER
+macro_rules! answer_user {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        $($(#[$doc])*
+        #[unsafe(no_mangle)]
+        extern "C" fn $name() -> u32 {
+            USER
+        })*
+    };
 }
 
-/// geteuid(2): never fails.
-#[unsafe(no_mangle)]
-extern "C" fn geteuid() -> u32 {
-    USER
-}
-
-/// getgid(2): never fails.
-#[unsafe(no_mangle)]
-extern "C" fn getgid() -> u32 {
-    USER
-}
-
-/// getegid(2): never fails.
-#[unsafe(no_mangle)]
-extern "C" fn getegid() -> u32 {
-    USER
+answer_user! {
+    /// getuid(2): never fails.
+    getuid
+    /// geteuid(2): never fails.
+    geteuid
+    /// getgid(2): never fails.
+    getgid
+    /// getegid(2): never fails.
+    getegid
 }
 
 /// umask(2): remembered, for there is nothing that it could apply to.

@@ -27,18 +27,16 @@ extern "C" fn if_nameindex() -> *mut if_nameindex {
             return ptr::null_mut();
         }
     };
-    let mut list: Vec<if_nameindex> = Vec::new();
-    for (index, name) in interfaces {
-        list.push(if_nameindex {
-            if_index: index,
-            if_name: CString::new(name).unwrap_or_default().into_raw(),
-        });
-    }
-    list.push(if_nameindex {
+    let entry = |(if_index, name)| if_nameindex {
+        if_index,
+        if_name: CString::new(name).unwrap_or_default().into_raw(),
+    };
+    let end = if_nameindex {
         if_index: 0,
         if_name: ptr::null_mut(),
-    });
-    Box::into_raw(list.into_boxed_slice()).cast()
+    };
+    let list: Box<[_]> = interfaces.into_iter().map(entry).chain([end]).collect();
+    Box::into_raw(list).cast()
 }
 
 /// if_freenameindex(3).
@@ -115,18 +113,13 @@ unsafe extern "C" fn inet_pton(family: c_int, text: *const c_char, address: *mut
         }
     };
     match octets {
-        Some(IpAddr::V4(ip)) => {
-            // SAFETY: the caller is responsible for the room.
-            unsafe { address.cast::<[u8; 4]>().write_unaligned(ip.octets()) };
-            1
-        }
-        Some(IpAddr::V6(ip)) => {
-            // SAFETY: as above.
-            unsafe { address.cast::<[u8; 16]>().write_unaligned(ip.octets()) };
-            1
-        }
-        None => 0,
+        // SAFETY: the caller is responsible for the room.
+        Some(IpAddr::V4(ip)) => unsafe { address.cast::<[u8; 4]>().write_unaligned(ip.octets()) },
+        // SAFETY: as above.
+        Some(IpAddr::V6(ip)) => unsafe { address.cast::<[u8; 16]>().write_unaligned(ip.octets()) },
+        None => return 0,
     }
+    1
 }
 
 /// inet_ntop(3).

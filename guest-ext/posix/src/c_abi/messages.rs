@@ -8,44 +8,16 @@ use core::mem::MaybeUninit;
 use core::{ptr, slice};
 use std::ffi::c_int;
 
-use wasisocket_abi::v1::{Ancillary, IOVECS_MAX};
+use wasisocket_abi::v1::IOVECS_MAX;
 
 use super::sockets::{address_at, put_address};
-use super::{LENGTH_MAX, bytes, c_length};
+use super::{bytes, c_length, slice_mut};
 use crate::ancillary;
 use crate::host::Want;
-use crate::message::{self, Message, RecvFlags, SendFlags};
-use crate::rights::{Rights, carries_rights, recvmsg_rights, sendmsg_rights};
-use crate::sys::{
-    MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_OOB, MSG_PEEK,
-    MSG_TRUNC, MSG_WAITALL, iovec, msghdr, socklen_t,
-};
-use crate::{Address, Errno, RawFd, Result};
-
-fn send_flags(flags: c_int) -> Result<SendFlags> {
-    match flags & !(MSG_OOB | MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL) {
-        0 => Ok(SendFlags {
-            out_of_band: flags & MSG_OOB != 0,
-            more: flags & MSG_MORE != 0,
-            dont_wait: flags & MSG_DONTWAIT != 0,
-        }),
-        _ => Err(Errno(libc::EOPNOTSUPP)),
-    }
-}
-
-fn recv_flags(flags: c_int) -> Result<RecvFlags> {
-    let known = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_DONTWAIT | MSG_NOSIGNAL;
-    match flags & !(known | MSG_CMSG_CLOEXEC) {
-        0 => Ok(RecvFlags {
-            out_of_band: flags & MSG_OOB != 0,
-            peek: flags & MSG_PEEK != 0,
-            whole_length: flags & MSG_TRUNC != 0,
-            wait_all: flags & MSG_WAITALL != 0,
-            dont_wait: flags & MSG_DONTWAIT != 0,
-        }),
-        _ => Err(Errno(libc::EOPNOTSUPP)),
-    }
-}
+use crate::message;
+use crate::rights::{carries_rights, recvmsg_rights, sendmsg_rights};
+use crate::sys::{MSG_CMSG_CLOEXEC, MSG_CTRUNC, iovec, msghdr, socklen_t};
+use crate::{Address, Errno, Result};
 
 /// send(2).
 ///
@@ -53,10 +25,21 @@ fn recv_flags(flags: c_int) -> Result<RecvFlags> {
 /// `data` points to `length` readable bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn send(fd: c_int, data: *const u8, length: usize, flags: c_int) -> isize {
-    c_length(send_flags(flags).and_then(|flags| {
+    // SAFETY: passed on.
+    let data = unsafe { bytes(data, length) };
+    c_length(data.and_then(|data| message::send(fd, data, flags)))
+}
+
+/// The address to send to, if there is one.
+///
+/// # Safety
+/// `to` is null or points to `length` readable bytes.
+unsafe fn destination(to: *const u8, length: socklen_t) -> Result<Option<Address>> {
+    match to.is_null() {
+        true => Ok(None),
         // SAFETY: passed on.
-        message::send(fd, unsafe { bytes(data, length) }?, flags)
-    }))
+        false => unsafe { address_at(to, length) }.map(Some),
+    }
 }
 
 /// sendto(2).
@@ -72,29 +55,12 @@ unsafe extern "C" fn sendto(
     to: *const u8,
     to_length: socklen_t,
 ) -> isize {
-    c_length(send_flags(flags).and_then(|flags| {
+    // SAFETY: passed on.
+    c_length(unsafe { bytes(data, length) }.and_then(|data| {
         // SAFETY: passed on.
-        let data = unsafe { bytes(data, length) }?;
-        let to = match to.is_null() {
-            true => None,
-            // SAFETY: passed on.
-            false => Some(unsafe { address_at(to, to_length) }?),
-        };
+        let to = unsafe { destination(to, to_length) }?;
         message::sendmsg(fd, &[data], to.as_ref(), None, flags)
     }))
-}
-
-/// The buffer at `base`.
-///
-/// # Safety
-/// `base` points to `length` writable bytes, for as long as the slice is in use.
-unsafe fn room<'a>(base: *mut u8, length: usize) -> Result<&'a mut [MaybeUninit<u8>]> {
-    match (base.is_null(), length) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(Errno(libc::EFAULT)),
-        // SAFETY: not null; the caller is responsible for the rest.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(base.cast(), length.min(LENGTH_MAX)) }),
-    }
 }
 
 /// recv(2).
@@ -103,10 +69,9 @@ unsafe fn room<'a>(base: *mut u8, length: usize) -> Result<&'a mut [MaybeUninit<
 /// `buffer` points to `length` writable bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn recv(fd: c_int, buffer: *mut u8, length: usize, flags: c_int) -> isize {
-    c_length(recv_flags(flags).and_then(|flags| {
-        // SAFETY: passed on.
-        message::recv(fd, unsafe { room(buffer, length) }?, flags)
-    }))
+    // SAFETY: passed on.
+    let buffer = unsafe { slice_mut(buffer.cast(), length) };
+    c_length(buffer.and_then(|buffer| message::recv(fd, buffer, flags)))
 }
 
 /// recvfrom(2).
@@ -122,18 +87,19 @@ unsafe extern "C" fn recvfrom(
     from: *mut u8,
     from_length: *mut socklen_t,
 ) -> isize {
-    c_length(recv_flags(flags).and_then(|flags| {
-        // SAFETY: passed on.
-        let buffer = unsafe { room(buffer, length) }?;
-        let want = Want {
-            address: !from.is_null(),
-            ancillary: false,
-        };
-        let message = message::recvmsg(fd, &mut [buffer], want, flags)?;
-        // SAFETY: passed on.
-        unsafe { put_address(&message.from, from, from_length) }?;
-        Ok(message.bytes)
-    }))
+    // SAFETY: passed on.
+    c_length(
+        unsafe { slice_mut(buffer.cast(), length) }.and_then(|buffer| {
+            let want = Want {
+                address: !from.is_null(),
+                ancillary: false,
+            };
+            let message = message::recvmsg(fd, &mut [buffer], want, flags)?;
+            // SAFETY: passed on.
+            unsafe { put_address(&message.from, from, from_length) }?;
+            Ok(message.bytes)
+        }),
+    )
 }
 
 /// The `count` iovecs at `first`. EMSGSIZE for more than UIO_MAXIOV, as on Linux.
@@ -151,30 +117,14 @@ pub(super) unsafe fn iovecs<'a>(first: *const iovec, count: c_int) -> Result<&'a
     }
 }
 
-/// Sends the data that the iovecs point to.
-///
-/// # Safety
-/// Each points to as many readable bytes as it says.
-pub(super) unsafe fn send_iovecs(
-    fd: RawFd,
-    iovecs: &[iovec],
-    to: Option<&Address>,
-    ancillary: Option<&Ancillary>,
-    flags: SendFlags,
-) -> Result<usize> {
-    // SAFETY: passed on.
-    unsafe {
-        with_data(iovecs, |data| {
-            message::sendmsg(fd, data, to, ancillary, flags)
-        })
-    }
-}
-
 /// Calls `send` with the data that the iovecs point to.
 ///
 /// # Safety
-/// As for [`send_iovecs`].
-unsafe fn with_data<T>(iovecs: &[iovec], send: impl FnOnce(&[&[u8]]) -> Result<T>) -> Result<T> {
+/// Each points to as many readable bytes as it says.
+pub(super) unsafe fn with_data<T>(
+    iovecs: &[iovec],
+    send: impl FnOnce(&[&[u8]]) -> Result<T>,
+) -> Result<T> {
     // SAFETY: passed on.
     let piece = |iovec: &iovec| unsafe { bytes(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
@@ -186,30 +136,16 @@ unsafe fn with_data<T>(iovecs: &[iovec], send: impl FnOnce(&[&[u8]]) -> Result<T
     }
 }
 
-/// Receives into the buffers that the iovecs point to.
-///
-/// # Safety
-/// Each points to as many writable bytes as it says, and no two overlap.
-pub(super) unsafe fn recv_iovecs(
-    fd: RawFd,
-    iovecs: &[iovec],
-    want: Want,
-    flags: RecvFlags,
-) -> Result<Message> {
-    // SAFETY: passed on.
-    unsafe { with_room(iovecs, |buffers| message::recvmsg(fd, buffers, want, flags)) }
-}
-
 /// Calls `receive` with the buffers that the iovecs point to.
 ///
 /// # Safety
-/// As for [`recv_iovecs`].
-unsafe fn with_room<T>(
+/// Each points to as many writable bytes as it says, and no two overlap.
+pub(super) unsafe fn with_room<T>(
     iovecs: &[iovec],
     receive: impl FnOnce(&mut [&mut [MaybeUninit<u8>]]) -> Result<T>,
 ) -> Result<T> {
     // SAFETY: passed on.
-    let piece = |iovec: &iovec| unsafe { room(iovec.iov_base.cast(), iovec.iov_len) };
+    let piece = |iovec: &iovec| unsafe { slice_mut(iovec.iov_base.cast(), iovec.iov_len) };
     match iovecs {
         [only] => receive(&mut [piece(only)?]),
         many => {
@@ -229,16 +165,11 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
     let Some(message) = (unsafe { message.as_ref() }) else {
         return c_length(Err(Errno(libc::EFAULT)));
     };
-    c_length(send_flags(flags).and_then(|flags| {
+    // SAFETY: passed on.
+    let control = unsafe { bytes(message.msg_control.cast(), message.msg_controllen as usize) };
+    c_length(control.and_then(ancillary::read).and_then(|control| {
         // SAFETY: passed on.
-        let control =
-            unsafe { bytes(message.msg_control.cast(), message.msg_controllen as usize) }?;
-        let control = ancillary::read(control)?;
-        let to = match message.msg_name.is_null() {
-            true => None,
-            // SAFETY: passed on.
-            false => Some(unsafe { address_at(message.msg_name.cast(), message.msg_namelen) }?),
-        };
+        let to = unsafe { destination(message.msg_name.cast(), message.msg_namelen) }?;
         // SAFETY: passed on.
         let iovecs = unsafe { iovecs(message.msg_iov, message.msg_iovlen) }?;
         let to = to.as_ref();
@@ -247,8 +178,10 @@ unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) ->
             // SAFETY: passed on.
             return unsafe { with_data(iovecs, send) };
         }
+        let ancillary = control.ancillary.as_ref();
+        let send = |data: &[&[u8]]| message::sendmsg(fd, data, to, ancillary, flags);
         // SAFETY: passed on.
-        unsafe { send_iovecs(fd, iovecs, to, control.ancillary.as_ref(), flags) }
+        unsafe { with_data(iovecs, send) }
     }))
 }
 
@@ -262,10 +195,9 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
     let Some(header) = (unsafe { message.as_mut() }) else {
         return c_length(Err(Errno(libc::EFAULT)));
     };
-    let cloexec = flags & MSG_CMSG_CLOEXEC;
-    c_length(recv_flags(flags).and_then(|flags| {
-        // SAFETY: passed on.
-        let iovecs = unsafe { iovecs(header.msg_iov, header.msg_iovlen) }?;
+    // SAFETY: passed on.
+    let iovecs = unsafe { iovecs(header.msg_iov, header.msg_iovlen) };
+    c_length(iovecs.and_then(|iovecs| {
         let want = Want {
             address: !header.msg_name.is_null(),
             ancillary: !header.msg_control.is_null() && header.msg_controllen > 0,
@@ -274,19 +206,16 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
             true => header.msg_controllen as usize,
             false => 0,
         };
-        let (received, rights) = if carries_rights(fd) {
-            let max = ancillary::rights_room(room);
-            // SAFETY: passed on.
-            unsafe {
-                with_room(iovecs, |buffers| {
-                    recvmsg_rights(fd, buffers, want, max, flags, cloexec != 0)
-                })
-            }?
-        } else {
-            // SAFETY: passed on.
-            let received = unsafe { recv_iovecs(fd, iovecs, want, flags) }?;
-            (received, Rights::default())
-        };
+        // SAFETY: passed on.
+        let (received, fds) = unsafe {
+            with_room(iovecs, |buffers| match carries_rights(fd) {
+                true => {
+                    let max = ancillary::rights_room(room);
+                    recvmsg_rights(fd, buffers, want, max, flags)
+                }
+                false => Ok((message::recvmsg(fd, buffers, want, flags)?, Vec::new())),
+            })
+        }?;
         let mut length = header.msg_namelen;
         // SAFETY: passed on; the length is a local's.
         unsafe { put_address(&received.from, header.msg_name.cast(), &mut length) }?;
@@ -295,7 +224,7 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
         }
         let (mut control, cut) = ancillary::write(&received.ancillary, room);
         // No socket has both.
-        control.extend(ancillary::write_rights(&rights.fds));
+        control.extend(ancillary::write_rights(&fds));
         if want.ancillary {
             // SAFETY: no more than the caller has room for.
             unsafe {
@@ -307,15 +236,10 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> i
             }
         }
         header.msg_controllen = control.len() as socklen_t;
-        let flags = [
-            (received.truncated, MSG_TRUNC),
-            (received.out_of_band, MSG_OOB),
-            (cut || rights.cut, MSG_CTRUNC),
-        ];
-        header.msg_flags = flags.iter().fold(
-            cloexec,
-            |flags, (set, flag)| if *set { flags | flag } else { flags },
-        );
+        header.msg_flags = flags & MSG_CMSG_CLOEXEC | received.flags as c_int;
+        if cut {
+            header.msg_flags |= MSG_CTRUNC;
+        }
         Ok(received.bytes)
     }))
 }

@@ -83,6 +83,20 @@ unsafe fn bytes<'a>(data: *const u8, length: usize) -> Result<&'a [u8]> {
     }
 }
 
+/// The values at `start`. EFAULT for a null pointer with a count.
+///
+/// # Safety
+/// `start` points to `count` writable values, for as long as the slice is in use.
+unsafe fn slice_mut<'a, T>(start: *mut T, count: usize) -> Result<&'a mut [T]> {
+    let most = LENGTH_MAX.checked_div(size_of::<T>()).unwrap_or(0);
+    match (start.is_null(), count) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Errno(libc::EFAULT)),
+        // SAFETY: not null; the caller is responsible for the rest.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(start, count.min(most)) }),
+    }
+}
+
 /// The bytes of a C string, without its NUL; `None` for a null pointer.
 ///
 /// # Safety

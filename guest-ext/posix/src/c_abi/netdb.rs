@@ -9,17 +9,12 @@ use core::ptr;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::IpAddr;
+use std::thread::LocalKey;
 
 use super::{bytes, c_unit, set_errno, string};
 use crate::address::SOCKADDR_MAX;
-use crate::netdb::{
-    self, AddrInfo, Failure, Hints, HostEntry, NameFlags, Protocol, Service, Transport,
-};
-use crate::sys::{
-    AF_INET, AF_INET6, EAI_ADDRFAMILY, EAI_AGAIN, EAI_FAMILY, EAI_OVERFLOW, HOST_NOT_FOUND,
-    NI_DGRAM, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV, NO_DATA, NO_RECOVERY,
-    TRY_AGAIN, addrinfo, hostent, protoent, servent, socklen_t,
-};
+use crate::netdb::{self, AddrInfo, Failure, Hints, HostEntry, Protocol, Service, Transport};
+use crate::sys::*;
 use crate::{Address, Errno, Family};
 
 /// One entry of getaddrinfo's list with all that it points to, in one allocation.
@@ -160,13 +155,9 @@ unsafe extern "C" fn getnameinfo(
     service_length: socklen_t,
     flags: c_int,
 ) -> c_int {
-    let has = |flag| flags & flag != 0;
-    let flags = NameFlags {
-        numeric_host: has(NI_NUMERICHOST) || host.is_null() || host_length == 0,
-        numeric_service: has(NI_NUMERICSERV),
-        name_required: has(NI_NAMEREQD),
-        no_domain: has(NI_NOFQDN),
-        datagram: has(NI_DGRAM),
+    let flags = match host.is_null() || host_length == 0 {
+        true => flags | NI_NUMERICHOST,
+        false => flags,
     };
     // SAFETY: passed on.
     let address = unsafe { bytes(address, length as usize) }.and_then(Address::from_sockaddr);
@@ -186,36 +177,28 @@ unsafe extern "C" fn getnameinfo(
 }
 
 /// A `struct hostent` and what it points to.
+#[repr(C)]
 struct HostStorage {
-    entry: hostent,
-    // In boxes and vectors, so that what `entry` points to stays in place when this moves.
+    _entry: hostent,
+    // In boxes and vectors, so that what the entry points to stays in place when this moves.
     _name: CString,
     _addresses: Vec<[u8; 16]>,
     _list: Vec<*mut c_char>,
 }
 
-/// A `struct servent` or `struct protoent`: the names are static.
-struct Tables {
-    service: servent,
-    protocol: protoent,
-}
+/// The last result of a function.
+type Last<T> = RefCell<Option<T>>;
 
 thread_local! {
-    static HOST: RefCell<Option<HostStorage>> = const { RefCell::new(None) };
-    static TABLES: RefCell<Tables> = const { RefCell::new(Tables {
-        service: servent {
-            s_name: ptr::null_mut(),
-            s_aliases: ptr::null_mut(),
-            s_port: 0,
-            s_proto: ptr::null_mut(),
-        },
-        protocol: protoent {
-            p_name: ptr::null_mut(),
-            p_aliases: ptr::null_mut(),
-            p_proto: 0,
-        },
-    }) };
+    static HOST: Last<HostStorage> = const { RefCell::new(None) };
+    static SERVICE: Last<servent> = const { RefCell::new(None) };
+    static PROTOCOL: Last<protoent> = const { RefCell::new(None) };
     static H_ERRNO: RefCell<c_int> = const { RefCell::new(0) };
+}
+
+/// Replaces the last result.
+fn replace<T>(last: &'static LocalKey<Last<T>>, result: T) -> *mut T {
+    last.with_borrow_mut(|last| ptr::from_mut(last.insert(result)))
 }
 
 /// The end of a list without entries.
@@ -253,16 +236,14 @@ fn to_hostent(found: Result<HostEntry, Failure>) -> *mut hostent {
         Family::Inet => 4,
         _ => 16,
     };
-    let mut addresses: Vec<[u8; 16]> = Vec::new();
-    for ip in entry.addresses {
-        addresses.push(match ip {
-            IpAddr::V6(ip) => ip.octets(),
-            IpAddr::V4(ip) => {
-                let [a, b, c, d] = ip.octets();
-                [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-            }
-        });
-    }
+    let octets = |ip| match ip {
+        IpAddr::V6(ip) => ip.octets(),
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+    };
+    let mut addresses: Vec<[u8; 16]> = entry.addresses.into_iter().map(octets).collect();
     let name = CString::new(entry.name).unwrap_or_default();
     let mut list: Vec<*mut c_char> = addresses
         .iter_mut()
@@ -270,7 +251,7 @@ fn to_hostent(found: Result<HostEntry, Failure>) -> *mut hostent {
         .collect();
     list.push(ptr::null_mut());
     let storage = HostStorage {
-        entry: hostent {
+        _entry: hostent {
             h_name: name.as_ptr().cast_mut(),
             h_aliases: no_aliases(),
             h_addrtype: entry.family.to_c(),
@@ -281,10 +262,8 @@ fn to_hostent(found: Result<HostEntry, Failure>) -> *mut hostent {
         _addresses: addresses,
         _list: list,
     };
-    HOST.with(|host| {
-        let mut host = host.borrow_mut();
-        &raw mut host.insert(storage).entry
-    })
+    // The entry is the first field.
+    replace(&HOST, storage).cast()
 }
 
 /// gethostbyname(3).
@@ -349,16 +328,13 @@ fn to_servent(found: Option<Service>) -> *mut servent {
     let Some(service) = found else {
         return ptr::null_mut();
     };
-    TABLES.with(|tables| {
-        let mut tables = tables.borrow_mut();
-        tables.service = servent {
-            s_name: service.name.as_ptr().cast_mut(),
-            s_aliases: no_aliases(),
-            s_port: c_int::from(service.port.to_be()),
-            s_proto: service.transport.name().as_ptr().cast_mut(),
-        };
-        &raw mut tables.service
-    })
+    let entry = servent {
+        s_name: service.name.as_ptr().cast_mut(),
+        s_aliases: no_aliases(),
+        s_port: c_int::from(service.port.to_be()),
+        s_proto: service.transport.name().as_ptr().cast_mut(),
+    };
+    replace(&SERVICE, entry)
 }
 
 /// The protocol with this name. A null pointer matches any protocol, an unknown name matches none.
@@ -409,13 +385,10 @@ unsafe extern "C" fn getprotobyname(name: *const c_char) -> *mut protoent {
     let Some(Protocol { name, number }) = netdb::getprotobyname(name) else {
         return ptr::null_mut();
     };
-    TABLES.with(|tables| {
-        let mut tables = tables.borrow_mut();
-        tables.protocol = protoent {
-            p_name: name.as_ptr().cast_mut(),
-            p_aliases: no_aliases(),
-            p_proto: number,
-        };
-        &raw mut tables.protocol
-    })
+    let entry = protoent {
+        p_name: name.as_ptr().cast_mut(),
+        p_aliases: no_aliases(),
+        p_proto: number,
+    };
+    replace(&PROTOCOL, entry)
 }

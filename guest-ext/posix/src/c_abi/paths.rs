@@ -21,7 +21,6 @@ use crate::host;
 const SYMLINK_FOLLOW: u32 = wasi::LOOKUPFLAGS_SYMLINK_FOLLOW;
 
 unsafe extern "C" {
-
     fn __real___wasi_fd_fdstat_get(fd: c_int, stat: *mut wasi::Fdstat) -> u32;
     fn __real___wasi_path_open(
         folder: c_int,
@@ -39,26 +38,6 @@ unsafe extern "C" {
         path: *const c_char,
         stat: *mut wasi::Filestat,
     ) -> u32;
-    fn __real___wasi_path_filestat_set_times(
-        folder: c_int,
-        lookup: u32,
-        path: *const c_char,
-        accessed: u64,
-        modified: u64,
-        which: u32,
-    ) -> u32;
-    fn __real___wasi_path_create_directory(folder: c_int, path: *const c_char) -> u32;
-    fn __real___wasi_path_remove_directory(folder: c_int, path: *const c_char) -> u32;
-    fn __real___wasi_path_unlink_file(folder: c_int, path: *const c_char) -> u32;
-    pub(super) fn __real___wasi_path_readlink(
-        folder: c_int,
-        path: *const c_char,
-        buffer: *mut u8,
-        size: usize,
-        length: *mut usize,
-    ) -> u32;
-    fn __real___wasi_path_symlink(target: *const c_char, folder: c_int, path: *const c_char)
-    -> u32;
     fn __real___wasi_path_link(
         folder: c_int,
         lookup: u32,
@@ -78,7 +57,7 @@ unsafe extern "C" {
 fn call(
     folder: c_int,
     path: *const c_char,
-    follow: bool,
+    lookup: u32,
     function: impl Fn(c_int, *const c_char) -> u32,
 ) -> u32 {
     if let Some(error) = refusal(folder) {
@@ -88,7 +67,7 @@ fn call(
     if !matches!(error as c_int, libc::EPERM | libc::ENOTCAPABLE) {
         return error;
     }
-    match resolve_refused(folder, path, follow) {
+    match resolve_refused(folder, path, lookup & SYMLINK_FOLLOW != 0) {
         Ok(None) => error,
         Ok(Some(path)) => match place(&path) {
             Some(place) => function(place.folder, place.relative.as_ptr()),
@@ -124,8 +103,11 @@ unsafe extern "C" fn __wrap___wasi_path_open(
     opened: *mut c_int,
 ) -> u32 {
     let open_flags = open as u16;
-    let follow = lookup & SYMLINK_FOLLOW != 0 && open_flags & wasi::OFLAGS_EXCL == 0;
-    let error = call(folder, path, follow, |folder, path| {
+    let resolution = match open_flags & wasi::OFLAGS_EXCL {
+        0 => lookup,
+        _ => 0,
+    };
+    let error = call(folder, path, resolution, |folder, path| {
         // SAFETY: passed on.
         unsafe {
             __real___wasi_path_open(
@@ -170,15 +152,10 @@ unsafe extern "C" fn __wrap___wasi_path_filestat_get(
         true => lookup | SYMLINK_FOLLOW,
         false => lookup,
     };
-    let error = call(
-        folder,
-        path,
-        lookup & SYMLINK_FOLLOW != 0,
-        |folder, path| {
-            // SAFETY: passed on.
-            unsafe { __real___wasi_path_filestat_get(folder, lookup, path, stat) }
-        },
-    );
+    let error = call(folder, path, lookup, |folder, path| {
+        // SAFETY: passed on.
+        unsafe { __real___wasi_path_filestat_get(folder, lookup, path, stat) }
+    });
     if (error as c_int == libc::ENOENT || folder == PARENT_OF_MOUNTS)
         && let Some(path) = is_parent_of_mounts(folder, path)
     {
@@ -189,108 +166,65 @@ unsafe extern "C" fn __wrap___wasi_path_filestat_get(
     error
 }
 
-/// preview1's `path_filestat_set_times`.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_filestat_set_times(
-    folder: c_int,
-    lookup: u32,
-    path: *const c_char,
-    accessed: u64,
-    modified: u64,
-    which: u32,
-) -> u32 {
-    call(
-        folder,
-        path,
-        lookup & SYMLINK_FOLLOW != 0,
-        |folder, path| {
-            // SAFETY: passed on.
-            unsafe {
-                __real___wasi_path_filestat_set_times(
-                    folder, lookup, path, accessed, modified, which,
-                )
-            }
-        },
-    )
+/// Wraps functions with one path, the one between brackets. Without lookupflags beside it, a link at its end is not
+/// followed.
+macro_rules! wrap {
+    ($(
+        $(#[$doc:meta])*
+        $wrap:ident(
+            $($before:ident: $Before:ty,)*
+            [$folder:ident $(($lookup:ident))?, $path:ident]
+            $(, $after:ident: $After:ty)*
+        ) -> $real:ident;
+    )*) => {$(
+        unsafe extern "C" {
+            pub(super) fn $real(
+                $($before: $Before,)*
+                $folder: c_int, $($lookup: u32,)? $path: *const c_char
+                $(, $after: $After)*
+            ) -> u32;
+        }
+
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// As wasi-libc declares it.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $wrap(
+            $($before: $Before,)*
+            $folder: c_int, $($lookup: u32,)? $path: *const c_char
+            $(, $after: $After)*
+        ) -> u32 {
+            call($folder, $path, 0 $(| $lookup)?, |$folder, $path| {
+                // SAFETY: passed on.
+                unsafe { $real($($before,)* $folder, $($lookup,)? $path $(, $after)*) }
+            })
+        }
+    )*};
 }
 
-/// preview1's `path_create_directory`.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_create_directory(
-    folder: c_int,
-    path: *const c_char,
-) -> u32 {
-    call(folder, path, false, |folder, path| {
-        // SAFETY: passed on.
-        unsafe { __real___wasi_path_create_directory(folder, path) }
-    })
-}
+wrap! {
+    /// preview1's `path_filestat_set_times`.
+    __wrap___wasi_path_filestat_set_times(
+        [folder (lookup), path], accessed: u64, modified: u64, which: u32
+    ) -> __real___wasi_path_filestat_set_times;
 
-/// preview1's `path_remove_directory`.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_remove_directory(
-    folder: c_int,
-    path: *const c_char,
-) -> u32 {
-    call(folder, path, false, |folder, path| {
-        // SAFETY: passed on.
-        unsafe { __real___wasi_path_remove_directory(folder, path) }
-    })
-}
+    /// preview1's `path_create_directory`.
+    __wrap___wasi_path_create_directory([folder, path]) -> __real___wasi_path_create_directory;
 
-/// preview1's `path_unlink_file`.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_unlink_file(folder: c_int, path: *const c_char) -> u32 {
-    call(folder, path, false, |folder, path| {
-        // SAFETY: passed on.
-        unsafe { __real___wasi_path_unlink_file(folder, path) }
-    })
-}
+    /// preview1's `path_remove_directory`.
+    __wrap___wasi_path_remove_directory([folder, path]) -> __real___wasi_path_remove_directory;
 
-/// preview1's `path_readlink`.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_readlink(
-    folder: c_int,
-    path: *const c_char,
-    buffer: *mut u8,
-    size: usize,
-    length: *mut usize,
-) -> u32 {
-    call(folder, path, false, |folder, path| {
-        // SAFETY: passed on.
-        unsafe { __real___wasi_path_readlink(folder, path, buffer, size, length) }
-    })
-}
+    /// preview1's `path_unlink_file`.
+    __wrap___wasi_path_unlink_file([folder, path]) -> __real___wasi_path_unlink_file;
 
-/// preview1's `path_symlink`: `target` is text.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_path_symlink(
-    target: *const c_char,
-    folder: c_int,
-    path: *const c_char,
-) -> u32 {
-    call(folder, path, false, |folder, path| {
-        // SAFETY: passed on.
-        unsafe { __real___wasi_path_symlink(target, folder, path) }
-    })
+    /// preview1's `path_readlink`.
+    __wrap___wasi_path_readlink(
+        [folder, path], buffer: *mut u8, size: usize, length: *mut usize
+    ) -> __real___wasi_path_readlink;
+
+    /// preview1's `path_symlink`: `target` is text.
+    __wrap___wasi_path_symlink(target: *const c_char, [folder, path]) -> __real___wasi_path_symlink;
 }
 
 /// preview1's `path_link`.
@@ -305,17 +239,12 @@ unsafe extern "C" fn __wrap___wasi_path_link(
     new_folder: c_int,
     new_path: *const c_char,
 ) -> u32 {
-    call(
-        folder,
-        path,
-        lookup & SYMLINK_FOLLOW != 0,
-        |folder, path| {
-            call(new_folder, new_path, false, |new_folder, new_path| {
-                // SAFETY: passed on.
-                unsafe { __real___wasi_path_link(folder, lookup, path, new_folder, new_path) }
-            })
-        },
-    )
+    call(folder, path, lookup, |folder, path| {
+        call(new_folder, new_path, 0, |new_folder, new_path| {
+            // SAFETY: passed on.
+            unsafe { __real___wasi_path_link(folder, lookup, path, new_folder, new_path) }
+        })
+    })
 }
 
 /// preview1's `path_rename`.
@@ -329,8 +258,8 @@ unsafe extern "C" fn __wrap___wasi_path_rename(
     new_folder: c_int,
     new_path: *const c_char,
 ) -> u32 {
-    call(folder, path, false, |folder, path| {
-        call(new_folder, new_path, false, |new_folder, new_path| {
+    call(folder, path, 0, |folder, path| {
+        call(new_folder, new_path, 0, |new_folder, new_path| {
             // SAFETY: passed on.
             unsafe { __real___wasi_path_rename(folder, path, new_folder, new_path) }
         })

@@ -9,11 +9,8 @@ use std::ffi::{c_int, c_void};
 
 use super::{bytes, c_number, c_unit};
 use crate::option::{self, VALUE_MAX};
-use crate::socket::{self, Flags, Shutdown};
-use crate::sys::{
-    IPPROTO_UDPLITE, O_NONBLOCK, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_DGRAM,
-    SOCK_NONBLOCK, SOCK_RAW, SOCK_STREAM, socklen_t,
-};
+use crate::socket::{self};
+use crate::sys::*;
 use crate::{Address, Errno, Family, Result, Type};
 
 /// Linux's limit (net/socket.c, move_addr_to_kernel): `sizeof(struct sockaddr_storage)`.
@@ -58,12 +55,9 @@ pub(super) unsafe fn put_address(
 }
 
 /// The type without its flags, and the flags.
-fn type_of(ty: c_int, protocol: c_int) -> Result<(Type, Flags)> {
-    let flags = Flags {
-        nonblocking: ty & SOCK_NONBLOCK != 0,
-        cloexec: ty & SOCK_CLOEXEC != 0,
-    };
-    match ty & !(SOCK_NONBLOCK | SOCK_CLOEXEC) {
+fn type_of(ty: c_int, protocol: c_int) -> Result<(Type, c_int)> {
+    let flags = ty & (SOCK_NONBLOCK | SOCK_CLOEXEC);
+    match ty & !flags {
         SOCK_STREAM => Ok((Type::Stream, flags)),
         SOCK_DGRAM if protocol == IPPROTO_UDPLITE => Ok((Type::DatagramLite, flags)),
         SOCK_DGRAM => Ok((Type::Datagram, flags)),
@@ -121,19 +115,13 @@ unsafe extern "C" fn socketpair(
 /// dup(2), for a socket. ENOTSUP for a file, because preview1 cannot duplicate files.
 #[unsafe(no_mangle)]
 extern "C" fn dup(fd: c_int) -> c_int {
-    c_number(socket::dup(fd).map_err(|error| match error {
-        Errno(libc::ENOTSOCK) => Errno(libc::ENOTSUP),
-        error => error,
-    }))
+    c_number(socket::dup(fd).map_err(|error| error.for_file(libc::ENOTSUP)))
 }
 
 /// dup2(2), for a socket. ENOTSUP for a file.
 #[unsafe(no_mangle)]
 extern "C" fn dup2(fd: c_int, target: c_int) -> c_int {
-    c_number(socket::dup2(fd, target).map_err(|error| match error {
-        Errno(libc::ENOTSOCK) => Errno(libc::ENOTSUP),
-        error => error,
-    }))
+    c_number(socket::dup2(fd, target).map_err(|error| error.for_file(libc::ENOTSUP)))
 }
 
 /// pipe(2).
@@ -158,11 +146,8 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     if flags & !O_NONBLOCK != 0 {
         return c_unit(Err(Errno(libc::EINVAL)));
     }
-    let flags = Flags {
-        nonblocking: flags & O_NONBLOCK != 0,
-        cloexec: true,
-    };
-    c_unit(socket::pipe(flags).map(|fds| {
+    let nonblock = if flags == 0 { 0 } else { SOCK_NONBLOCK };
+    c_unit(socket::pipe(SOCK_CLOEXEC | nonblock).map(|fds| {
         // SAFETY: not null; the caller is responsible for the room.
         unsafe { ends.cast::<[c_int; 2]>().write_unaligned(fds) };
     }))
@@ -205,13 +190,6 @@ unsafe extern "C" fn accept4(
     length: *mut socklen_t,
     flags: c_int,
 ) -> c_int {
-    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
-        return c_unit(Err(Errno(libc::EINVAL)));
-    }
-    let flags = Flags {
-        nonblocking: flags & SOCK_NONBLOCK != 0,
-        cloexec: flags & SOCK_CLOEXEC != 0,
-    };
     c_number(socket::accept(fd, flags).and_then(|(accepted, peer)| {
         // SAFETY: passed on.
         unsafe { put_address(&peer, address, length) }?;
@@ -232,12 +210,6 @@ unsafe extern "C" fn connect(fd: c_int, address: *const u8, length: socklen_t) -
 /// shutdown(2).
 #[unsafe(no_mangle)]
 extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
-    let how = match how {
-        SHUT_RD => Shutdown::Read,
-        SHUT_WR => Shutdown::Write,
-        SHUT_RDWR => Shutdown::Both,
-        _ => return c_unit(Err(Errno(libc::EINVAL))),
-    };
     c_unit(socket::shutdown(fd, how))
 }
 

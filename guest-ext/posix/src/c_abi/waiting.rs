@@ -4,11 +4,10 @@
 //!
 //! See the parent module.
 
-use core::slice;
 use std::ffi::{c_int, c_void};
 
-use super::{c_length, c_number, c_unit, errno};
-use crate::poll::{self, Sets};
+use super::{c_length, c_number, c_unit, errno, slice_mut};
+use crate::poll;
 use crate::sys::{EPOLL_CLOEXEC, epoll_event, fd_set, pollfd, timespec, timeval};
 use crate::{Errno, RawFd, Result, epoll};
 
@@ -39,13 +38,10 @@ unsafe extern "C" fn __wrap_poll(fds: *mut pollfd, count: usize, timeout: c_int)
     if count > wasisocket_abi::v1::POLL_MAX {
         return c_unit(Err(Errno(libc::EINVAL)));
     }
-    let fds = match (fds.is_null(), count) {
-        (_, 0) => &mut [],
-        (true, _) => return c_unit(Err(Errno(libc::EFAULT))),
-        // SAFETY: not null; the caller is responsible for the rest.
-        (false, _) => unsafe { slice::from_raw_parts_mut(fds, count) },
-    };
-    c_length(poll::poll(fds, from_milliseconds(timeout), poll_files)) as c_int
+    // SAFETY: passed on.
+    let ready = unsafe { slice_mut(fds, count) }
+        .and_then(|fds| poll::poll(fds, from_milliseconds(timeout), poll_files));
+    c_length(ready) as c_int
 }
 
 /// The descriptors in a set. EINVAL for a set with more descriptors than fit.
@@ -78,26 +74,15 @@ unsafe fn write_set(set: *mut fd_set, fds: &[RawFd]) {
 
 /// # Safety
 /// Each pointer is null or points to a set.
-unsafe fn select(
-    read: *mut fd_set,
-    write: *mut fd_set,
-    except: *mut fd_set,
-    timeout: i64,
-) -> Result<usize> {
-    let mut sets = Sets {
+unsafe fn select(sets: [*mut fd_set; 3], timeout: Result<i64>) -> Result<usize> {
+    let timeout = timeout?;
+    let mut fds: [Vec<RawFd>; 3] = Default::default();
+    for (set, fds) in sets.into_iter().zip(&mut fds) {
         // SAFETY: passed on.
-        read: unsafe { read_set(read) }?,
-        // SAFETY: passed on.
-        write: unsafe { read_set(write) }?,
-        // SAFETY: passed on.
-        except: unsafe { read_set(except) }?,
-    };
-    let ready = poll::select(&mut sets, timeout, poll_files)?;
-    for (set, fds) in [
-        (read, &sets.read),
-        (write, &sets.write),
-        (except, &sets.except),
-    ] {
+        *fds = unsafe { read_set(set) }?;
+    }
+    let ready = poll::select(&mut fds, timeout, poll_files)?;
+    for (set, fds) in sets.into_iter().zip(&fds) {
         // SAFETY: passed on.
         unsafe { write_set(set, fds) };
     }
@@ -131,8 +116,7 @@ unsafe extern "C" fn __wrap_select(
         Some(time) => nanoseconds(time.tv_sec, time.tv_usec, 1_000),
     };
     // SAFETY: passed on.
-    let ready = timeout.and_then(|timeout| unsafe { select(read, write, except, timeout) });
-    c_length(ready) as c_int
+    c_length(unsafe { select([read, write, except], timeout) }) as c_int
 }
 
 /// pselect(2). The mask has no effect, because there are no signals.
@@ -154,8 +138,7 @@ unsafe extern "C" fn __wrap_pselect(
         Some(time) => nanoseconds(time.tv_sec, time.tv_nsec.into(), 1),
     };
     // SAFETY: passed on.
-    let ready = timeout.and_then(|timeout| unsafe { select(read, write, except, timeout) });
-    c_length(ready) as c_int
+    c_length(unsafe { select([read, write, except], timeout) }) as c_int
 }
 
 /// epoll_create(2). `size` has no effect, but must be positive.

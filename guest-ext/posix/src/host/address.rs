@@ -51,16 +51,3 @@ impl TryFrom<Addr> for Address {
         }
     }
 }
-
-/// EAFNOSUPPORT for what is not an IP address.
-#[cfg(target_os = "wasi")]
-impl TryFrom<&Address> for v1::SocketAddr {
-    type Error = Errno;
-
-    fn try_from(address: &Address) -> Result<Self, Errno> {
-        match *address {
-            Address::Inet(address) => Ok(address.into()),
-            _ => Err(Errno::EAFNOSUPPORT),
-        }
-    }
-}

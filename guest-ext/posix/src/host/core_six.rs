@@ -1,13 +1,12 @@
 //! A host that has the core six alone (see `wasisocket_abi`): IPv4 and IPv6 streams that connect, and datagrams to a
 //! peer.
 
-use core::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::v1::Ancillary;
 use wasisocket_abi::{CoreSocketAddr, Errno, RESOLVE_MAX};
 
-use super::{Address, Host, Received, Result, Want, import};
+use super::{Address, Buffers, Host, Message, Receiving, Result, Sending, import};
 
 pub(crate) enum CoreSix {}
 
@@ -53,36 +52,23 @@ impl Host for CoreSix {
     }
 
     /// EOPNOTSUPP for more than one piece, an address or a flag.
-    fn send(
-        handle: u32,
-        data: &[&[u8]],
-        to: Option<&Address>,
-        ancillary: Option<&Ancillary>,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<usize> {
-        blocks(timeout)?;
-        let ([data], None, None, 0) = (data, to, ancillary, flags) else {
+    fn send(call: &Sending, data: &[&[u8]], ancillary: Option<&Ancillary>) -> Result<usize> {
+        blocks(call.timeout)?;
+        let ([data], None, None, 0) = (data, call.to, ancillary, call.flags) else {
             return Err(Errno::EOPNOTSUPP);
         };
-        Ok(import::sock_send(handle, data)? as usize)
+        Ok(import::sock_send(call.handle, data)? as usize)
     }
 
     /// EOPNOTSUPP for more than one buffer or a flag. There is neither a sender nor ancillary data.
-    fn recv(
-        handle: u32,
-        buffers: &mut [&mut [MaybeUninit<u8>]],
-        _want: Want,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<Received> {
-        blocks(timeout)?;
-        let ([buffer], 0) = (buffers, flags) else {
+    fn recv(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
+        blocks(call.timeout)?;
+        let ([buffer], 0) = (buffers, call.flags) else {
             return Err(Errno::EOPNOTSUPP);
         };
-        Ok(Received {
-            bytes: import::sock_recv(handle, buffer)? as usize,
-            ..Received::default()
+        Ok(Message {
+            bytes: import::sock_recv(call.handle, buffer)? as usize,
+            ..Message::default()
         })
     }
 }

@@ -1,6 +1,5 @@
 //! A host in memory, for native unit tests: every peer echoes, port 1 refuses connections.
 
-use core::mem::MaybeUninit;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -8,7 +7,7 @@ use std::net::IpAddr;
 use wasisocket_abi::v1::{Ancillary, EVENT_IN, EVENT_NVAL, EVENT_OUT, PollEntry};
 use wasisocket_abi::{AF_INET, Errno, FIRST_HANDLE, SOCK_DGRAM};
 
-use super::{Address, Host, Received, Result, Want};
+use super::{Address, Buffers, Host, Message, Receiving, Result, Sending};
 
 pub(crate) enum Fake {}
 
@@ -76,15 +75,8 @@ impl Host for Fake {
         })
     }
 
-    fn send(
-        handle: u32,
-        data: &[&[u8]],
-        _to: Option<&Address>,
-        _ancillary: Option<&Ancillary>,
-        _flags: u32,
-        _timeout: i64,
-    ) -> Result<usize> {
-        with(handle, |echo| {
+    fn send(call: &Sending, data: &[&[u8]], _ancillary: Option<&Ancillary>) -> Result<usize> {
+        with(call.handle, |echo| {
             let echo = echo.as_mut().ok_or(Errno::EPIPE)?;
             let before = echo.len();
             data.iter().for_each(|piece| echo.extend(*piece));
@@ -92,16 +84,10 @@ impl Host for Fake {
         })
     }
 
-    fn recv(
-        handle: u32,
-        buffers: &mut [&mut [MaybeUninit<u8>]],
-        _want: Want,
-        _flags: u32,
-        timeout: i64,
-    ) -> Result<Received> {
-        with(handle, |echo| {
+    fn recv(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
+        with(call.handle, |echo| {
             let waiting = echo.as_mut().ok_or(Errno::ENOTCONN)?;
-            if waiting.is_empty() && timeout >= 0 {
+            if waiting.is_empty() && call.timeout >= 0 {
                 return Err(Errno::EAGAIN);
             }
             let mut bytes: usize = 0;
@@ -112,9 +98,9 @@ impl Host for Fake {
                 to.write(from);
                 bytes = bytes.saturating_add(1);
             }
-            Ok(Received {
+            Ok(Message {
                 bytes,
-                ..Received::default()
+                ..Message::default()
             })
         })
     }

@@ -21,7 +21,7 @@ mod import;
 mod wasisocket;
 
 use core::mem::MaybeUninit;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
@@ -53,18 +53,42 @@ pub struct Want {
     pub ancillary: bool,
 }
 
-/// What was received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// How many bytes are initialised, from the first buffer on. With MSG_TRUNC among the flags of the call it is the
-    /// length of the whole datagram, which may be more than the buffers have room for.
-    pub(crate) bytes: usize,
+/// Buffers to receive into.
+pub(crate) type Buffers<'a> = [&'a mut [MaybeUninit<u8>]];
+
+/// A call that sends.
+#[allow(dead_code, reason = "not every host reads all fields")]
+pub(crate) struct Sending {
+    pub(crate) handle: u32,
+    /// The address to send to, instead of the peer.
+    pub(crate) to: Option<Address>,
     /// `MSG_` flags of the ABI.
     pub(crate) flags: u32,
-    /// The sender's address, if it was asked for.
-    pub(crate) from: Address,
+    pub(crate) timeout: i64,
+}
+
+/// A call that receives.
+#[allow(dead_code, reason = "not every host reads all fields")]
+pub(crate) struct Receiving {
+    pub(crate) handle: u32,
+    pub(crate) want: Want,
+    /// `MSG_` flags of the ABI.
+    pub(crate) flags: u32,
+    pub(crate) timeout: i64,
+}
+
+/// A received message, without its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// How many bytes are initialised, from the first buffer on. With MSG_TRUNC among the flags of the call it is the
+    /// length of the whole datagram, which may be more than the buffers have room for.
+    pub bytes: usize,
+    /// MSG_TRUNC: the datagram was longer than the buffers. MSG_OOB. With rights, MSG_CTRUNC.
+    pub flags: u32,
+    /// The sender's address, if it was asked for and there is one.
+    pub from: Address,
     /// The ancillary data, if it was asked for.
-    pub(crate) ancillary: Ancillary,
+    pub ancillary: Ancillary,
 }
 
 fn unsupported<T>() -> Result<T> {
@@ -164,56 +188,36 @@ pub(crate) trait Host {
         unsupported()
     }
 
-    /// sendmsg(2): how many bytes the host took, which may be fewer than there are. To the peer, or to `to`.
+    /// sendmsg(2): how many bytes the host took, which may be fewer than there are.
     ///
     /// # Errors
-    /// EACCES without a grant for `to`; those of the man page.
-    fn send(
-        handle: u32,
-        data: &[&[u8]],
-        to: Option<&Address>,
-        ancillary: Option<&Ancillary>,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<usize>;
+    /// EACCES without a grant for the address; those of the man page.
+    fn send(call: &Sending, data: &[&[u8]], ancillary: Option<&Ancillary>) -> Result<usize>;
 
     /// recvmsg(2). 0 bytes of a stream are its end.
     ///
     /// # Errors
     /// Those of the man page.
-    fn recv(
-        handle: u32,
-        buffers: &mut [&mut [MaybeUninit<u8>]],
-        want: Want,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<Received>;
+    fn recv(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message>;
 
-    /// sendmsg(2) of a Unix socket, with rights. Tries once.
+    /// sendmsg(2) of a Unix socket, with rights. Tries once, whatever the timeout.
     ///
     /// # Errors
     /// EAGAIN; EOPNOTSUPP for a right that the host cannot send; those of the man page.
-    fn send_rights(
-        _handle: u32,
-        _data: &[&[u8]],
-        _to: Option<&Address>,
-        _rights: &[Right],
-        _flags: u32,
-    ) -> Result<usize> {
+    fn send_rights(_call: &Sending, _data: &[&[u8]], _rights: &[Right]) -> Result<usize> {
         unsupported()
     }
 
-    /// recvmsg(2) of a Unix socket, with rights: what was received, and how many of `rights` are written. Tries once.
+    /// recvmsg(2) of a Unix socket, with rights: what was received, and how many of `rights` are written. Tries once,
+    /// whatever the timeout.
     ///
     /// # Errors
     /// EAGAIN; those of the man page.
     fn recv_rights(
-        _handle: u32,
-        _buffers: &mut [&mut [MaybeUninit<u8>]],
-        _address: bool,
+        _call: &Receiving,
+        _buffers: &mut Buffers<'_>,
         _rights: &mut [ReceivedRight],
-        _flags: u32,
-    ) -> Result<(Received, usize)> {
+    ) -> Result<(Message, usize)> {
         unsupported()
     }
 
@@ -234,12 +238,11 @@ pub(crate) trait Host {
         Err(Errno::ENOPROTOOPT)
     }
 
-    /// Joins or leaves a multicast group; `interface` is as `sock_membership` has it. EAFNOSUPPORT for addresses that
-    /// are not IP addresses.
+    /// Joins or leaves a multicast group; the interface is as `sock_membership` has it.
     ///
     /// # Errors
     /// EACCES without a grant to listen at the group's address; those of ip(7) and ipv6(7).
-    fn membership(_handle: u32, _join: bool, _group: &Address, _interface: &Address) -> Result<()> {
+    fn membership(_handle: u32, _join: bool, _group_interface: [SocketAddr; 2]) -> Result<()> {
         unsupported()
     }
 

@@ -1,15 +1,14 @@
 //! The wasisocket host: two of the core six, and `wasisocket_v1` (see `wasisocket_abi`).
 
-use core::mem::MaybeUninit;
-use std::net::IpAddr;
+use std::net::{self, IpAddr};
 
 use wasisocket_abi::v1::{
     Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right, SocketAddr, SocketOption,
 };
 use wasisocket_abi::{RESOLVE_MAX, v1};
 
-use super::import::{self, Buffers, Data};
-use super::{Address, Host, Received, Result, Want};
+use super::import::{self, Data};
+use super::{Address, Buffers, Host, Message, Receiving, Result, Sending};
 
 pub(crate) enum Wasisocket {}
 
@@ -65,38 +64,31 @@ impl Host for Wasisocket {
         import::sock_getpeername(handle)?.try_into()
     }
 
-    fn send(
-        handle: u32,
-        data: &[&[u8]],
-        to: Option<&Address>,
-        ancillary: Option<&Ancillary>,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<usize> {
-        let to = to.map(v1::Addr::from);
+    fn send(call: &Sending, data: &[&[u8]], ancillary: Option<&Ancillary>) -> Result<usize> {
+        let Sending {
+            handle,
+            flags,
+            timeout,
+            ..
+        } = *call;
+        let to = call.to.as_ref().map(v1::Addr::from);
         let data = Data::new(data);
         let sent = import::sock_sendmsg(handle, &data, to.as_ref(), ancillary, flags, timeout)?;
         Ok(sent as usize)
     }
 
-    fn recv(
-        handle: u32,
-        buffers: &mut [&mut [MaybeUninit<u8>]],
-        want: Want,
-        flags: u32,
-        timeout: i64,
-    ) -> Result<Received> {
-        let mut from = want.address.then(v1::Addr::default);
-        let mut ancillary = want.ancillary.then(Ancillary::default);
+    fn recv(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
+        let mut from = call.want.address.then(v1::Addr::default);
+        let mut ancillary = call.want.ancillary.then(Ancillary::default);
         let received = import::sock_recvmsg(
-            handle,
-            &Buffers::new(buffers),
+            call.handle,
+            &import::Buffers::new(buffers),
             from.as_mut(),
             ancillary.as_mut(),
-            flags,
-            timeout,
+            call.flags,
+            call.timeout,
         )?;
-        Ok(Received {
+        Ok(Message {
             bytes: received.bytes as usize,
             flags: received.flags,
             from: from.unwrap_or_default().try_into()?,
@@ -104,30 +96,23 @@ impl Host for Wasisocket {
         })
     }
 
-    fn send_rights(
-        handle: u32,
-        data: &[&[u8]],
-        to: Option<&Address>,
-        rights: &[Right],
-        flags: u32,
-    ) -> Result<usize> {
-        let to = to.map(v1::Addr::from);
+    fn send_rights(call: &Sending, data: &[&[u8]], rights: &[Right]) -> Result<usize> {
+        let to = call.to.as_ref().map(v1::Addr::from);
         let data = Data::new(data);
-        let sent = import::sock_send_rights(handle, &data, to.as_ref(), rights, flags)?;
+        let sent = import::sock_send_rights(call.handle, &data, to.as_ref(), rights, call.flags)?;
         Ok(sent as usize)
     }
 
     fn recv_rights(
-        handle: u32,
-        buffers: &mut [&mut [MaybeUninit<u8>]],
-        address: bool,
+        call: &Receiving,
+        buffers: &mut Buffers<'_>,
         rights: &mut [ReceivedRight],
-        flags: u32,
-    ) -> Result<(Received, usize)> {
-        let mut from = address.then(v1::Addr::default);
-        let buffers = Buffers::new(buffers);
-        let received = import::sock_recv_rights(handle, &buffers, from.as_mut(), rights, flags)?;
-        let message = Received {
+    ) -> Result<(Message, usize)> {
+        let mut from = call.want.address.then(v1::Addr::default);
+        let buffers = import::Buffers::new(buffers);
+        let (handle, from_room) = (call.handle, from.as_mut());
+        let received = import::sock_recv_rights(handle, &buffers, from_room, rights, call.flags)?;
+        let message = Message {
             bytes: received.bytes as usize,
             flags: received.flags,
             from: from.unwrap_or_default().try_into()?,
@@ -144,8 +129,8 @@ impl Host for Wasisocket {
         import::sock_setsockopt(handle, option.0, value)
     }
 
-    fn membership(handle: u32, join: bool, group: &Address, interface: &Address) -> Result<()> {
-        let (group, interface) = (group.try_into()?, interface.try_into()?);
+    fn membership(handle: u32, join: bool, group_interface: [net::SocketAddr; 2]) -> Result<()> {
+        let [group, interface] = group_interface.map(SocketAddr::from);
         import::sock_membership(handle, u32::from(join), &group, &interface)
     }
 
@@ -170,7 +155,7 @@ impl Host for Wasisocket {
     }
 
     fn lookup_addr(address: IpAddr) -> Result<u32> {
-        import::lookup_addr(&std::net::SocketAddr::new(address, 0).into())
+        import::lookup_addr(&net::SocketAddr::new(address, 0).into())
     }
 
     fn lookup_addrs(lookup: u32, timeout: i64) -> Result<Vec<IpAddr>> {
@@ -178,7 +163,7 @@ impl Host for Wasisocket {
         let count = import::lookup_addrs(lookup, &mut addresses, timeout)?;
         let found = addresses.iter().take(count as usize);
         found
-            .map(|address| Ok(std::net::SocketAddr::try_from(*address)?.ip()))
+            .map(|address| Ok(net::SocketAddr::try_from(*address)?.ip()))
             .collect()
     }
 

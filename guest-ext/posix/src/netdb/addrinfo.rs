@@ -4,11 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::Family;
 use crate::netdb::{Failure, if_nametoindex, lookup, services};
-use crate::sys::{
-    AF_INET, AF_INET6, AF_UNSPEC, AI_ADDRCONFIG, AI_ALL, AI_CANONNAME, AI_NUMERICHOST,
-    AI_NUMERICSERV, AI_PASSIVE, AI_V4MAPPED, EAI_ADDRFAMILY, EAI_BADFLAGS, EAI_FAMILY, EAI_SERVICE,
-    EAI_SOCKTYPE, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM,
-};
+use crate::sys::*;
 
 /// The hints of getaddrinfo(3): the first four fields of `struct addrinfo`, in C's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,32 +111,20 @@ fn ports(
     types: &[(i32, i32)],
     numeric: bool,
 ) -> Result<Vec<(i32, i32, u16)>, Failure> {
-    let with_port = |port| {
-        types
-            .iter()
-            .map(|(ty, protocol)| (*ty, *protocol, port))
-            .collect()
-    };
-    let Some(service) = service else {
-        return Ok(with_port(0));
-    };
-    if !service.is_empty() && service.iter().all(u8::is_ascii_digit) {
-        let port = core::str::from_utf8(service)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        return port.map(with_port).ok_or(Failure::Code(EAI_SERVICE));
-    }
-    if numeric {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    if numeric && !service.is_none_or(is_number) {
         return Err(Failure::NONAME);
     }
-    let found: Vec<_> = types
-        .iter()
-        .filter_map(|(ty, protocol)| {
-            let transport = services::Transport::from_protocol(*protocol)?;
-            let service = services::getservbyname(service, Some(transport))?;
-            Some((*ty, *protocol, service.port))
-        })
-        .collect();
+    let port = |protocol| match service {
+        None => Some(0),
+        Some(number) if is_number(number) => core::str::from_utf8(number).ok()?.parse().ok(),
+        Some(name) => {
+            let transport = services::Transport::from_protocol(protocol)?;
+            Some(services::getservbyname(name, Some(transport))?.port)
+        }
+    };
+    let with_port = |(ty, protocol): &(i32, i32)| Some((*ty, *protocol, port(*protocol)?));
+    let found: Vec<_> = types.iter().filter_map(with_port).collect();
     match found.is_empty() {
         true => Err(Failure::Code(EAI_SERVICE)),
         false => Ok(found),

@@ -13,21 +13,15 @@ fn name(interface: &Interface) -> &[u8] {
         .unwrap_or_default()
 }
 
-fn interfaces() -> Result<Vec<Interface>> {
-    let mut entries = vec![Interface::default(); INTERFACES_MAX];
-    let count = Imp::net_interfaces(&mut entries)?;
-    entries.truncate(count);
-    Ok(entries)
-}
-
 /// `struct if_nameindex *if_nameindex(void)`: index and name of each interface that the host shows.
 ///
 /// # Errors
 /// Those of the host.
 pub fn if_nameindex() -> Result<Vec<(u32, Vec<u8>)>> {
-    let entries = interfaces()?;
-    Ok(entries
-        .iter()
+    let mut entries = vec![Interface::default(); INTERFACES_MAX];
+    let count = Imp::net_interfaces(&mut entries)?;
+    let found = entries.iter().take(count);
+    Ok(found
         .map(|entry| (entry.index, name(entry).to_vec()))
         .collect())
 }
@@ -35,19 +29,13 @@ pub fn if_nameindex() -> Result<Vec<(u32, Vec<u8>)>> {
 /// `unsigned if_nametoindex(const char *name)`. `None` for an unknown name.
 #[must_use]
 pub fn if_nametoindex(wanted: &[u8]) -> Option<u32> {
-    let entries = interfaces().ok()?;
-    entries
-        .iter()
-        .find(|entry| name(entry) == wanted)
-        .map(|entry| entry.index)
+    let mut interfaces = if_nameindex().ok()?.into_iter();
+    interfaces.find_map(|(index, name)| (name == wanted).then_some(index))
 }
 
 /// `char *if_indextoname(unsigned index, char *name)`. `None` for an unknown index.
 #[must_use]
-pub fn if_indextoname(index: u32) -> Option<Vec<u8>> {
-    let entries = interfaces().ok()?;
-    entries
-        .iter()
-        .find(|entry| entry.index == index)
-        .map(|entry| name(entry).to_vec())
+pub fn if_indextoname(wanted: u32) -> Option<Vec<u8>> {
+    let mut interfaces = if_nameindex().ok()?.into_iter();
+    interfaces.find_map(|(index, name)| (index == wanted).then_some(name))
 }

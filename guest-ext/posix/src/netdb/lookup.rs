@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::descriptors::{self, Description, Kind, RawFd};
-use crate::host::{FOREVER, Host as _, Imp};
+use crate::host::{self, FOREVER, Host as _, Imp};
 use crate::netdb::Failure;
 use crate::{Errno, Family, Result};
 
@@ -29,21 +29,21 @@ pub(super) fn names(
 ) -> core::result::Result<(Vec<IpAddr>, Option<Vec<u8>>), Failure> {
     let family = family.map_or(0, Family::to_abi);
     if !canonical {
-        return Ok((Imp::resolve(name, family).map_err(Errno::from)?, None));
+        return Ok((Imp::resolve(name, family)?, None));
     }
-    let lookup = Lookup(Imp::lookup_name(name, family).map_err(Errno::from)?);
-    let found = Imp::lookup_addrs(lookup.0, FOREVER).map_err(Errno::from)?;
+    let lookup = Lookup(Imp::lookup_name(name, family)?);
+    let found = Imp::lookup_addrs(lookup.0, FOREVER)?;
     let name = host_name(lookup.0, FOREVER)?;
     Ok((found, Some(name)))
 }
 
 /// The name of an address.
 pub(super) fn address(ip: IpAddr) -> core::result::Result<Vec<u8>, Failure> {
-    let lookup = Lookup(Imp::lookup_addr(ip).map_err(Errno::from)?);
+    let lookup = Lookup(Imp::lookup_addr(ip)?);
     Ok(host_name(lookup.0, FOREVER)?)
 }
 
-fn host_name(lookup: u32, timeout: i64) -> Result<Vec<u8>> {
+fn host_name(lookup: u32, timeout: i64) -> host::Result<Vec<u8>> {
     let mut name = vec![0; NAME_MAX];
     let length = Imp::lookup_host(lookup, &mut name, timeout)?;
     name.truncate(length);
@@ -105,12 +105,7 @@ pub fn addresses_found(fd: RawFd) -> Result<core::result::Result<Vec<IpAddr>, Fa
 /// # Errors
 /// As for [`addresses_found`].
 pub fn name_found(fd: RawFd) -> Result<core::result::Result<Vec<u8>, Failure>> {
-    let mut name = vec![0; NAME_MAX];
-    let length = Imp::lookup_host(lookup(fd)?, &mut name, 0);
-    Ok(answer(length)?.map(|length| {
-        name.truncate(length);
-        name
-    }))
+    answer(host_name(lookup(fd)?, 0))
 }
 
 /// Separates a look-up that is not over from one that failed.
@@ -119,7 +114,7 @@ fn answer<T>(
 ) -> Result<core::result::Result<T, Failure>> {
     match answer {
         Err(wasisocket_abi::Errno::EAGAIN) => Err(Errno(libc::EAGAIN)),
-        Err(error) => Ok(Err(Errno::from(error).into())),
+        Err(error) => Ok(Err(error.into())),
         Ok(answer) => Ok(Ok(answer)),
     }
 }

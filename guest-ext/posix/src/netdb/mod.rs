@@ -11,10 +11,8 @@ pub use addrinfo::{AddrInfo, Hints, getaddrinfo};
 pub use hosts::{HostEntry, gethostbyaddr, gethostbyname, gethostname};
 pub use interfaces::{if_indextoname, if_nameindex, if_nametoindex};
 pub use lookup::{addresses_found, name_found, resolve, start_lookup_addr, start_lookup_name};
-pub use nameinfo::{NameFlags, getnameinfo};
-pub use services::{
-    Protocol, Service, Transport, getprotobyname, getprotobynumber, getservbyname, getservbyport,
-};
+pub use nameinfo::getnameinfo;
+pub use services::{Protocol, Service, Transport, getprotobyname, getservbyname, getservbyport};
 
 use crate::Errno;
 use crate::sys::{EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NONAME, EAI_SYSTEM};
@@ -51,6 +49,12 @@ impl From<Errno> for Failure {
             libc::ENOMEM => Self::Code(EAI_MEMORY),
             _ => Self::System(errno),
         }
+    }
+}
+
+impl From<wasisocket_abi::Errno> for Failure {
+    fn from(errno: wasisocket_abi::Errno) -> Self {
+        Errno::from(errno).into()
     }
 }
 

@@ -3,50 +3,37 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::netdb::{Failure, if_indextoname, lookup, services};
+use crate::sys::{NI_DGRAM, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV};
 
-/// The flags of getnameinfo(3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NameFlags {
-    /// NI_NUMERICHOST.
-    pub numeric_host: bool,
-    /// NI_NUMERICSERV.
-    pub numeric_service: bool,
-    /// NI_NAMEREQD.
-    pub name_required: bool,
-    /// NI_NOFQDN.
-    pub no_domain: bool,
-    /// NI_DGRAM.
-    pub datagram: bool,
-}
-
-/// `int getnameinfo(...)`: getnameinfo(3). Returns host and service.
+/// `int getnameinfo(...)`: getnameinfo(3), with the `NI_` flags. Returns host and service.
 ///
 /// The loopback addresses are `localhost` and are not looked up. For an address without a name or without a grant the
 /// result is numeric, unless a name is required.
 ///
 /// # Errors
 /// EAI_NONAME if a name is required and there is none.
-pub fn getnameinfo(address: &SocketAddr, flags: NameFlags) -> Result<(Vec<u8>, Vec<u8>), Failure> {
-    let name = match flags.numeric_host {
+pub fn getnameinfo(address: &SocketAddr, flags: i32) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+    let has = |flag| flags & flag != 0;
+    let name = match has(NI_NUMERICHOST) {
         true => None,
         false => host_name(address.ip()).ok(),
     };
     let host = match name {
         Some(mut name) => {
-            if flags.no_domain {
+            if has(NI_NOFQDN) {
                 let label = name.iter().position(|byte| *byte == b'.');
                 name.truncate(label.unwrap_or(name.len()));
             }
             name
         }
-        None if flags.name_required => return Err(Failure::NONAME),
+        None if has(NI_NAMEREQD) => return Err(Failure::NONAME),
         None => to_text(address).into_bytes(),
     };
-    let transport = match flags.datagram {
+    let transport = match has(NI_DGRAM) {
         true => services::Transport::Udp,
         false => services::Transport::Tcp,
     };
-    let service = match flags.numeric_service {
+    let service = match has(NI_NUMERICSERV) {
         true => None,
         false => services::getservbyport(address.port(), Some(transport)),
     };
@@ -80,25 +67,20 @@ fn to_text(address: &SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NameFlags, getnameinfo};
+    use super::{NI_NAMEREQD, getnameinfo};
 
     #[test]
     fn loopback_has_a_name_and_what_has_none_is_numeric() {
-        let flags = NameFlags::default();
         let loopback = ([127, 0, 0, 1], 80).into();
         assert_eq!(
-            getnameinfo(&loopback, flags),
+            getnameinfo(&loopback, 0),
             Ok((b"localhost".to_vec(), b"http".to_vec()))
         );
         let elsewhere = ([192, 0, 2, 1], 1).into();
         assert_eq!(
-            getnameinfo(&elsewhere, flags),
+            getnameinfo(&elsewhere, 0),
             Ok((b"192.0.2.1".to_vec(), b"1".to_vec()))
         );
-        let required = NameFlags {
-            name_required: true,
-            ..flags
-        };
-        assert!(getnameinfo(&elsewhere, required).is_err());
+        assert!(getnameinfo(&elsewhere, NI_NAMEREQD).is_err());
     }
 }

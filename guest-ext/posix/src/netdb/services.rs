@@ -139,51 +139,22 @@ pub struct Protocol {
     pub number: i32,
 }
 
-const PROTOCOLS: &[Protocol] = &[
-    Protocol {
-        name: c"ip",
-        number: 0,
-    },
-    Protocol {
-        name: c"icmp",
-        number: 1,
-    },
-    Protocol {
-        name: c"igmp",
-        number: 2,
-    },
-    Protocol {
-        name: c"tcp",
-        number: 6,
-    },
-    Protocol {
-        name: c"udp",
-        number: 17,
-    },
-    Protocol {
-        name: c"ipv6",
-        number: 41,
-    },
-    Protocol {
-        name: c"ipv6-icmp",
-        number: 58,
-    },
+const PROTOCOLS: &[(&CStr, i32)] = &[
+    (c"ip", 0),
+    (c"icmp", 1),
+    (c"igmp", 2),
+    (c"tcp", 6),
+    (c"udp", 17),
+    (c"ipv6", 41),
+    (c"ipv6-icmp", 58),
 ];
 
 /// `struct protoent *getprotobyname(const char *name)`: getprotobyname(3).
 #[must_use]
-pub fn getprotobyname(name: &[u8]) -> Option<Protocol> {
-    let found = PROTOCOLS.iter().find(|known| known.name.to_bytes() == name);
-    found.copied()
-}
-
-/// `struct protoent *getprotobynumber(int number)`: getprotobynumber(3).
-#[must_use]
-pub fn getprotobynumber(number: i32) -> Option<Protocol> {
-    PROTOCOLS
-        .iter()
-        .find(|known| known.number == number)
-        .copied()
+pub fn getprotobyname(wanted: &[u8]) -> Option<Protocol> {
+    let mut known = PROTOCOLS.iter();
+    let (name, number) = *known.find(|(name, _)| name.to_bytes() == wanted)?;
+    Some(Protocol { name, number })
 }
 
 #[cfg(test)]
