@@ -9,7 +9,7 @@ use wasisocket_abi::v1::{SocketOption, UnixAddr};
 
 use super::{Name, SocketsCtx};
 use crate::event::{Endpoint, Event, SocketId};
-use crate::sockets::{Connection, Family, Kind, Socket};
+use crate::sockets::{Connection, Counter, Family, Kind, Socket};
 
 impl SocketsCtx {
     /// Reports the start and, if it is known already, the outcome of connect(2), which had this result.
@@ -93,20 +93,19 @@ impl SocketsCtx {
 
     /// Counts bytes that were sent.
     pub(super) fn count_sent(&self, socket: &Socket, bytes: usize) {
-        let traffic = socket.traffic();
-        if traffic.sent() == 0 {
-            self.report_outcome(socket, None);
-        }
-        traffic.add_sent(bytes);
+        self.count_bytes(socket, &socket.traffic().sent, bytes);
     }
 
     /// Counts bytes that were received.
     pub(super) fn count_received(&self, socket: &Socket, bytes: usize) {
-        let traffic = socket.traffic();
-        if traffic.received() == 0 {
+        self.count_bytes(socket, &socket.traffic().received, bytes);
+    }
+
+    fn count_bytes(&self, socket: &Socket, counter: &Counter, bytes: usize) {
+        if counter.get() == 0 {
             self.report_outcome(socket, None);
         }
-        traffic.add_received(bytes);
+        counter.add(bytes);
     }
 
     pub(super) fn report_listening(&self, socket: &Socket) {
@@ -175,11 +174,11 @@ impl SocketsCtx {
         }
         self.report_given_up(socket);
         let traffic = socket.traffic();
-        if traffic.id() != 0 {
+        if traffic.id.get() != 0 {
             self.events.send(&Event::Closed {
-                socket: SocketId(traffic.id()),
-                sent: traffic.sent(),
-                received: traffic.received(),
+                socket: SocketId(traffic.id.get()),
+                sent: traffic.sent.get(),
+                received: traffic.received.get(),
             });
         }
     }
@@ -206,11 +205,11 @@ impl SocketsCtx {
     }
 
     fn id_of(&self, socket: &Socket) -> SocketId {
-        let traffic = socket.traffic();
-        if traffic.id() == 0 {
-            traffic.set_id(self.events.next_id());
+        let id = &socket.traffic().id;
+        if id.get() == 0 {
+            id.set(self.events.next_id());
         }
-        SocketId(traffic.id())
+        SocketId(id.get())
     }
 }
 
@@ -224,8 +223,8 @@ pub(super) struct Bytes {
 impl Bytes {
     /// Adds those of a socket that is being closed.
     pub(super) fn add(&mut self, socket: &Socket) {
-        self.sent += socket.traffic().sent();
-        self.received += socket.traffic().received();
+        self.sent += socket.traffic().sent.get();
+        self.received += socket.traffic().received.get();
     }
 }
 

@@ -119,43 +119,35 @@ fn block<T, F: Files, R: Copy, P>(
     places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno>,
     write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno>,
 ) -> Result<u32> {
-    let Call {
-        mut memory,
-        sockets,
-        ..
-    } = Call::new(&mut caller, get)?;
-    let places = match places(&memory) {
+    let mut call = Call::new(&mut caller, get)?;
+    let places = match places(&call.memory) {
         Ok(places) => places,
         Err(errno) => return Ok(errno.0),
     };
-    let answer = operation.block(&mut memory, sockets)?;
-    Ok(number(
-        answer.and_then(|answer| write(&mut memory, places, answer)),
-    ))
+    let answer = operation.block(&mut call.memory, call.sockets)?;
+    Ok(number(answer.and_then(|answer| {
+        write(&mut call.memory, places, answer)
+    })))
 }
 
 /// The same in an asynchronous store.
 #[cfg(feature = "async")]
-async fn run<T: Send, F: Files, R: Copy + Send, P: Send>(
+async fn run<T: Send, F: Files + Send, R: Copy + Send, P: Send>(
     mut caller: Caller<'_, T>,
     get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>) + Send,
     operation: Operation<R, impl Attempt<R>>,
     places: impl FnOnce(&GuestMemory<'_>) -> Result<P, Errno> + Send,
     write: impl FnOnce(&mut GuestMemory<'_>, P, R) -> Result<(), Errno> + Send,
 ) -> Result<u32> {
-    let Call {
-        mut memory,
-        sockets,
-        ..
-    } = Call::new(&mut caller, get)?;
-    let places = match places(&memory) {
+    let mut call = Call::new(&mut caller, get)?;
+    let places = match places(&call.memory) {
         Ok(places) => places,
         Err(errno) => return Ok(errno.0),
     };
-    let answer = operation.run(&mut memory, sockets).await?;
-    Ok(number(
-        answer.and_then(|answer| write(&mut memory, places, answer)),
-    ))
+    let answer = operation.run(&mut call.memory, call.sockets).await?;
+    Ok(number(answer.and_then(|answer| {
+        write(&mut call.memory, places, answer)
+    })))
 }
 
 fn number(answer: Result<(), Errno>) -> u32 {

@@ -68,7 +68,7 @@ macro_rules! registration {
 
         /// Defines all imports, for an asynchronous store.
         #[cfg(feature = "async")]
-        pub(super) fn add_async<T: Send + 'static, F: Files + 'static>(
+        pub(super) fn add_async<T: Send + 'static, F: Files + Send + 'static>(
             linker: &mut Linker<T>,
             get: impl Fn(&mut T) -> (&mut SocketsCtx, Option<&mut F>) + Copy + Send + Sync + 'static,
         ) -> Result<()> {

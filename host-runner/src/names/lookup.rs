@@ -121,9 +121,7 @@ impl Lookups {
         let guest = Arc::clone(&self.0);
         Ok(Lookup { job, guest })
     }
-}
 
-impl Lookups {
     /// The guest ends: no look-up is started any more, and those under way are not reported.
     pub(crate) fn end(&self) {
         let mut queue = self.0.lock();

@@ -24,6 +24,6 @@ pub(crate) use multicast::interfaces;
 pub(crate) use reactor::ready_until;
 pub(crate) use rights::{DescriptorKind, cookie_of, descriptor_kind};
 pub(crate) use socket::{Family, Kind, Socket, UDP_LITE};
-pub(crate) use state::{AllowedDestination, Connection, Inbound};
+pub(crate) use state::{AllowedDestination, Connection, Counter, Inbound};
 pub(crate) use unix::{PathError, UnixFolder, UnixPlace, path_of};
 pub(crate) use wait::{Patience, Timeout, Watched, block_until, poll_until};

@@ -118,43 +118,28 @@ pub(crate) struct Counts {
 /// it: these are plain integers that may be read from others.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    sent: AtomicU64,
-    received: AtomicU64,
-    id: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Counts bytes that were sent.
-    pub(crate) fn add_sent(&self, bytes: usize) {
-        add(&self.sent, bytes);
-    }
-
-    /// Counts bytes that were received.
-    pub(crate) fn add_received(&self, bytes: usize) {
-        add(&self.received, bytes);
-    }
-
+    pub(crate) sent: Counter,
+    pub(crate) received: Counter,
     /// The number in events; 0 if no event named the socket.
-    pub(crate) fn id(&self) -> u64 {
-        self.id.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_id(&self, id: u64) {
-        self.id.store(id, Ordering::Relaxed);
-    }
+    pub(crate) id: Counter,
 }
 
-fn add(number: &AtomicU64, more: usize) {
-    let sum = number.load(Ordering::Relaxed).wrapping_add(more as u64);
-    number.store(sum, Ordering::Relaxed);
+/// A number that the guest's own thread changes.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, more: usize) {
+        self.set(self.get().wrapping_add(more as u64));
+    }
 }
 
 /// How far the connection of a stream is, as far as this guest brought it: if others have the socket too, the
