@@ -11,8 +11,9 @@ pub const CACHE_VARIABLE: &str = "WASISOCKET_CACHE";
 
 /// A folder of the host where runs keep compiled modules and the guests' `/etc` for later runs.
 ///
-/// Later runs trust what is in it: compiled modules are machine code. A guest that is granted a folder for
-/// writing from which it could change the cache is not started.
+/// Later runs trust what is in it: compiled modules are machine code. So they are written to a folder in it that only
+/// this user may use, and are not read from one that belongs to another user or that others may use. A guest that is
+/// granted a folder for writing from which it could change the cache is not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     root: PathBuf,
@@ -68,7 +69,7 @@ impl Cache {
     /// The path of a part, whether it exists or not.
     pub(crate) fn folder(&self, part: Part) -> PathBuf {
         self.root.join(match part {
-            Part::Modules => "modules",
+            Part::Modules => "compiled",
             Part::Etc => "etc",
             Part::Empty => "empty",
             Part::Executable => "bin",

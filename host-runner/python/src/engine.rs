@@ -4,18 +4,19 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tracing::debug;
 use wasisocket_host::Ticker;
 use wasmtime::error::Context as _;
 use wasmtime::{
-    CacheConfig, Config, Engine, Error, InstanceAllocationStrategy, InstancePre, Module,
+    Config, Engine, Error, InstanceAllocationStrategy, InstancePre, Module,
     PoolingAllocationConfig, Result,
 };
 
 use crate::cache::{Cache, Part};
+use crate::compiled;
 use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
+use crate::trusted_folder::TrustedFolder;
 
 /// The stack of compiled code, in bytes. CPython is linked with this much stack of its own, and its parser and its
 /// tests rely on it.
@@ -143,22 +144,22 @@ impl PythonBuilder {
                 .max_memory_size(memory);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
+        let engine = Engine::new(&config)?;
         // A read-only home is no reason not to run.
-        let (cache, cache_error) = match self.cache {
-            Ok(cache) => match compiled_modules(&cache) {
-                Ok(modules) => {
-                    config.cache(Some(modules));
-                    (Some(cache), None)
-                }
-                Err(error) => (Some(cache), Some(error)),
-            },
+        let (cache, unusable) = match self.cache {
+            Ok(cache) => (Some(cache), None),
             Err(error) => (None, Some(error)),
         };
-        let engine = Engine::new(&config)?;
-        let started = std::time::Instant::now();
-        let module = Module::from_file(&engine, distribution.wasm())
-            .with_context(|| format!("cannot load {}", distribution.wasm().display()))?;
-        debug!(elapsed = ?started.elapsed(), "module loaded");
+        let folder = cache
+            .as_ref()
+            .map(|cache| TrustedFolder::open(&cache.folder(Part::Modules)))
+            .transpose();
+        let (folder, unusable) = match folder {
+            Ok(folder) => (folder, unusable),
+            Err(error) => (None, Some(error.into())),
+        };
+        let (module, not_added) = compiled::load(&engine, distribution.wasm(), folder.as_ref())?;
+        let cache_error = unusable.or(not_added);
         let ticker = self.time_limits.then(|| Ticker::start(&engine)).transpose();
         Ok(Python(Arc::new(Shared {
             distribution,
@@ -173,13 +174,6 @@ impl PythonBuilder {
             _ticker: ticker.context("cannot start the thread that counts time")?,
         })))
     }
-}
-
-/// wasmtime's cache, which is keyed by content, compiler and settings.
-fn compiled_modules(cache: &Cache) -> Result<wasmtime::Cache> {
-    let mut config = CacheConfig::new();
-    config.with_directory(cache.folder(Part::Modules));
-    wasmtime::Cache::new(config)
 }
 
 impl Shared {

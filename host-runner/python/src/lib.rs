@@ -53,9 +53,8 @@
 //!
 //! Linux only, as [`wasisocket_host`] is.
 
-#![forbid(unsafe_code)]
-
 mod cache;
+mod compiled;
 mod distribution;
 mod end;
 mod engine;
@@ -64,11 +63,13 @@ mod files;
 mod folders;
 mod guest;
 mod imports;
+mod mapped;
 mod preview1;
 mod program;
 mod run;
 mod sleep;
 mod stdio;
+mod trusted_folder;
 
 pub use cache::{CACHE_VARIABLE, Cache};
 pub use distribution::{Distribution, PYTHON_VARIABLE};

@@ -1,0 +1,237 @@
+//! python.wasm as machine code: compiling it takes seconds, and loading the result again milliseconds.
+
+use std::fs::File;
+use std::hash::{Hash as _, Hasher};
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
+use tracing::debug;
+use wasmtime::error::Context as _;
+use wasmtime::{Engine, Error, Module, Result};
+
+use crate::mapped;
+use crate::trusted_folder::{TrustedFolder, hex};
+
+/// Compiles a module, or takes it from the folder if that has it. The second value is the reason for which the next
+/// start will have to compile it too, if there is one.
+///
+/// # Errors
+/// The file cannot be read, or it is no WebAssembly module.
+pub(crate) fn load(
+    engine: &Engine,
+    wasm: &Path,
+    folder: Option<&TrustedFolder>,
+) -> Result<(Module, Option<Error>)> {
+    let started = Instant::now();
+    let loaded = File::open(wasm)
+        .map_err(Error::from)
+        .and_then(|file| load_file(engine, file, folder))
+        .with_context(|| format!("cannot load {}", wasm.display()));
+    debug!(elapsed = ?started.elapsed(), "module loaded");
+    loaded
+}
+
+fn load_file(
+    engine: &Engine,
+    mut file: File,
+    folder: Option<&TrustedFolder>,
+) -> Result<(Module, Option<Error>)> {
+    if let Some(folder) = folder {
+        let name = name(engine, &folder.hash_of(&file)?);
+        if let Some(module) = from_folder(engine, folder, &name) {
+            return Ok((module, None));
+        }
+    }
+    let mut wasm = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut wasm)?;
+    let module = Module::from_binary(engine, &wasm)?;
+    let Some(folder) = folder else {
+        return Ok((module, None));
+    };
+    // Of what was compiled: the file may have been replaced since its hash was looked up.
+    let name = name(engine, &hex(&Sha256::digest(&wasm)));
+    let added = folder.add(&name, &module.serialize()?);
+    let error = added.err().map(Error::from);
+    // This process maps it as well: its pages are then shared with others, and the system can drop them.
+    let mapped = from_folder(engine, folder, &name);
+    Ok((mapped.unwrap_or(module), error))
+}
+
+fn from_folder(engine: &Engine, folder: &TrustedFolder, name: &str) -> Option<Module> {
+    match mapped::load(engine, folder.get(name)?) {
+        Ok(module) => Some(module),
+        // It is compiled again then.
+        Err(error) => {
+            debug!("{name}: {error:#}");
+            None
+        }
+    }
+}
+
+/// The name of a module with this hash, compiled by this engine with its settings.
+fn name(engine: &Engine, wasm_hash: &str) -> String {
+    let mut hash = EngineHash(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hash);
+    hash.0.update(wasm_hash);
+    format!("{}.module", hex(&hash.0.finalize()))
+}
+
+/// [`Hash`](std::hash::Hash) of the standard library makes too few bits, by a function that it may change.
+struct EngineHash(Sha256);
+
+impl Hasher for EngineHash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load;
+    use crate::trusted_folder::TrustedFolder;
+    use std::fs;
+    use std::os::unix::fs::FileExt as _;
+    use std::path::{Path, PathBuf};
+    use std::thread;
+    use wasmtime::{Config, Engine, Instance, Store};
+
+    struct Files {
+        temporary: tempfile::TempDir,
+        wasm: PathBuf,
+        folder: TrustedFolder,
+    }
+
+    fn files() -> Files {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = TrustedFolder::open(&temporary.path().join("modules")).unwrap();
+        let files = Files {
+            wasm: temporary.path().join("a.wasm"),
+            folder,
+            temporary,
+        };
+        files.write(7);
+        files
+    }
+
+    impl Files {
+        fn write(&self, value: i32) {
+            let module = format!(r#"(module (func (export "f") (result i32) i32.const {value}))"#);
+            fs::write(&self.wasm, wat::parse_str(module).unwrap()).unwrap();
+        }
+
+        /// The modules in the folder, with the time of their last change.
+        fn modules(&self) -> Vec<(PathBuf, std::time::SystemTime)> {
+            fs::read_dir(self.temporary.path().join("modules"))
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .filter(|entry| entry.path().extension().unwrap() == "module")
+                .map(|entry| (entry.path(), entry.metadata().unwrap().modified().unwrap()))
+                .collect()
+        }
+    }
+
+    /// What the module's function returns.
+    fn value(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>) -> i32 {
+        let (module, error) = load(engine, wasm, folder).unwrap();
+        assert!(error.is_none(), "{error:?}");
+        let mut store = Store::new(engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let function = instance.get_typed_func::<(), i32>(&mut store, "f").unwrap();
+        function.call(&mut store, ()).unwrap()
+    }
+
+    #[test]
+    fn module_is_compiled_once_for_each_content_and_engine() {
+        let files = files();
+        let engine = Engine::default();
+        for _ in 0..2 {
+            assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+        }
+        let first = files.modules();
+        assert_eq!(first.len(), 1);
+        // A copy of the file, or a change back, is the same module.
+        files.write(8);
+        assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 8);
+        files.write(7);
+        assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+        assert_eq!(files.modules().len(), 2);
+        assert!(files.modules().contains(&first[0]));
+        let other = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+        let mut store = Store::new(&other, ());
+        store.set_epoch_deadline(1);
+        load(&other, &files.wasm, Some(&files.folder)).unwrap();
+        assert_eq!(files.modules().len(), 3);
+        assert_eq!(value(&engine, &files.wasm, None), 7);
+    }
+
+    #[test]
+    fn damaged_module_is_compiled_again() {
+        let files = files();
+        let engine = Engine::default();
+        let changes: [fn(&fs::File); 3] = [
+            |file| {
+                file.write_at(&[0xcc; 64], file.metadata().unwrap().len() / 2)
+                    .unwrap();
+            },
+            |file| file.set_len(file.metadata().unwrap().len() - 1).unwrap(),
+            |file| file.set_len(0).unwrap(),
+        ];
+        for change in changes {
+            assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+            let (module, written) = files.modules().remove(0);
+            thread::sleep(std::time::Duration::from_millis(30));
+            change(&fs::File::options().write(true).open(&module).unwrap());
+            assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+            assert!(files.modules()[0].1 > written);
+        }
+    }
+
+    #[test]
+    fn module_of_another_engine_is_refused_and_compiled_again() {
+        let files = files();
+        let engine = Engine::default();
+        let other = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+        load(&other, &files.wasm, Some(&files.folder)).unwrap();
+        let wrong = fs::read(&files.modules()[0].0).unwrap();
+        load(&engine, &files.wasm, Some(&files.folder)).unwrap();
+        for (module, _) in files.modules() {
+            let name = module.file_name().unwrap().to_str().unwrap();
+            files.folder.add(name, &wrong).unwrap();
+        }
+        assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+    }
+
+    #[test]
+    fn first_starts_at_the_same_time_all_load_it() {
+        let files = files();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let folder = TrustedFolder::open(&files.temporary.path().join("modules"));
+                    let engine = Engine::default();
+                    assert_eq!(value(&engine, &files.wasm, Some(&folder.unwrap())), 7);
+                });
+            }
+        });
+        assert_eq!(files.modules().len(), 1);
+    }
+
+    #[test]
+    fn module_that_cannot_be_written_is_used_all_the_same() {
+        let files = files();
+        let engine = Engine::default();
+        fs::remove_dir_all(files.temporary.path().join("modules")).unwrap();
+        let (_, error) = load(&engine, &files.wasm, Some(&files.folder)).unwrap();
+        assert!(error.is_some());
+        fs::write(&files.wasm, "no module").unwrap();
+        let error = load(&engine, &files.wasm, None).err().unwrap().to_string();
+        assert!(error.starts_with("cannot load "), "{error}");
+    }
+}
