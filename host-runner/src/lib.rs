@@ -35,6 +35,7 @@
 //! | `limits` | what is counted, and how much is left | sockets |
 //! | `sockets` | system calls, and the state of each socket | rules and limits |
 //! | `names` | who answers look-ups, and on which threads | rules |
+//! | `crypto` | ciphers for the TLS of guests | sockets, rules and limits |
 //! | [`Event`] | everything that the host can see | |
 //!
 //! The path of a `send()`: [`linker`](add_to_linker) reads the arguments, `guest_memory` turns pointer and length into a
@@ -139,6 +140,7 @@
 //! | feature | what it adds | dependencies |
 //! |---|---|---|
 //! | `async` | `add_to_linker_async`, `limit_time_async`, [`GuestClock::run_async`] | tokio |
+//! | `crypto` | ciphers at the processor's speed; without it guests use their own code | aws-lc-rs, which needs a C compiler |
 //! | `dns` | name servers for [`Resolver::dns`] | hickory-resolver, tokio |
 //! | `policy-file` | [`Grants::from_toml`] | toml, strsim |
 //!
@@ -147,6 +149,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod crypto;
 mod ctx;
 mod errno;
 mod event;
@@ -166,6 +169,7 @@ mod view;
 #[cfg(feature = "async")]
 pub use clock::limit_time_async;
 pub use clock::{GuestClock, TICK, Ticker, limit_time};
+pub use crypto::prefers_aes;
 pub use ctx::{Files, SocketsCtx, SocketsCtxBuilder};
 pub use event::{Endpoint, Event, SocketId};
 pub use grants::Grants;

@@ -28,6 +28,17 @@ pub(crate) fn reached_limits() -> (ReachedLimits, Events) {
     (reached, Events::new(Some(Arc::new(sink))))
 }
 
+/// The bytes of a number in hexadecimal; what is no digit is left out.
+#[cfg(feature = "crypto")]
+pub(crate) fn from_hex(text: &str) -> Vec<u8> {
+    let digits = text.chars().filter_map(|digit| digit.to_digit(16));
+    let digits: Vec<u8> = digits.map(|digit| digit as u8).collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
 #[cfg(feature = "async")]
 /// A runtime for asynchronous stores, on the thread of the test.
 pub(crate) fn runtime() -> Runtime {

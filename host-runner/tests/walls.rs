@@ -1,7 +1,7 @@
 //! The folders of this crate know only what their place allows: who may use whom goes one way.
 //!
 //! ```text
-//! linker -> ctx -> sockets, names, policy, limits -> event, list
+//! linker -> ctx -> sockets, names, policy, limits, crypto -> event, list
 //! ```
 
 use std::fs;
@@ -53,6 +53,20 @@ const WALLS: &[(&str, &[&str], &str)] = &[
             "crate::linker",
         ],
         "limits count what they are told",
+    ),
+    (
+        "crypto",
+        &[
+            "wasmtime",
+            "crate::policy",
+            "crate::sockets",
+            "crate::names",
+            "crate::ctx",
+            "crate::linker",
+            "crate::limits",
+            "rustix",
+        ],
+        "ciphers are for whoever has the key",
     ),
     (
         "linker",

@@ -1,14 +1,15 @@
 //! The POSIX layer without Python: C programs, compiled against our headers and linked with the library.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
+use wasisocket_abi::Errno;
 use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
 use wasisocket_tests::guest::built;
-use wasmtime::{Engine, Linker, Module, Store};
+use wasmtime::{Caller, Engine, FuncType, Linker, Module, Store, Val, ValType};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
 struct Guest {
@@ -26,8 +27,16 @@ fn link_flags(checkout: &Path) -> Vec<String> {
     flags.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Compiles and links a program, and returns the module.
-fn compile(program: &str) -> Vec<u8> {
+/// The folder of OpenSSL for the guest.
+fn openssl() -> PathBuf {
+    let libraries = built("WASISOCKET_LIBRARIES");
+    env::split_paths(&libraries)
+        .find(|folder| folder.join("lib/libcrypto.a").exists())
+        .expect("it is one of the libraries")
+}
+
+/// Compiles and links a program, with more arguments for the compiler, and returns the module.
+fn compile(program: &str, arguments: &[&str]) -> Vec<u8> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let checkout = tests.parent().unwrap();
     let sdk = built("WASISOCKET_SDK");
@@ -39,6 +48,7 @@ fn compile(program: &str) -> Vec<u8> {
         .args(["-Wall", "-Werror", "-O1", "-isystem"])
         .arg(checkout.join("cpython-patch/include"))
         .arg(tests.join("c").join(program))
+        .args(arguments)
         .args(link_flags(checkout))
         .arg(built("WASISOCKET_GUEST_LIB"))
         .arg("-o")
@@ -50,16 +60,18 @@ fn compile(program: &str) -> Vec<u8> {
     fs::read(wasm).unwrap()
 }
 
-/// Runs a program without any grant; returns its exit status and what it printed.
-fn run(program: &str) -> (i32, String) {
+/// Runs a program without any grant; returns its exit status and what it printed. `imports` may replace imports.
+fn run(wasm: &[u8], input: Vec<u8>, imports: impl FnOnce(&mut Linker<Guest>)) -> (i32, String) {
     let engine = Engine::default();
-    let module = Module::new(&engine, compile(program)).unwrap();
+    let module = Module::new(&engine, wasm).unwrap();
     let mut linker = Linker::new(&engine);
     p1::add_to_linker_sync(&mut linker, |guest: &mut Guest| &mut guest.wasi).unwrap();
     linker.allow_shadowing(true);
     add_to_linker(&mut linker, |guest: &mut Guest| &mut guest.sockets).unwrap();
+    imports(&mut linker);
     let output = MemoryOutputPipe::new(1 << 20);
     let mut wasi = WasiCtxBuilder::new();
+    wasi.stdin(MemoryInputPipe::new(input));
     wasi.stdout(output.clone()).stderr(output.clone());
     let guest = Guest {
         wasi: wasi.build_p1(),
@@ -80,5 +92,54 @@ fn run(program: &str) -> (i32, String) {
 
 #[test]
 fn bad_input_is_an_errno_and_the_program_goes_on() {
-    assert_eq!(run("bad_input.c"), (0, "ok\n".to_owned()));
+    let program = compile("bad_input.c", &[]);
+    let ran = run(&program, Vec::new(), |_| ());
+    assert_eq!(ran, (0, "ok\n".to_owned()));
+}
+
+/// OpenSSL computes the same whether the host has ciphers or not, and asks it for records if it has.
+#[test]
+fn openssl_seals_and_opens_the_same_with_and_without_the_host() {
+    let openssl = openssl();
+    let include = format!("-I{}", openssl.join("include").display());
+    let library = openssl.join("lib/libcrypto.a");
+    let program = compile(
+        "ciphers.c",
+        &[
+            &include,
+            &library.to_string_lossy(),
+            "-Wl,--wrap=wasisocket_aead_seal,--wrap=wasisocket_aead_open",
+            "-lwasi-emulated-process-clocks",
+            "-lwasi-emulated-getpid",
+            "-lwasi-emulated-signal",
+        ],
+    );
+    let vectors = ["evpciph_aes_common.txt", "evpciph_chacha.txt"];
+    let vectors = vectors.map(|file| fs::read(openssl.join("test-data").join(file)).unwrap());
+    let vectors = vectors.join(&b'\n');
+
+    let with = run(&program, vectors.clone(), |_| ());
+    let without = run(&program, vectors, |linker| {
+        let none = |_: Caller<'_, Guest>, _: &[Val], results: &mut [Val]| {
+            results[0] = Val::I32(Errno::EOPNOTSUPP.0 as i32);
+            Ok(())
+        };
+        let ty = FuncType::new(linker.engine(), [const { ValType::I32 }; 9], [ValType::I32]);
+        for name in ["aead_seal", "aead_open"] {
+            linker
+                .func_new("wasisocket_v1", name, ty.clone(), none)
+                .unwrap();
+        }
+    });
+    let lines = |(status, printed): &(i32, String)| {
+        assert_eq!(*status, 0, "{printed}");
+        let lines: Vec<_> = printed.lines().map(str::to_owned).collect();
+        <[String; 3]>::try_from(lines).unwrap()
+    };
+    let [vectors, asked, checksum] = lines(&with);
+    let expected = [vectors.clone(), "asked 0 times".into(), checksum];
+    assert_eq!(lines(&without), expected);
+    assert_eq!(vectors, "153 vectors");
+    let times: u32 = asked.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(times > 1000, "{asked}");
 }

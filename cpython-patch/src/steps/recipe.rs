@@ -1,5 +1,6 @@
 //! Recipes: data files that describe how one C library is built for the guest.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +104,14 @@ struct Configure {
     tools: Vec<String>,
     /// Other files that it reads, relative to [`FOLDER`].
     files: Vec<String>,
+    /// Files of ours, relative to [`FOLDER`], by their places in the source. A file that is there already stays
+    /// beside it as `upstream_NAME`, for ours to include.
+    #[serde(default)]
+    replaced: BTreeMap<PathBuf, PathBuf>,
     configure: Vec<String>,
+    /// Files of the source that our tests read.
+    #[serde(default)]
+    test_data: Vec<PathBuf>,
     /// The arguments of each call of make.
     make: Vec<Vec<String>>,
 }
@@ -144,6 +152,9 @@ impl Recipe {
             }
             How::Configure(configure) => {
                 key = key.tree(&build.checkout(HEADERS), |_| true)?;
+                for file in configure.replaced.values() {
+                    key = key.file(&build.checkout(FOLDER).join(file))?;
+                }
                 &configure.files
             }
         };
@@ -166,7 +177,7 @@ impl Recipe {
         Ok(Some(version.to_owned()))
     }
 
-    /// Builds the library: include/, lib/ and licences/.
+    /// Builds the library: include/, lib/ and licences/, and test-data/ if there is any.
     pub(crate) fn make(&self, job: &Job<'_>, sdk: &Sdk, packages: &Metadata) -> Result<()> {
         // The result has only what CPython needs; source and objects would be 30 times as large.
         let scratch = job.folder.join("scratch");
@@ -332,18 +343,51 @@ impl Configure {
             .env("RANLIB", tool("ranlib"))
             .current_dir(source);
         process::run(running, &mut configure)?;
+        for (place, file) in &self.replaced {
+            replace(&source.join(place), &build.checkout(FOLDER).join(file))?;
+        }
         for arguments in &self.make {
             let mut make = build.tool("make");
             make.args(arguments.iter().map(fill)).current_dir(source);
             process::run(running, &mut make)?;
         }
+        for file in &self.test_data {
+            let name = file.file_name().unwrap_or_default();
+            tree::copy_file(&source.join(file), &folder.join("test-data").join(name))?;
+        }
         Ok(())
     }
+}
+
+/// Puts `file` at `place`. What is there gets another name.
+fn replace(place: &Path, file: &Path) -> Result<()> {
+    if place.exists() {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        fs::rename(place, place.with_file_name(format!("upstream_{name}")))?;
+    }
+    tree::copy_file(file, place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replaced_file_stays_beside_ours() {
+        let folder = std::env::temp_dir().join(format!("xtask-replaced-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let at = |name: &str| folder.join(name);
+        fs::write(at("ours.c"), "ours").unwrap();
+        fs::write(at("a.c"), "upstream").unwrap();
+        for place in ["a.c", "new/b.c"] {
+            replace(&at(place), &at("ours.c")).unwrap();
+            assert_eq!(fs::read_to_string(at(place)).unwrap(), "ours");
+        }
+        let upstream = fs::read_to_string(at("upstream_a.c")).unwrap();
+        assert_eq!(upstream, "upstream");
+        assert!(!at("new/upstream_b.c").exists());
+        tree::remove(&folder).unwrap();
+    }
 
     #[test]
     fn the_committed_recipes_parse() {

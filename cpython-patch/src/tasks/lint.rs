@@ -76,10 +76,11 @@ pub(crate) fn lint(build: &Build) -> Result<()> {
 /// Checks combinations of cargo features: each must compile without warnings.
 fn features(build: &Build) -> Result<()> {
     /// A package and its features.
-    const COMBINATIONS: [(&str, &str); 5] = [
+    const COMBINATIONS: [(&str, &str); 6] = [
         ("wasisocket-posix", "host-core"),
         ("wasisocket-host", ""),
         ("wasisocket-host", "async"),
+        ("wasisocket-host", "crypto"),
         ("wasisocket-host", "dns"),
         ("wasisocket-host", "policy-file"),
     ];

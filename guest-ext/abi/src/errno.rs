@@ -74,6 +74,8 @@ errno! {
     ELOOP = 40,
     /// Protocol error.
     EPROTO = 71,
+    /// Bad message.
+    EBADMSG = 74,
     /// Value too large for defined data type.
     EOVERFLOW = 75,
     /// Invalid or incomplete multibyte or wide character.

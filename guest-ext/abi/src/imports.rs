@@ -185,6 +185,32 @@ macro_rules! imports {
                 /// `if_nameindex(3)`: up to `max` interfaces; none for a guest without a grant to connect or
                 /// listen.
                 call net_interfaces(entries: &mut [Interface; max]) -> (count: u32);
+
+                /// Encrypts a message in place, and returns its tag (RFC 5116). `algorithm` is one of
+                /// [`AEAD_AES_128_GCM`](v1::AEAD_AES_128_GCM), [`AEAD_AES_256_GCM`](v1::AEAD_AES_256_GCM) and
+                /// [`AEAD_CHACHA20_POLY1305`](v1::AEAD_CHACHA20_POLY1305). [`Errno::EINVAL`] for another number,
+                /// or a key that is not of its length. [`Errno::EOPNOTSUPP`] from a host without cryptography.
+                call aead_seal(
+                    algorithm: u32, key: &[u8; key_len], nonce: &AeadNonce, aad: &[u8; aad_len],
+                    message: &mut [u8; len]
+                ) -> (tag: AeadTag);
+
+                /// Decrypts a message in place. [`Errno::EBADMSG`] if that is not its tag: then the message is
+                /// all zeros. Otherwise as `aead_seal`.
+                call aead_open(
+                    algorithm: u32, key: &[u8; key_len], nonce: &AeadNonce, aad: &[u8; aad_len],
+                    message: &mut [u8; len], tag: &AeadTag
+                ) -> ();
+
+                /// Verifies an ECDSA signature of a digest (FIPS 186-5). `group` is
+                /// [`GROUP_SECP256R1`](v1::GROUP_SECP256R1) or [`GROUP_SECP384R1`](v1::GROUP_SECP384R1), `key` a
+                /// point of it, uncompressed (SEC 1, 2.3.3), `digest` one of SHA-256, SHA-384 or SHA-512, and
+                /// `signature` in DER. [`Errno::EBADMSG`] if the signature is not the key's, or the key is no
+                /// point. [`Errno::EINVAL`] for another group or length. [`Errno::EOPNOTSUPP`] from a host without
+                /// cryptography.
+                call ecdsa_verify(
+                    group: u32, key: &[u8; key_len], digest: &[u8; digest_len], signature: &[u8; len]
+                ) -> ();
             }
         }
     };

@@ -11,6 +11,7 @@
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
+//! | [`crypto`] | ciphers and signatures that the host computes |
 //! | `host` | the seam: the trait that each host implements |
 
 // Nothing here may abort the guest, so code that could panic does not compile.
@@ -41,6 +42,7 @@ mod address;
 mod ancillary;
 #[cfg(target_os = "wasi")]
 mod c_abi;
+pub mod crypto;
 mod descriptors;
 mod epoll;
 mod errno;

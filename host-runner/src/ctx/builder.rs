@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::handles::Handles;
 use super::report::Bytes;
 use super::{Approval, SocketsCtx, TimeSlice};
+use crate::crypto::Keys;
 use crate::event::{Event, Events, Sink};
 use crate::limits::{CpuTime, Limits, Usage, with_limits};
 use crate::names::{Lookups, Resolver};
@@ -181,6 +182,7 @@ impl SocketsCtxBuilder {
             lookups: Lookups::new(self.resolver, Arc::clone(&cpu), events.clone()),
             resolving: None,
             last_counted: None,
+            keys: Keys::default(),
             stdin: self.stdin.map(Arc::new),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),

@@ -37,6 +37,7 @@ pub use rights::Files;
 pub(crate) use rights::NoFiles;
 pub(crate) use time_slice::TimeSlice;
 
+use crate::crypto::Keys;
 use crate::event::Events;
 use crate::limits::{CpuTime, Usage};
 use crate::names::{Lookups, Question};
@@ -55,6 +56,8 @@ pub struct SocketsCtx {
     resolving: Option<u32>,
     /// The last look-up, if it counted.
     last_counted: Option<Question>,
+    /// The keys of its TLS that are ready for use.
+    pub(crate) keys: Keys,
     stdin: Option<Arc<OwnedFd>>,
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.

@@ -1,6 +1,7 @@
 //! The imports: read guest memory, call, write back.
 
 mod core_six;
+mod crypto;
 mod iovecs;
 mod lookups;
 mod messages;

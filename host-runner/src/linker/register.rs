@@ -19,8 +19,8 @@
 #![allow(unused_variables, unused_parens, clippy::needless_question_mark)]
 
 use wasisocket_abi::v1::{
-    Addr, Ancillary, Ciovec, Event, Interface, Iovec, Pair, PollEntry, Received, ReceivedRight,
-    ReceivedRights, Right, SocketAddr,
+    Addr, AeadNonce, AeadTag, Ancillary, Ciovec, Event, Interface, Iovec, Pair, PollEntry,
+    Received, ReceivedRight, ReceivedRights, Right, SocketAddr,
 };
 use wasisocket_abi::{CoreSocketAddr, Handle, imports};
 use wasmtime::{Caller, Linker, Result};

@@ -27,7 +27,7 @@ const PATH: u16 = 61_000;
 #[derive(Arbitrary, Debug)]
 struct Call {
     import: u8,
-    arguments: [Argument; 8],
+    arguments: [Argument; 9],
 }
 
 /// Arguments with a meaning, so that they are more frequent than in random numbers.

@@ -8,6 +8,7 @@ mod ancillary;
 mod answers;
 mod arguments;
 mod core_six;
+mod crypto;
 mod datagrams;
 mod guest;
 mod limits;

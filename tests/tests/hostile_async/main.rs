@@ -11,6 +11,8 @@ mod answers;
 mod arguments;
 #[path = "../hostile/core_six.rs"]
 mod core_six;
+#[path = "../hostile/crypto.rs"]
+mod crypto;
 #[path = "../hostile/datagrams.rs"]
 mod datagrams;
 #[path = "../hostile/guest.rs"]

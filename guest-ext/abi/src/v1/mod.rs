@@ -43,6 +43,12 @@
 //! behind it are closed, and [`MSG_CTRUNC`] is set. [`MSG_PEEK`] receives no rights; they stay with the message.
 //! `sock_recvmsg` closes the rights of its message.
 //!
+//! # Cryptography
+//!
+//! `aead_seal` and `aead_open` compute the authenticated ciphers of TLS with the processor's own instructions, which
+//! WebAssembly has none of. The guest passes the key with every message, so there is no handle of a key. They change
+//! the message in place. `ecdsa_verify` checks signatures, of which nothing is secret. A host without cryptography returns [`Errno::EOPNOTSUPP`], and the guest computes itself.
+//!
 //! # Errors
 //!
 //! Those of the man pages, and from any function [`Errno::EBADF`] (not a handle of this guest, or a handle of another
@@ -52,11 +58,17 @@
 //! resolver's "try again later", because [`Errno::EAGAIN`] means that the look-up is not over.
 
 mod address;
+mod crypto;
 mod option;
 mod rights;
 
 pub use crate::imports::V1_IMPORTS as IMPORTS;
 pub use address::{ADDR_MAX, ADDRESS_STRUCTS, Addr, SocketAddr, UNIX_PATH_MAX, UnixAddr};
+pub use crypto::{
+    AEAD_AAD_MAX, AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_MESSAGE_MAX,
+    AeadNonce, AeadTag, CRYPTO_NUMBERS, CRYPTO_STRUCTS, ECDSA_SIGNATURE_MAX, GROUP_SECP256R1,
+    GROUP_SECP384R1,
+};
 pub use option::SocketOption;
 pub use rights::{
     MSG_CTRUNC, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, RIGHTS_NUMBERS, RIGHTS_STRUCTS,
@@ -72,7 +84,8 @@ use crate::plain::{numbers, structs};
 pub const MODULE: &str = IMPORTS[0].module;
 
 numbers! {
-    /// The numbers of `wasisocket_v1`, by name. Rights have numbers of their own: [`RIGHTS_NUMBERS`].
+    /// The numbers of `wasisocket_v1`, by name. Rights and cryptography have numbers of their own:
+    /// [`RIGHTS_NUMBERS`], [`CRYPTO_NUMBERS`].
     pub const NUMBERS;
 
     /// Address family: a Unix socket. `sock_open` accepts it on hosts that have this module.

@@ -12,6 +12,7 @@
 //! The callers are C code. They are responsible for pointers and lengths, as POSIX describes for each function.
 #![allow(unsafe_code)]
 
+mod crypto;
 mod files;
 mod granted;
 mod identity;

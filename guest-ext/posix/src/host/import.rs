@@ -24,8 +24,8 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use wasisocket_abi::v1::{
-    Addr, Ancillary, Event, Interface, Iovec, Pair, PollEntry, Received, ReceivedRight,
-    ReceivedRights, Right, SocketAddr,
+    Addr, AeadNonce, AeadTag, Ancillary, Event, Interface, Iovec, Pair, PollEntry, Received,
+    ReceivedRight, ReceivedRights, Right, SocketAddr,
 };
 use wasisocket_abi::{CoreSocketAddr, Errno, Handle, Plain, Timeout, imports};
 

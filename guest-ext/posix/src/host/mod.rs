@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
-    Ancillary, Event, Interface, PollEntry, ReceivedRight, Right, SocketOption,
+    AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, Right, SocketOption,
 };
 
 pub use address::Address;
@@ -322,6 +322,45 @@ pub(crate) trait Host {
 
     /// if_nameindex(3): how many of `entries` are written.
     fn net_interfaces(_entries: &mut [Interface]) -> Result<usize> {
+        unsupported()
+    }
+
+    /// Encrypts a message in place with one of the ABI's `AEAD_` algorithms: its tag.
+    ///
+    /// # Errors
+    /// EINVAL for a key or algorithm that there is not; EMSGSIZE for more than
+    /// [`AEAD_MESSAGE_MAX`](wasisocket_abi::v1::AEAD_MESSAGE_MAX).
+    fn aead_seal(
+        _algorithm: u32,
+        _key: &[u8],
+        _nonce: AeadNonce,
+        _aad: &[u8],
+        _message: &mut [u8],
+    ) -> Result<AeadTag> {
+        unsupported()
+    }
+
+    /// Decrypts a message in place.
+    ///
+    /// # Errors
+    /// EBADMSG if it is not the tag's: then the message is all zeros. Otherwise as for
+    /// [`aead_seal`](Host::aead_seal).
+    fn aead_open(
+        _algorithm: u32,
+        _key: &[u8],
+        _nonce: AeadNonce,
+        _aad: &[u8],
+        _message: &mut [u8],
+        _tag: AeadTag,
+    ) -> Result<()> {
+        unsupported()
+    }
+
+    /// Verifies an ECDSA signature in DER of a digest, with an uncompressed point of one of the ABI's `GROUP_`s.
+    ///
+    /// # Errors
+    /// EBADMSG if it is not valid; EINVAL for a group or length that the host does not know.
+    fn ecdsa_verify(_group: u32, _key: &[u8], _digest: &[u8], _signature: &[u8]) -> Result<()> {
         unsupported()
     }
 }

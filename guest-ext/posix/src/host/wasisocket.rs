@@ -3,7 +3,8 @@
 use std::net::{self, IpAddr};
 
 use wasisocket_abi::v1::{
-    Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right, SocketAddr, SocketOption,
+    AeadNonce, AeadTag, Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right,
+    SocketAddr, SocketOption,
 };
 use wasisocket_abi::{RESOLVE_MAX, v1};
 
@@ -173,5 +174,30 @@ impl Host for Wasisocket {
 
     fn net_interfaces(entries: &mut [Interface]) -> Result<usize> {
         Ok(import::net_interfaces(entries)? as usize)
+    }
+
+    fn aead_seal(
+        algorithm: u32,
+        key: &[u8],
+        nonce: AeadNonce,
+        aad: &[u8],
+        message: &mut [u8],
+    ) -> Result<AeadTag> {
+        import::aead_seal(algorithm, key, &nonce, aad, message)
+    }
+
+    fn aead_open(
+        algorithm: u32,
+        key: &[u8],
+        nonce: AeadNonce,
+        aad: &[u8],
+        message: &mut [u8],
+        tag: AeadTag,
+    ) -> Result<()> {
+        import::aead_open(algorithm, key, &nonce, aad, message, &tag)
+    }
+
+    fn ecdsa_verify(group: u32, key: &[u8], digest: &[u8], signature: &[u8]) -> Result<()> {
+        import::ecdsa_verify(group, key, digest, signature)
     }
 }

@@ -1,0 +1,131 @@
+//! What the host computes for OpenSSL: `wasisocket_crypto.h` beside its recipe.
+//!
+//! Each function returns 0 or an error number, as pthread functions do, and leaves `errno` alone.
+//!
+//! # Safety
+//!
+//! See the parent module. `nonce` has 12 bytes, `tag` 16. Nothing overlaps the message.
+
+use core::slice;
+use std::ffi::c_int;
+
+use super::bytes;
+use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_aead};
+use crate::{Errno, Result};
+
+/// 1 if the host has ciphers, else 0.
+#[unsafe(no_mangle)]
+extern "C" fn wasisocket_has_aead() -> c_int {
+    c_int::from(has_aead())
+}
+
+/// Encrypts a message in place, and writes its tag.
+///
+/// # Safety
+/// See the module.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wasisocket_aead_seal(
+    algorithm: u32,
+    key: *const u8,
+    key_len: usize,
+    nonce: *const [u8; 12],
+    aad: *const u8,
+    aad_len: usize,
+    message: *mut u8,
+    len: usize,
+    tag: *mut [u8; 16],
+) -> c_int {
+    let seal = || {
+        // SAFETY: the caller's key.
+        let key = unsafe { bytes(key, key_len) }?;
+        // SAFETY: the caller's nonce.
+        let nonce = unsafe { nonce.read() };
+        // SAFETY: the caller's additional data.
+        let aad = unsafe { bytes(aad, aad_len) }?;
+        // SAFETY: the caller's message.
+        let message = unsafe { bytes_mut(message, len) }?;
+        let sealed = aead_seal(algorithm, key, nonce, aad, message)?;
+        // SAFETY: the caller's place for the tag.
+        unsafe { tag.write(sealed) };
+        Ok(())
+    };
+    error_number(seal())
+}
+
+/// Decrypts a message in place.
+///
+/// # Safety
+/// See the module.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wasisocket_aead_open(
+    algorithm: u32,
+    key: *const u8,
+    key_len: usize,
+    nonce: *const [u8; 12],
+    aad: *const u8,
+    aad_len: usize,
+    message: *mut u8,
+    len: usize,
+    tag: *const [u8; 16],
+) -> c_int {
+    let open = || {
+        // SAFETY: the caller's key.
+        let key = unsafe { bytes(key, key_len) }?;
+        // SAFETY: the caller's nonce.
+        let nonce = unsafe { nonce.read() };
+        // SAFETY: the caller's additional data.
+        let aad = unsafe { bytes(aad, aad_len) }?;
+        // SAFETY: the caller's message.
+        let message = unsafe { bytes_mut(message, len) }?;
+        // SAFETY: the caller's tag.
+        let tag = unsafe { tag.read() };
+        aead_open(algorithm, key, nonce, aad, message, tag)
+    };
+    error_number(open())
+}
+
+/// Verifies an ECDSA signature.
+///
+/// # Safety
+/// See the module.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wasisocket_ecdsa_verify(
+    group: u32,
+    key: *const u8,
+    key_len: usize,
+    digest: *const u8,
+    digest_len: usize,
+    signature: *const u8,
+    len: usize,
+) -> c_int {
+    let verify = || {
+        // SAFETY: the caller's key.
+        let key = unsafe { bytes(key, key_len) }?;
+        // SAFETY: the caller's digest.
+        let digest = unsafe { bytes(digest, digest_len) }?;
+        // SAFETY: the caller's signature.
+        let signature = unsafe { bytes(signature, len) }?;
+        ecdsa_verify(group, key, digest, signature)
+    };
+    error_number(verify())
+}
+
+/// The bytes at `data`, to be written to. EFAULT for a null pointer with a length.
+///
+/// # Safety
+/// `data` points to `length` bytes, to which nothing else leads for as long as the slice is in use.
+unsafe fn bytes_mut<'a>(data: *mut u8, length: usize) -> Result<&'a mut [u8]> {
+    match (data.is_null(), length) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Errno(libc::EFAULT)),
+        // SAFETY: not null; the caller is responsible for the rest.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(data, length) }),
+    }
+}
+
+fn error_number(result: Result<()>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(Errno(errno)) => errno,
+    }
+}

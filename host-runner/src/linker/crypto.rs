@@ -1,0 +1,78 @@
+//! Ciphers and signatures.
+
+use wasisocket_abi::Errno;
+use wasisocket_abi::v1::{AEAD_AAD_MAX, AEAD_MESSAGE_MAX, AeadNonce, AeadTag};
+
+use super::Call;
+use crate::crypto;
+use crate::guest_memory::{GuestMemory, Pointer, Slice};
+
+impl<F> Call<'_, F> {
+    pub(super) fn aead_seal(
+        &mut self,
+        algorithm: u32,
+        key: Slice<u8>,
+        nonce: Pointer<AeadNonce>,
+        aad: Slice<u8>,
+        message: Slice<u8>,
+    ) -> Result<AeadTag, Errno> {
+        let Call {
+            memory, sockets, ..
+        } = self;
+        let key = sockets.keys.get(algorithm, memory.bytes(key)?)?;
+        let nonce = memory.read(nonce)?;
+        let mut room = [0; AEAD_AAD_MAX];
+        let aad = additional_data(memory, aad, &mut room)?;
+        key.seal(nonce, aad, memory.bytes_mut(within_limit(message)?)?)
+    }
+
+    pub(super) fn aead_open(
+        &mut self,
+        algorithm: u32,
+        key: Slice<u8>,
+        nonce: Pointer<AeadNonce>,
+        aad: Slice<u8>,
+        message: Slice<u8>,
+        tag: Pointer<AeadTag>,
+    ) -> Result<(), Errno> {
+        let Call {
+            memory, sockets, ..
+        } = self;
+        let key = sockets.keys.get(algorithm, memory.bytes(key)?)?;
+        let (nonce, tag) = (memory.read(nonce)?, memory.read(tag)?);
+        let mut room = [0; AEAD_AAD_MAX];
+        let aad = additional_data(memory, aad, &mut room)?;
+        key.open(nonce, aad, memory.bytes_mut(within_limit(message)?)?, tag)
+    }
+
+    pub(super) fn ecdsa_verify(
+        &mut self,
+        group: u32,
+        key: Slice<u8>,
+        digest: Slice<u8>,
+        signature: Slice<u8>,
+    ) -> Result<(), Errno> {
+        let [key, digest, signature] =
+            [key, digest, signature].map(|slice| self.memory.bytes(slice));
+        crypto::ecdsa_verify(group, key?, digest?, signature?)
+    }
+}
+
+/// The additional data, copied: it may overlap the message. EINVAL for more than [`AEAD_AAD_MAX`].
+fn additional_data<'a>(
+    memory: &GuestMemory<'_>,
+    aad: Slice<u8>,
+    room: &'a mut [u8; AEAD_AAD_MAX],
+) -> Result<&'a [u8], Errno> {
+    let room = room.get_mut(..aad.count()).ok_or(Errno::EINVAL)?;
+    room.copy_from_slice(memory.bytes(aad)?);
+    Ok(room)
+}
+
+/// EMSGSIZE for more than [`AEAD_MESSAGE_MAX`]: how long a guest computes is checked between two calls.
+fn within_limit(message: Slice<u8>) -> Result<Slice<u8>, Errno> {
+    match message.count() <= AEAD_MESSAGE_MAX {
+        true => Ok(message),
+        false => Err(Errno::EMSGSIZE),
+    }
+}
