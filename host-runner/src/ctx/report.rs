@@ -444,12 +444,14 @@ mod tests {
     #[test]
     fn lookups_are_reported_with_their_answers() {
         let (mut sockets, lines) = guest();
-        for name in ["a.test", "b.test", "192.0.2.9"] {
-            sockets.lookup_name(name.as_bytes(), AF_INET).unwrap();
+        let mut lookups: Vec<_> = ["a.test", "b.test", "192.0.2.9"]
+            .map(|name| sockets.lookup_name(name.as_bytes(), AF_INET).unwrap())
+            .into();
+        lookups.push(sockets.lookup_addr([192, 0, 2, 7].into()).unwrap());
+        // Those that are not in the table come from threads.
+        for lookup in lookups {
+            wait(&sockets, lookup, PollFlags::IN);
         }
-        // One that is not in the table comes from a thread.
-        let last = sockets.lookup_addr([192, 0, 2, 7].into()).unwrap();
-        wait(&sockets, last, PollFlags::IN);
         let mut lines = lines.lock().unwrap().clone();
         lines.sort();
         assert_eq!(
