@@ -88,7 +88,10 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
         .iter()
         .filter(|import| core.contains(&import.name));
     assert_imports(&imports, core.chain(v1::IMPORTS));
-    assert_eq!(exports, ["_start", "memory"]);
+    assert_eq!(
+        exports,
+        ["_start", "memory", "snapshot-initialize", "snapshot-resume"]
+    );
 }
 
 #[test]

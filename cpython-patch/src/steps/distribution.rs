@@ -35,6 +35,10 @@ const CORE_FLAGS: &[&str] = &[
     "-Wl,--export=Py_Finalize",
 ];
 
+/// Makes images of memory, for hosts that start guests from them. Not in the core profile, whose hosts do not.
+const SNAPSHOT: &str = "cpython-patch/snapshot/snapshot.c";
+const SNAPSHOT_FLAGS: &[&str] = &["-Wl,--wrap=Py_FinalizeEx", "-Wl,--wrap=Py_Exit"];
+
 /// Parts of the standard library that a guest cannot use, because they need a display or processes, and
 /// tests of the library itself.
 const LEFT_OUT: &[&str] = &[
@@ -79,6 +83,8 @@ impl Step for Distribution {
             .key("wasm", &wasm.key)
             .key("guest", &guest.key)
             .text("core flags", &CORE_FLAGS.join(" "))
+            .file(&build.checkout(SNAPSHOT))?
+            .text("snapshot flags", &SNAPSHOT_FLAGS.join(" "))
             .text("strip", STRIP)
             .text("left out", &LEFT_OUT.join(" "))
             .tree(&build.checkout(OUR_LIBRARY), is_library_source)?
@@ -90,8 +96,12 @@ impl Step for Distribution {
         let (sdk, source, native, guest, libraries, wasm) = inputs;
         let Job { build, running, .. } = *job;
         let folder = job.folder;
+        let snapshot = folder.join("snapshot.o");
+        wasm.compile(build, running, &build.checkout(SNAPSHOT), &snapshot)?;
+        let object = snapshot.display().to_string();
+        let with_snapshot = [&[object.as_str()], SNAPSHOT_FLAGS].concat();
         for (name, library, flags) in [
-            ("python.wasm", &guest.default, [].as_slice()),
+            ("python.wasm", &guest.default, with_snapshot.as_slice()),
             ("python-core.wasm", &guest.core, CORE_FLAGS),
         ] {
             let python = folder.join(name);
@@ -100,6 +110,7 @@ impl Step for Distribution {
             process::run(running, strip.arg(STRIP).arg(&python))?;
             running.note(&format!("{name}: {}", human_bytes(tree::size(&python))));
         }
+        tree::remove(&snapshot)?;
         let name = format!("python{}", source.version.short());
         let library = folder.join("lib").join(name);
         standard_library(build, source, &library)?;

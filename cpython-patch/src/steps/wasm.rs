@@ -209,6 +209,27 @@ fn run_wasi_script(job: &Job<'_>, native: &BuildPython, sdk: &Sdk) -> Result<()>
 }
 
 impl Wasm {
+    /// Compiles a file in C to the object `target`, as CPython's own are compiled.
+    pub(crate) fn compile(
+        &self,
+        build: &Build,
+        running: &Running,
+        source: &Path,
+        target: &Path,
+    ) -> Result<()> {
+        let lock = Cache::lock_name(Self::NAME, self.key.as_str());
+        let _lock = build.cache.lock(&lock, running)?;
+        let name = Path::new(source.file_name().context("no file")?);
+        let object = self.folder.join(name).with_extension("o");
+        // Another checkout's may be newer.
+        tree::remove(&object)?;
+        tree::copy_file(source, &self.folder.join(name))?;
+        let mut make = build.tool("make");
+        make.arg(name.with_extension("o")).current_dir(&self.folder);
+        process::run(running, &mut make)?;
+        tree::copy_file(&object, target)
+    }
+
     /// Links a python.wasm with `library` and `flags` to `target`.
     pub(crate) fn link(
         &self,

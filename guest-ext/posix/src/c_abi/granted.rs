@@ -7,9 +7,8 @@
 //!
 //! See the parent module. Paths are NUL-terminated strings, and results are written where wasi-libc wants them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::sync::OnceLock;
 
 use super::paths::{__real___wasi_path_filestat_get, __real___wasi_path_readlink};
 use super::{c_unit, string};
@@ -50,17 +49,28 @@ struct Granted {
     mounts: Mounts,
 }
 
-/// Read once: preview1 can grant no folder later.
-static GRANTED: OnceLock<Granted> = OnceLock::new();
+thread_local! {
+    /// Read once: preview1 can grant no folder later.
+    static GRANTED: Cell<Option<&'static Granted>> = const { Cell::new(None) };
+}
 
 fn granted() -> &'static Granted {
-    GRANTED.get_or_init(|| {
+    GRANTED.get().unwrap_or_else(|| {
         let folders: Vec<_> = (3..)
             .map_while(|folder| Some((folder, name_of(folder)?)))
             .collect();
         let mounts = Mounts::new(folders.iter().map(|(_, name)| name.as_slice()));
-        Granted { folders, mounts }
+        let granted = Box::leak(Box::new(Granted { folders, mounts }));
+        GRANTED.set(Some(granted));
+        granted
     })
+}
+
+/// Has the granted folders read again when they are used next. Other guests, which begin with an image of this one's
+/// memory, have others.
+#[unsafe(no_mangle)]
+pub extern "C" fn wasisocket_forget_granted() {
+    GRANTED.set(None);
 }
 
 /// The name under which a folder is granted; `None` if this number is none.
