@@ -59,6 +59,7 @@ fn subcommand(name: &str) -> Run {
         command,
         input: Vec::new(),
         stdin: None,
+        stdout: None,
         stderr: None,
     }
 }
@@ -69,6 +70,7 @@ pub struct Run {
     command: Command,
     input: Vec<u8>,
     stdin: Option<Stdio>,
+    stdout: Option<File>,
     stderr: Option<File>,
 }
 
@@ -77,7 +79,7 @@ pub struct Run {
 pub struct Ended {
     /// The exit status; `None` if a signal ended it.
     pub status: Option<i32>,
-    /// Standard output.
+    /// Standard output; empty if it went to a file.
     pub stdout: String,
     /// Standard error; empty if it went to a file.
     pub stderr: String,
@@ -162,6 +164,13 @@ impl Run {
         self
     }
 
+    /// Sends standard output to a file instead of the test.
+    #[must_use]
+    pub fn stdout_to(mut self, file: File) -> Self {
+        self.stdout = Some(file);
+        self
+    }
+
     /// Sends standard error to a file instead of the test.
     #[must_use]
     pub fn stderr_to(mut self, file: File) -> Self {
@@ -178,7 +187,7 @@ impl Run {
         let mut child = self
             .command
             .stdin(self.stdin.unwrap_or_else(Stdio::piped))
-            .stdout(Stdio::piped())
+            .stdout(self.stdout.map_or_else(Stdio::piped, Stdio::from))
             .stderr(self.stderr.map_or_else(Stdio::piped, Stdio::from))
             .spawn()
             .expect("wasisocket starts");
@@ -221,7 +230,7 @@ impl Started {
     /// The command takes too long.
     #[must_use]
     pub fn end(mut self) -> Ended {
-        let stdout = read_all(self.child.stdout.take().expect("piped"));
+        let stdout = self.child.stdout.take().map(read_all);
         let stderr = self.child.stderr.take().map(read_all);
         let started = Instant::now();
         let status = loop {
@@ -236,7 +245,7 @@ impl Started {
         };
         Ended {
             status: status.code(),
-            stdout: stdout.join().expect("reader"),
+            stdout: stdout.map_or_else(String::new, |stdout| stdout.join().expect("reader")),
             stderr: stderr.map_or_else(String::new, |stderr| stderr.join().expect("reader")),
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
     );
     println!("cache: {}", Cache::from_env()?.path().display());
 
-    let python = run::load(path)?;
+    let python = run::load(path, true)?;
     println!("module: {}", python.distribution().wasm().display());
 
     println!("\nimports:");

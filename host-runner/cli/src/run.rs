@@ -80,6 +80,9 @@ pub(crate) struct GuestArgs {
     /// The python.wasm to run, or its folder [env: WASISOCKET_PYTHON]
     #[arg(long, value_name = "PATH", hide_short_help = true)]
     pub(crate) python: Option<PathBuf>,
+    /// Start Python anew, not from the image of a Python that has started
+    #[arg(long, hide_short_help = true)]
+    pub(crate) cold: bool,
     /// Log what the host does
     #[arg(short, long)]
     verbose: bool,
@@ -178,7 +181,7 @@ pub(crate) fn start(
             }
         })
     });
-    let python = load(args.python.as_deref())?;
+    let python = load(args.python.as_deref(), args.cold)?;
     if let Some(limit) = limits.timeout {
         limits::end_process_after(limit, leave.clone());
     }
@@ -193,11 +196,17 @@ pub(crate) fn start(
 }
 
 /// CPython for one guest of this process, which ends the guest's time itself.
-pub(crate) fn load(python: Option<&Path>) -> Result<Python> {
-    let builder = Python::builder()
+pub(crate) fn load(python: Option<&Path>, cold: bool) -> Result<Python> {
+    let mut builder = Python::builder()
         .distribution(Distribution::find(python)?)
         .time_limits(false);
+    if cold {
+        builder = builder.cold_start();
+    }
     let python = builder.load()?;
+    if let Some(error) = python.image_error() {
+        say(format_args!("guests start cold: {error:#}"));
+    }
     if let Some(error) = python.cache_error() {
         say(format_args!("compiled modules are not cached: {error:#}"));
     }

@@ -14,16 +14,20 @@ use wasmtime::{Engine, Error, Module, Result};
 use crate::mapped;
 use crate::trusted_folder::{TrustedFolder, hex};
 
-/// Compiles a module, or takes it from the folder if that has it. The second value is the reason for which the next
-/// start will have to compile it too, if there is one.
+/// A module that was loaded.
+pub(crate) struct Loaded {
+    pub(crate) module: Module,
+    /// The SHA-256 of its file, in hexadecimal, if there is a folder.
+    pub(crate) wasm_hash: Option<String>,
+    /// Why the next start will have to compile it too, if it will.
+    pub(crate) error: Option<Error>,
+}
+
+/// Compiles a module, or takes it from the folder if that has it.
 ///
 /// # Errors
 /// The file cannot be read, or it is no WebAssembly module.
-pub(crate) fn load(
-    engine: &Engine,
-    wasm: &Path,
-    folder: Option<&TrustedFolder>,
-) -> Result<(Module, Option<Error>)> {
+pub(crate) fn load(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>) -> Result<Loaded> {
     let started = Instant::now();
     let loaded = File::open(wasm)
         .map_err(Error::from)
@@ -33,15 +37,15 @@ pub(crate) fn load(
     loaded
 }
 
-fn load_file(
-    engine: &Engine,
-    mut file: File,
-    folder: Option<&TrustedFolder>,
-) -> Result<(Module, Option<Error>)> {
+fn load_file(engine: &Engine, mut file: File, folder: Option<&TrustedFolder>) -> Result<Loaded> {
     if let Some(folder) = folder {
-        let name = name(engine, &folder.hash_of(&file)?);
-        if let Some(module) = from_folder(engine, folder, &name) {
-            return Ok((module, None));
+        let wasm_hash = folder.hash_of(&file)?;
+        if let Some(module) = from_folder(engine, folder, &name(engine, &wasm_hash)) {
+            return Ok(Loaded {
+                module,
+                wasm_hash: Some(wasm_hash),
+                error: None,
+            });
         }
     }
     let mut wasm = Vec::new();
@@ -49,15 +53,23 @@ fn load_file(
     file.read_to_end(&mut wasm)?;
     let module = Module::from_binary(engine, &wasm)?;
     let Some(folder) = folder else {
-        return Ok((module, None));
+        return Ok(Loaded {
+            module,
+            wasm_hash: None,
+            error: None,
+        });
     };
     // Of what was compiled: the file may have been replaced since its hash was looked up.
-    let name = name(engine, &hex(&Sha256::digest(&wasm)));
+    let wasm_hash = hex(&Sha256::digest(&wasm));
+    let name = name(engine, &wasm_hash);
     let added = folder.add(&name, &module.serialize()?);
-    let error = added.err().map(Error::from);
     // This process maps it as well: its pages are then shared with others, and the system can drop them.
     let mapped = from_folder(engine, folder, &name);
-    Ok((mapped.unwrap_or(module), error))
+    Ok(Loaded {
+        module: mapped.unwrap_or(module),
+        wasm_hash: Some(wasm_hash),
+        error: added.err().map(Error::from),
+    })
 }
 
 fn from_folder(engine: &Engine, folder: &TrustedFolder, name: &str) -> Option<Module> {
@@ -139,10 +151,10 @@ mod tests {
 
     /// What the module's function returns.
     fn value(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>) -> i32 {
-        let (module, error) = load(engine, wasm, folder).unwrap();
-        assert!(error.is_none(), "{error:?}");
+        let loaded = load(engine, wasm, folder).unwrap();
+        assert!(loaded.error.is_none(), "{:?}", loaded.error);
         let mut store = Store::new(engine, ());
-        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let instance = Instance::new(&mut store, &loaded.module, &[]).unwrap();
         let function = instance.get_typed_func::<(), i32>(&mut store, "f").unwrap();
         function.call(&mut store, ()).unwrap()
     }
@@ -228,8 +240,8 @@ mod tests {
         let files = files();
         let engine = Engine::default();
         fs::remove_dir_all(files.temporary.path().join("modules")).unwrap();
-        let (_, error) = load(&engine, &files.wasm, Some(&files.folder)).unwrap();
-        assert!(error.is_some());
+        let loaded = load(&engine, &files.wasm, Some(&files.folder)).unwrap();
+        assert!(loaded.error.is_some());
         fs::write(&files.wasm, "no module").unwrap();
         let error = load(&engine, &files.wasm, None).err().unwrap().to_string();
         assert!(error.starts_with("cannot load "), "{error}");

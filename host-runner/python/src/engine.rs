@@ -2,20 +2,23 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use wasisocket_host::Ticker;
 use wasmtime::error::Context as _;
-use wasmtime::{
-    Config, Engine, Error, InstanceAllocationStrategy, InstancePre, Module,
-    PoolingAllocationConfig, Result,
-};
+use wasmtime::{Config, Engine, Error, InstancePre, Module, Result, bail, format_err};
 
 use crate::cache::{Cache, Part};
 use crate::compiled;
 use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
+use crate::snapshot::Image;
+use crate::system_certificates;
 use crate::trusted_folder::TrustedFolder;
 
 /// The stack of compiled code, in bytes. CPython is linked with this much stack of its own, and its parser and its
@@ -25,9 +28,6 @@ const WASM_STACK: usize = 8 << 20;
 /// The native stack of a guest, in bytes: [`WASM_STACK`], and the host's own frames.
 pub(crate) const NATIVE_STACK: usize = WASM_STACK + (8 << 20);
 
-/// Entries of CPython's function table; it has some 15,000.
-const TABLE_ELEMENTS: usize = 30_000;
-
 /// How many different `/etc` are remembered.
 const ETC_MAX: usize = 16;
 
@@ -36,8 +36,21 @@ const ETC_MAX: usize = 16;
 /// The first start on a machine compiles python.wasm, which takes some seconds; the [`Cache`] has the result for later
 /// ones. A guest is an instance of its own: it shares nothing with others but compiled code and the pages of memory
 /// that neither has written to.
+///
+/// Guests begin with an image of the memory of a Python that has started and loaded modules, unless the builder or the
+/// program wants a cold start. They cannot tell, but for time: a module is in `sys.modules` when the guest has imported
+/// it. Programs with options before `-c`, `-m` or the script, with variables that Python or OpenSSL read when they
+/// start (`PYTHON*` except `PYTHONPATH`, `LANG`, `LC_*`, `OPENSSL_*`), with files of their own in `/usr/local` or
+/// `/etc/ssl`, or with less memory than the image has, are started cold.
+///
+/// Guests with one image have the same secret for hashes of strings, which `PYTHONHASHSEED` could set too: a guest that
+/// finds it out can make another one that reads its data compute for long. Their random numbers differ.
 #[derive(Clone)]
-pub struct Python(pub(crate) Arc<Shared>);
+pub struct Python {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) image: Option<Arc<Image>>,
+    image_error: Option<Arc<Error>>,
+}
 
 /// What all guests share.
 pub(crate) struct Shared {
@@ -45,7 +58,11 @@ pub(crate) struct Shared {
     pub(crate) module: Module,
     pub(crate) cache: Option<Cache>,
     pub(crate) has_time_limits: bool,
+    folder: Option<TrustedFolder>,
+    wasm_hash: Option<String>,
     cache_error: Option<Error>,
+    /// The guests that run, and how many there may be.
+    pub(crate) places: Option<Places>,
     /// With the imports for synchronous stores, and for asynchronous ones.
     pub(crate) blocking: OnceLock<InstancePre<Guest>>,
     pub(crate) asynchronous: OnceLock<InstancePre<Guest>>,
@@ -64,6 +81,15 @@ pub struct PythonBuilder {
     cache: Result<Cache>,
     time_limits: bool,
     pool: Option<(u32, usize)>,
+    start: Start,
+}
+
+/// Where guests begin.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Cold,
+    CachedImage,
+    PrivateImage,
 }
 
 impl Python {
@@ -75,19 +101,39 @@ impl Python {
             cache: Cache::from_env(),
             time_limits: true,
             pool: None,
+            start: Start::CachedImage,
         }
     }
 
     /// The distribution that was loaded.
     #[must_use]
     pub fn distribution(&self) -> &Distribution {
-        &self.0.distribution
+        &self.shared.distribution
+    }
+
+    /// This Python, with the same compiled code and an image of memory that no other guests begin with: see
+    /// [`PythonBuilder::private_image`]. If its python.wasm cannot make images, guests start cold.
+    ///
+    /// # Errors
+    /// Python does not start, or there is no memory for the image.
+    pub fn with_private_image(&self) -> Result<Self> {
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            image: self.shared.private_image()?.map(Arc::new),
+            image_error: None,
+        })
+    }
+
+    /// Why guests are started cold although an image was wanted, if they are.
+    #[must_use]
+    pub fn image_error(&self) -> Option<&Error> {
+        self.image_error.as_deref()
     }
 
     /// Why compiled modules are not cached, if they are not: each start of a process then takes seconds.
     #[must_use]
     pub fn cache_error(&self) -> Option<&Error> {
-        self.0.cache_error.as_ref()
+        self.shared.cache_error.as_ref()
     }
 }
 
@@ -113,8 +159,22 @@ impl PythonBuilder {
         self
     }
 
-    /// Reserves address space for up to `guests` guests at a time, each with at most `memory` bytes of memory, so
-    /// that starting one costs little. One more guest than that is an error.
+    /// Starts every guest cold: Python and all modules are loaded anew, which takes tens of milliseconds.
+    pub fn cold_start(mut self) -> Self {
+        self.start = Start::Cold;
+        self
+    }
+
+    /// Has guests begin with an image of memory that is made when this Python is loaded, in a fraction of a second, and
+    /// that no other process has. By default guests begin with an image in the cache, which all processes of this user
+    /// share as long as Python's files stay the same.
+    pub fn private_image(mut self) -> Self {
+        self.start = Start::PrivateImage;
+        self
+    }
+
+    /// Allows up to `guests` guests at a time, each with at most `memory` bytes of memory. One more guest than that is
+    /// an error.
     pub fn pool(mut self, guests: u32, memory: usize) -> Self {
         self.pool = Some((guests, memory));
         self
@@ -134,16 +194,6 @@ impl PythonBuilder {
             .max_wasm_stack(WASM_STACK)
             .async_stack_size(NATIVE_STACK)
             .epoch_interruption(self.time_limits);
-        if let Some((guests, memory)) = self.pool {
-            let mut pool = PoolingAllocationConfig::new();
-            pool.total_core_instances(guests)
-                .total_memories(guests)
-                .total_tables(guests)
-                .total_stacks(guests)
-                .table_elements(TABLE_ELEMENTS)
-                .max_memory_size(memory);
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        }
         let engine = Engine::new(&config)?;
         // A read-only home is no reason not to run.
         let (cache, unusable) = match self.cache {
@@ -158,25 +208,89 @@ impl PythonBuilder {
             Ok(folder) => (folder, unusable),
             Err(error) => (None, Some(error.into())),
         };
-        let (module, not_added) = compiled::load(&engine, distribution.wasm(), folder.as_ref())?;
-        let cache_error = unusable.or(not_added);
+        let loaded = compiled::load(&engine, distribution.wasm(), folder.as_ref())?;
+        let cache_error = unusable.or(loaded.error);
         let ticker = self.time_limits.then(|| Ticker::start(&engine)).transpose();
-        Ok(Python(Arc::new(Shared {
+        let shared = Shared {
             distribution,
-            module,
+            module: loaded.module,
             cache,
             has_time_limits: self.time_limits,
+            folder,
+            wasm_hash: loaded.wasm_hash,
             cache_error,
+            places: self.pool.map(Places::new),
             blocking: OnceLock::new(),
             asynchronous: OnceLock::new(),
             system_certificates: OnceLock::new(),
             etc: Mutex::default(),
             _ticker: ticker.context("cannot start the thread that counts time")?,
-        })))
+        };
+        let image = match self.start {
+            Start::Cold => Ok(None),
+            Start::CachedImage => shared.cached_image(),
+            Start::PrivateImage => shared.private_image(),
+        };
+        let (image, image_error) = match image {
+            Ok(image) => (image, None),
+            Err(error) => (None, Some(error)),
+        };
+        Ok(Python {
+            shared: Arc::new(shared),
+            image: image.map(Arc::new),
+            image_error: image_error.map(Arc::new),
+        })
     }
 }
 
 impl Shared {
+    /// A new image, if python.wasm can make one.
+    fn private_image(&self) -> Result<Option<Image>> {
+        if !Image::is_possible(self) {
+            return Ok(None);
+        }
+        self.in_guest_thread(|shared| Image::private(&Image::make(shared)?))
+            .map(Some)
+    }
+
+    /// The image in the cache, which is made if there is none. `None` if it could not be kept.
+    fn cached_image(&self) -> Result<Option<Image>> {
+        let (Some(folder), Some(wasm_hash)) = (&self.folder, &self.wasm_hash) else {
+            return Ok(None);
+        };
+        if !Image::is_possible(self) {
+            return Ok(None);
+        }
+        let library: Vec<_> = self.distribution.paths().map(PathBuf::from).collect();
+        let name = Image::name(wasm_hash, &library);
+        if let Some(image) = folder.get(&name).and_then(Image::open) {
+            return Ok(Some(image));
+        }
+        // Making one for a single process takes longer than a cold start.
+        if self.cache_error.is_some() {
+            return Ok(None);
+        }
+        let content = self.in_guest_thread(Image::make)?;
+        folder.add(&name, &content)?;
+        Ok(folder.get(&name).and_then(Image::open))
+    }
+
+    /// Runs something in a thread with the stack of a guest.
+    pub(crate) fn in_guest_thread<T: Send>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send,
+    ) -> Result<T> {
+        thread::scope(|scope| {
+            thread::Builder::new()
+                .name("guest".into())
+                .stack_size(NATIVE_STACK)
+                .spawn_scoped(scope, || work(self))
+                .context("cannot start the guest's thread")?
+                .join()
+                .map_err(|_| format_err!("the host panicked: this is a bug of wasisocket"))?
+        })
+    }
+
     /// The files of `/etc` for guests with these certificates, or else the system's, and these name servers.
     pub(crate) fn etc(
         &self,
@@ -185,7 +299,7 @@ impl Shared {
     ) -> Result<Arc<Etc>> {
         let system = || {
             self.system_certificates
-                .get_or_init(Certificates::of_system)
+                .get_or_init(|| system_certificates::load(self.folder.as_ref()))
         };
         let key = (certificates.unwrap_or_else(system).clone(), name_servers);
         let mut known = self.etc.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,11 +318,54 @@ impl Shared {
     }
 }
 
+/// How many guests may run, and with how much memory each.
+pub(crate) struct Places {
+    free: AtomicU32,
+    pub(crate) memory: usize,
+}
+
+/// The place of a guest that runs.
+pub(crate) struct Place(Arc<Shared>);
+
+impl Places {
+    fn new((guests, memory): (u32, usize)) -> Self {
+        Self {
+            free: AtomicU32::new(guests),
+            memory,
+        }
+    }
+}
+
+impl Place {
+    /// A place for one more guest.
+    ///
+    /// # Errors
+    /// As many as may are running.
+    pub(crate) fn take(shared: &Arc<Shared>) -> Result<Option<Self>> {
+        let Some(places) = &shared.places else {
+            return Ok(None);
+        };
+        let take = |free: u32| free.checked_sub(1);
+        match places.free.fetch_update(Relaxed, Relaxed, take) {
+            Ok(_) => Ok(Some(Self(Arc::clone(shared)))),
+            Err(_) => bail!("as many guests are running as there are places for"),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(places) = &self.0.places {
+            places.free.fetch_add(1, Relaxed);
+        }
+    }
+}
+
 impl fmt::Debug for Python {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Python")
-            .field("distribution", &self.0.distribution)
-            .field("cache", &self.0.cache)
+            .field("distribution", &self.shared.distribution)
+            .field("cache", &self.shared.cache)
             .finish_non_exhaustive()
     }
 }

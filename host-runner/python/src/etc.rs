@@ -78,6 +78,19 @@ impl Certificates {
         Self::encode(certs)
     }
 
+    /// The system's, as [`Certificates::pem`] returned them.
+    pub(crate) fn from_system_pem(pem: &str) -> Self {
+        Self {
+            pem: pem.into(),
+            from_file: false,
+        }
+    }
+
+    /// The certificates in PEM.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// As a new file: the one that they were found in may hold private keys too.
     fn encode(certificates: Vec<impl AsRef<[u8]>>) -> Self {
         let pems: Vec<_> = certificates

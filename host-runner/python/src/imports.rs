@@ -41,7 +41,7 @@ impl Python {
     /// # Errors
     /// The imports of this host contradict each other.
     pub fn imports(&self) -> Result<Vec<Import>> {
-        let module = &self.0.module;
+        let module = &self.shared.module;
         let linker = blocking_linker(module.engine())?;
         let no_guest = Guest::new(
             Preview1::new(WasiCtxBuilder::new().build_p1(), true),

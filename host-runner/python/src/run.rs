@@ -2,24 +2,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use tracing::debug;
 use wasisocket_host::{GuestClock, SocketsView as _, limit_memory, limit_time, limit_time_async};
-use wasmtime::error::Context as _;
-use wasmtime::{Result, Store, bail, ensure, format_err};
+use wasmtime::{Result, Store, bail, ensure};
 use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 
 use crate::cache::Part;
 use crate::end::End;
-use crate::engine::{NATIVE_STACK, Python, Shared};
+use crate::engine::{Place, Python, Shared};
 use crate::etc::{self, TLS_FOLDER};
 use crate::folders::Folder;
 use crate::guest::Guest;
 use crate::preview1::Preview1;
 use crate::program::Program;
+use crate::snapshot::{self, Image, RESUME};
 use crate::stdio::Wait;
 
 /// Where a guest sees Python: `sys.executable`, and the first word of its messages.
@@ -39,15 +37,12 @@ impl Python {
     ///
     /// [`PythonBuilder::time_limits`]: crate::PythonBuilder::time_limits
     pub fn run(&self, program: Program) -> Result<End> {
-        let shared = Arc::clone(&self.0);
+        // Before the store, which must be gone when the place is free.
+        let _place = Place::take(&self.shared)?;
+        let image = self.image_for(&program);
         // For the size of its stack.
-        thread::Builder::new()
-            .name("guest".into())
-            .stack_size(NATIVE_STACK)
-            .spawn(move || shared.run(program))
-            .context("cannot start the guest's thread")?
-            .join()
-            .map_err(|_| format_err!("the host panicked: this is a bug of wasisocket"))?
+        self.shared
+            .in_guest_thread(|shared| shared.run(program, image))
     }
 
     /// Runs a program to its end, and lets other tasks run whenever the guest waits, and every 10 ms while it computes.
@@ -61,11 +56,25 @@ impl Python {
     /// # Errors
     /// As for [`Python::run`].
     pub async fn run_async(&self, program: Program) -> Result<End> {
-        let (mut store, clock) = self.0.store(program, true)?;
-        if self.0.has_time_limits {
+        let _place = Place::take(&self.shared)?;
+        let image = self.image_for(&program);
+        let (mut store, clock) = self.shared.store(program, true)?;
+        if self.shared.has_time_limits {
             limit_time_async(&mut store, Guest::sockets);
         }
-        let instance = self.0.asynchronous()?.instantiate_async(&mut store).await?;
+        let linked = self.shared.asynchronous()?;
+        if let Some(image) = image {
+            let instance = linked.instantiate_async(&mut store).await?;
+            if image.apply(&instance, &mut store)? {
+                let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
+                match clock.run_async(resume.call_async(&mut store, ())).await {
+                    Ok(Ok(_needs_cold_start)) => {}
+                    Ok(Err(error)) => return Ok(End::of(Err(error))),
+                    Err(reached) => return Ok(End::Limit(reached.limit())),
+                }
+            }
+        }
+        let instance = linked.instantiate_async(&mut store).await?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         Ok(
             match clock.run_async(start.call_async(&mut store, ())).await {
@@ -74,22 +83,47 @@ impl Python {
             },
         )
     }
+
+    /// The image that the program may begin with.
+    fn image_for(&self, program: &Program) -> Option<&Image> {
+        let image = self.image.as_deref()?;
+        snapshot::may_resume(program, image).then_some(image)
+    }
 }
 
 impl Shared {
-    fn run(&self, program: Program) -> Result<End> {
+    fn run(&self, program: Program, image: Option<&Image>) -> Result<End> {
         let (mut store, clock) = self.store(program, false)?;
         if self.has_time_limits {
             limit_time(&mut store, Guest::sockets);
         }
-        let instance = self.blocking()?.instantiate(&mut store)?;
+        let linked = self.blocking()?;
+        if let Some(image) = image {
+            let instance = linked.instantiate(&mut store)?;
+            if image.apply(&instance, &mut store)? {
+                let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
+                match clock.run(|| resume.call(&mut store, ())) {
+                    Ok(_needs_cold_start) => {}
+                    Err(error) => return Ok(End::of(Err(error))),
+                }
+            }
+        }
+        let instance = linked.instantiate(&mut store)?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         Ok(End::of(clock.run(|| start.call(&mut store, ()))))
     }
 
     /// A store with all that the program is given.
-    fn store(&self, program: Program, is_async: bool) -> Result<(Store<Guest>, GuestClock)> {
-        let limits = &program.grants.limits;
+    pub(crate) fn store(
+        &self,
+        mut program: Program,
+        is_async: bool,
+    ) -> Result<(Store<Guest>, GuestClock)> {
+        let limits = &mut program.grants.limits;
+        if let Some(places) = &self.places {
+            let most = limits.max_memory.get_or_insert(places.memory);
+            *most = places.memory.min(*most);
+        }
         ensure!(
             self.has_time_limits || limits.timeout.is_none() && limits.max_cpu.is_none(),
             "the program has limits of time, and this Python was loaded without them"

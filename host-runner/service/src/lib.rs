@@ -1,8 +1,7 @@
 //! Many guests in one process, each a request's: CPython compiled once, and a new instance of it for each.
 //!
-//! What makes thousands of guests cheap is wasmtime's: imports are resolved once, the pooling allocator has memory for
-//! guests ready, and a guest's memory is a copy-on-write image of the module's. What each may reach and use are its
-//! [`Grants`](wasisocket_host::Grants).
+//! Thousands of guests are cheap because imports are resolved once, and because guests share the pages of an image of
+//! memory in which Python has started. What each may reach and use are its [`Grants`](wasisocket_host::Grants).
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +33,7 @@ const STDERR_MAX: usize = 64 << 10;
 /// Each guest runs on one of as many threads as there are processors, from its start to its end. Threads that took
 /// guests from each other, as those of tokio's multi-thread runtime do, would balance better, but one guest that is
 /// always busy then delays more of the others, and the service's own tasks.
+#[derive(Clone)]
 pub struct Guests {
     python: Python,
     threads: LocalPoolHandle,
@@ -59,6 +59,18 @@ impl Guests {
             python,
             threads: LocalPoolHandle::new(threads),
         }
+    }
+
+    /// Guests on the same threads, with an image of memory of their own: no others have their secret for hashes. It
+    /// takes a fraction of a second, and blocks the thread.
+    ///
+    /// # Errors
+    /// The image cannot be made.
+    pub fn with_private_image(&self) -> Result<Self> {
+        Ok(Self {
+            python: self.python.with_private_image()?,
+            threads: self.threads.clone(),
+        })
     }
 
     /// Runs a program to its end and keeps up to `output` bytes of its standard output, more of which end it. Dropping

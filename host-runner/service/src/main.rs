@@ -19,6 +19,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use clap::Parser;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use wasisocket_host::{Grants, Limits};
 use wasisocket_python::{Cache, Certificates, Distribution, End, Python};
@@ -72,11 +74,23 @@ struct Cli {
     tenants: PathBuf,
 }
 
-/// A tenant's handler, its grants, and its share of places.
+/// A tenant's handler, its grants, its share of places, and its guests once there was a request.
 struct Tenant {
     folder: PathBuf,
     grants: Grants,
     share: Share,
+    guests: OnceCell<Guests>,
+}
+
+impl Tenant {
+    /// The guests of this tenant. Those of others do not have their secret for hashes.
+    async fn guests(&self, all: &Guests) -> Result<&Guests> {
+        let own = || async {
+            let all = all.clone();
+            spawn_blocking(move || all.with_private_image()).await?
+        };
+        self.guests.get_or_try_init(own).await
+    }
 }
 
 struct Service {
@@ -100,6 +114,8 @@ async fn main() -> Result<()> {
     let certificates = certificates.transpose().context("--ca-bundle")?;
     let mut python = Python::builder()
         .distribution(Distribution::find(cli.python.as_deref())?)
+        // Each tenant has an image of its own.
+        .cold_start()
         .pool(cli.guests, MEMORY_MAX);
     if let Some(folder) = &cli.cache {
         python = python.cache(Cache::new(folder)?);
@@ -158,6 +174,7 @@ fn tenants(
             folder,
             grants,
             share,
+            guests: OnceCell::new(),
         };
         tenants.insert(name, tenant);
     }
@@ -240,10 +257,13 @@ async fn handle(service: &Service, request: Request) -> Result<Response<Body>, R
     for (variable, value) in env {
         program = program.env(variable, value);
     }
-    let ended = service
-        .guests
-        .run(program, BODY_MAX, Some(Arc::clone(&place)));
-    let ended = ended.await.map_err(|error| {
+    let run = async {
+        let guests = tenant.guests(&service.guests).await?;
+        guests
+            .run(program, BODY_MAX, Some(Arc::clone(&place)))
+            .await
+    };
+    let ended = run.await.map_err(|error| {
         tracing::error!("{error:#}");
         refusal(StatusCode::INTERNAL_SERVER_ERROR, "the service failed")
     })?;

@@ -84,7 +84,7 @@ impl Task {
         if let Some(file) = &self.guest.ca_bundle {
             program = program.certificates(Certificates::from_file(file).context("--ca-bundle")?);
         }
-        let python = run::load(self.guest.python.as_deref())?;
+        let python = run::load(self.guest.python.as_deref(), self.guest.cold)?;
         if imports::run_within(TRIAL_LIMIT, &python, program)? != Some(End::Exit(0)) {
             bail!(
                 "whether they do could not be found out with {} MB and in {} seconds",
@@ -117,7 +117,7 @@ impl Task {
         let Some(target) = &self.target else {
             return Ok(true);
         };
-        let python = run::load(self.guest.python.as_deref())?;
+        let python = run::load(self.guest.python.as_deref(), self.guest.cold)?;
         let packages = imports::try_packages(
             &python,
             target,

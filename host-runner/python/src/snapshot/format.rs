@@ -1,0 +1,142 @@
+//! The file of an image: a header, the memory, and the files that it was made from.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use super::PAGE;
+use crate::sources;
+
+const MAGIC: &[u8; 16] = b"wasisocket img 1";
+
+/// Where the memory begins in the file: at a page of every system.
+pub(super) const DATA: usize = PAGE;
+
+/// The most memory of an image, in bytes.
+const MEMORY_MAX: usize = 1 << 30;
+
+/// The end of memory and its beginning have pages of zeros, which are not in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The size of the memory in bytes: a number of pages of WebAssembly.
+    pub(super) memory: usize,
+    /// Where what is in the file begins in memory, and its length.
+    pub(super) start: usize,
+    pub(super) length: usize,
+    /// The length of the list of files behind it.
+    sources: usize,
+}
+
+impl Header {
+    /// Reads and checks the header of a file.
+    pub(super) fn read(file: &File) -> Option<Self> {
+        let mut bytes = [0; 16 + 4 * 8];
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        let (magic, numbers) = bytes.split_first_chunk()?;
+        let mut numbers = numbers
+            .as_chunks()
+            .0
+            .iter()
+            .map(|number| usize::try_from(u64::from_le_bytes(*number)).unwrap_or(usize::MAX));
+        let mut next = || numbers.next();
+        let header = Self {
+            memory: next()?,
+            start: next()?,
+            length: next()?,
+            sources: next()?,
+        };
+        let end = header.start.checked_add(header.length)?;
+        let file_length = DATA
+            .checked_add(header.length)?
+            .checked_add(header.sources)?;
+        let fits = magic == MAGIC
+            && header.memory <= MEMORY_MAX
+            && header.sources <= sources::LIST_MAX
+            && end <= header.memory
+            && header.length > 0
+            && [header.memory, header.start, header.length]
+                .iter()
+                .all(|number| number % PAGE == 0)
+            && file.metadata().ok()?.len() == file_length as u64;
+        fits.then_some(header)
+    }
+}
+
+/// The file of an image with this memory, which was made from these files and folders.
+pub(super) fn write(memory: &[u8], sources: &[PathBuf]) -> Vec<u8> {
+    let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
+    let pages = || memory.chunks(PAGE);
+    let first = pages().position(|page| !is_zero(page)).unwrap_or(0);
+    let last = pages().rposition(|page| !is_zero(page)).unwrap_or(0);
+    let data = &memory[first * PAGE..((last + 1) * PAGE).min(memory.len())];
+    let list = sources::list(sources);
+    let mut file = Vec::with_capacity(DATA + data.len() + list.len());
+    file.extend(MAGIC);
+    for number in [memory.len(), first * PAGE, data.len(), list.len()] {
+        file.extend((number as u64).to_le_bytes());
+    }
+    file.resize(DATA, 0);
+    file.extend_from_slice(data);
+    file.extend(list);
+    file
+}
+
+/// Are the files that it was made from still the same?
+pub(super) fn is_current(file: &File, header: &Header) -> bool {
+    let mut list = vec![0; header.sources];
+    let start = (DATA + header.length) as u64;
+    file.read_exact_at(&mut list, start).is_ok() && sources::are_current(&list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DATA, Header, PAGE, write};
+    use std::fs::File;
+    use std::os::unix::fs::FileExt as _;
+
+    fn memory() -> Vec<u8> {
+        let mut memory = vec![0; 6 * PAGE];
+        memory[2 * PAGE + 5] = 1;
+        memory[4 * PAGE - 1] = 2;
+        memory
+    }
+
+    fn file(content: &[u8]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(content, 0).unwrap();
+        file
+    }
+
+    #[test]
+    fn pages_of_zeros_around_the_memory_are_left_out() {
+        let content = write(&memory(), &[]);
+        let header = Header::read(&file(&content)).unwrap();
+        assert_eq!(header.memory, 6 * PAGE);
+        assert_eq!((header.start, header.length), (2 * PAGE, 2 * PAGE));
+        assert_eq!(content[DATA + 5], 1);
+    }
+
+    #[test]
+    fn file_that_is_no_image_is_refused() {
+        let content = write(&memory(), &[]);
+        for (place, value) in [
+            (0, 0),        // magic
+            (16, 1),       // memory, which is no number of pages
+            (16 + 3, 1),   // more memory
+            (16 + 7, 1),   // far more memory
+            (24 + 7, 255), // start and length overflow
+            (24 + 2, 5),   // start, which is beyond the end
+            (32 + 2, 9),   // length
+            (40, 9),       // list of files
+        ] {
+            let mut changed = content.clone();
+            changed[place] = value;
+            let header = Header::read(&file(&changed));
+            let is_larger = place == 16 + 3;
+            assert_eq!(header.is_some(), is_larger, "{place}: {header:?}");
+        }
+        for length in [0, 20, content.len() - 1] {
+            assert!(Header::read(&file(&content[..length])).is_none());
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Images of memory: Python is started once, and guests go on from there.
+//!
+//! `cpython-patch/snapshot` is the guest's part. Guests with one image share its pages until they write to them.
+
+mod format;
+mod make;
+mod map;
+mod program;
+mod state;
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use std::io::Write as _;
+use wasmtime::error::Context as _;
+use wasmtime::{AsContextMut, Instance, Result};
+
+use format::Header;
+pub(crate) use program::may_resume;
+
+/// The export that goes on from an image. It returns if the guest needs a cold start after all.
+pub(crate) const RESUME: &str = "snapshot-resume";
+
+const INITIALIZE: &str = "snapshot-initialize";
+const MEMORY: &str = "memory";
+
+/// A page of WebAssembly's memory, in bytes.
+const PAGE: usize = 1 << 16;
+
+/// The memory of a Python that has started.
+#[derive(Debug)]
+pub(crate) struct Image {
+    file: File,
+    header: Header,
+}
+
+impl Image {
+    /// An image in a file that nobody changes. `None` if it is no image, or was made from files that have changed since.
+    pub(crate) fn open(file: File) -> Option<Self> {
+        let header = Header::read(&file)?;
+        format::is_current(&file, &header).then_some(Self { file, header })
+    }
+
+    /// An image that no other process has.
+    pub(crate) fn private(content: &[u8]) -> Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let mut file = File::from(memfd_create("wasisocket-image", flags)?);
+        file.write_all(content)?;
+        fcntl_add_seals(
+            file.as_fd(),
+            SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+        )?;
+        Self::open(file).context("files of the standard library changed while they were read")
+    }
+
+    /// The size of a guest's memory when it begins, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.header.memory
+    }
+
+    /// Gives an instance that has not run yet this memory. Returns false if it may not have so much; then it is as
+    /// before.
+    pub(crate) fn apply(&self, instance: &Instance, mut store: impl AsContextMut) -> Result<bool> {
+        let memory = instance
+            .get_memory(&mut store, MEMORY)
+            .context("the guest exports no memory")?;
+        let size = memory.data_size(&store);
+        let Some(more) = self.header.memory.checked_sub(size) else {
+            return Ok(false);
+        };
+        if memory.grow(&mut store, (more / PAGE) as u64).is_err() {
+            return Ok(false);
+        }
+        map::map(&self.file, &self.header, memory.data_mut(&mut store))?;
+        Ok(true)
+    }
+}
