@@ -175,5 +175,5 @@ static const PROV_GCM_HW host_gcm = {
 
 const PROV_GCM_HW *ossl_prov_aes_hw_gcm(size_t keybits)
 {
-    return keybits != 192 && wasisocket_has_aead() ? &host_gcm : upstream_aes_hw_gcm(keybits);
+    return keybits != 192 && wasisocket_has_crypto() ? &host_gcm : upstream_aes_hw_gcm(keybits);
 }

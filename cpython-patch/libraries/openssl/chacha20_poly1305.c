@@ -150,5 +150,5 @@ static const PROV_CIPHER_HW_CHACHA20_POLY1305 host_hw = {
 
 const PROV_CIPHER_HW *ossl_prov_cipher_hw_chacha20_poly1305(size_t keybits)
 {
-    return wasisocket_has_aead() ? (PROV_CIPHER_HW *)&host_hw : upstream_hw_chacha20_poly1305(keybits);
+    return wasisocket_has_crypto() ? (PROV_CIPHER_HW *)&host_hw : upstream_hw_chacha20_poly1305(keybits);
 }

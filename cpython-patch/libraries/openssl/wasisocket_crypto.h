@@ -18,8 +18,8 @@
 #define WASISOCKET_NONCE_LEN 12
 #define WASISOCKET_TAG_LEN 16
 
-/* 1 if the host has these ciphers; else OpenSSL's own code has to run. */
-int wasisocket_has_aead(void);
+/* 1 if the host computes what is below; else OpenSSL's own code has to run. */
+int wasisocket_has_crypto(void);
 
 /* Encrypts a message in place, and writes its tag. On an error nothing is changed. */
 int wasisocket_aead_seal(uint32_t algorithm, const unsigned char *key, size_t key_len, const unsigned char *nonce,
@@ -37,6 +37,10 @@ int wasisocket_aead_open(uint32_t algorithm, const unsigned char *key, size_t ke
 /* Verifies an ECDSA signature in DER of a digest, with a key that is an uncompressed point. EBADMSG if it is not valid. */
 int wasisocket_ecdsa_verify(uint32_t group, const unsigned char *key, size_t key_len, const unsigned char *digest,
     size_t digest_len, const unsigned char *signature, size_t len);
+
+/* Hashes whole blocks with SHA-256: changes the state. At most 64 KiB. */
+#define WASISOCKET_SHA256_MAX 65536
+int wasisocket_sha256_blocks(uint32_t state[8], const unsigned char *data, size_t len);
 
 /* The additional data of a record of TLS 1.3: type (application_data), version, and length with the tag (RFC 8446,
  * 5.2). */

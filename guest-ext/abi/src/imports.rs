@@ -211,6 +211,11 @@ macro_rules! imports {
                 call ecdsa_verify(
                     group: u32, key: &[u8; key_len], digest: &[u8; digest_len], signature: &[u8; len]
                 ) -> ();
+
+                /// Hashes whole blocks with SHA-256 (FIPS 180-4, 6.2.2): changes `state`, which has
+                /// [`SHA256_STATE_LEN`](v1::SHA256_STATE_LEN) bytes. [`Errno::EINVAL`] for another length, or data
+                /// that ends within a block. [`Errno::EOPNOTSUPP`] from a host without cryptography.
+                call sha256_blocks(state: &mut [u8; state_len], data: &[u8; len]) -> ();
             }
         }
     };

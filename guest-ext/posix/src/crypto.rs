@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use wasisocket_abi::v1::{AEAD_CHACHA20_POLY1305, AeadNonce, AeadTag};
+use wasisocket_abi::v1::{AEAD_CHACHA20_POLY1305, AeadNonce, AeadTag, SHA256_STATE_LEN};
 
 use crate::Result;
 use crate::host::{Host as _, Imp};
 
-/// Whether the host has ciphers. It is asked once.
-pub fn has_aead() -> bool {
+/// Whether the host computes what is below. It is asked once.
+pub fn has_crypto() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| {
         let key = [0; 32];
@@ -58,17 +58,27 @@ pub fn ecdsa_verify(group: u32, key: &[u8], digest: &[u8], signature: &[u8]) -> 
     Ok(Imp::ecdsa_verify(group, key, digest, signature)?)
 }
 
+/// Hashes whole blocks with SHA-256: changes the state between two blocks, whose numbers are little-endian.
+///
+/// # Errors
+/// ENOTSUP if the host cannot. EINVAL for data that ends within a block; EMSGSIZE for more than 64 KiB.
+pub fn sha256_blocks(state: &mut [u8; SHA256_STATE_LEN], data: &[u8]) -> Result<()> {
+    Ok(Imp::sha256_blocks(state, data)?)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{AEAD_CHACHA20_POLY1305, aead_open, aead_seal, ecdsa_verify, has_aead};
+    use super::{
+        AEAD_CHACHA20_POLY1305, aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks,
+    };
     use crate::Errno;
 
     #[test]
-    fn host_without_ciphers_says_so_and_changes_nothing() {
+    fn host_without_cryptography_says_so_and_changes_nothing() {
         let (key, nonce, tag) = ([1; 32], [2; 12], [3; 16]);
         let mut message = [4; 8];
         let unsupported = Errno(libc::EOPNOTSUPP);
-        assert!(!has_aead());
+        assert!(!has_crypto());
         let sealed = aead_seal(AEAD_CHACHA20_POLY1305, &key, nonce, &[], &mut message);
         assert_eq!(sealed, Err(unsupported));
         let opened = aead_open(AEAD_CHACHA20_POLY1305, &key, nonce, &[], &mut message, tag);
@@ -76,5 +86,6 @@ mod tests {
         assert_eq!(message, [4; 8]);
         let verified = ecdsa_verify(23, &[4; 65], &[0; 32], &[0x30, 0]);
         assert_eq!(verified, Err(unsupported));
+        assert_eq!(sha256_blocks(&mut [5; 32], &[0; 64]), Err(unsupported));
     }
 }

@@ -1,7 +1,7 @@
 //! Without the feature `crypto`: guests use their own code.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{AeadNonce, AeadTag};
+use wasisocket_abi::v1::{AeadNonce, AeadTag, SHA256_STATE_LEN};
 
 #[derive(Default)]
 pub(crate) struct Keys;
@@ -32,5 +32,9 @@ impl Key {
 }
 
 pub(crate) fn ecdsa_verify(_: u32, _: &[u8], _: &[u8], _: &[u8]) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+pub(crate) fn sha256_blocks(_: &mut [u8; SHA256_STATE_LEN], _: &[u8]) -> Result<(), Errno> {
     Err(Errno::EOPNOTSUPP)
 }

@@ -10,11 +10,13 @@ mod absent;
 mod aead;
 #[cfg(feature = "crypto")]
 mod ecdsa;
+#[cfg(feature = "crypto")]
+mod sha256;
 
 #[cfg(not(feature = "crypto"))]
-pub(crate) use absent::{Keys, ecdsa_verify};
+pub(crate) use absent::{Keys, ecdsa_verify, sha256_blocks};
 #[cfg(feature = "crypto")]
-pub(crate) use {aead::Keys, ecdsa::ecdsa_verify};
+pub(crate) use {aead::Keys, ecdsa::ecdsa_verify, sha256::sha256_blocks};
 
 /// Whether TLS of guests is faster with AES than with ChaCha20: this processor has instructions for AES-GCM, and this
 /// crate has its feature `crypto`. Who writes a guest's `openssl.cnf` orders its cipher suites by it.

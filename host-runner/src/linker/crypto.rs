@@ -1,7 +1,7 @@
-//! Ciphers and signatures.
+//! Ciphers, signatures and hashes.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{AEAD_AAD_MAX, AEAD_MESSAGE_MAX, AeadNonce, AeadTag};
+use wasisocket_abi::v1::{AEAD_AAD_MAX, AEAD_MESSAGE_MAX, AeadNonce, AeadTag, SHA256_DATA_MAX};
 
 use super::Call;
 use crate::crypto;
@@ -55,6 +55,17 @@ impl<F> Call<'_, F> {
         let [key, digest, signature] =
             [key, digest, signature].map(|slice| self.memory.bytes(slice));
         crypto::ecdsa_verify(group, key?, digest?, signature?)
+    }
+
+    pub(super) fn sha256_blocks(&mut self, state: Slice<u8>, data: Slice<u8>) -> Result<(), Errno> {
+        if data.count() > SHA256_DATA_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        let now = self.memory.bytes(state)?;
+        let mut now = now.try_into().map_err(|_| Errno::EINVAL)?;
+        crypto::sha256_blocks(&mut now, self.memory.bytes(data)?)?;
+        self.memory.bytes_mut(state)?.copy_from_slice(&now);
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
-//! Ciphers and signatures with arguments that no honest guest passes.
+//! Ciphers, signatures and hashes with arguments that no honest guest passes.
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
     AEAD_AAD_MAX, AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_MESSAGE_MAX,
-    ECDSA_SIGNATURE_MAX, GROUP_SECP256R1,
+    ECDSA_SIGNATURE_MAX, GROUP_SECP256R1, SHA256_DATA_MAX,
 };
 use wasisocket_host::Policy;
 
@@ -188,4 +188,42 @@ fn signatures_with_any_arguments_are_refused() {
             assert_eq!(guest.call("ecdsa_verify", &arguments), Err(Errno::EFAULT));
         }
     }
+}
+
+#[test]
+fn hashing_with_any_arguments_changes_only_a_whole_state() {
+    let mut guest = guest();
+    let good = [KEY, 32, MESSAGE, 128];
+    let before = guest.read(KEY, 32);
+    for (at, bad, errno) in [
+        (1, 0, Errno::EINVAL),
+        (1, 31, Errno::EINVAL),
+        (1, 64, Errno::EINVAL),
+        (1, u32::MAX, Errno::EFAULT),
+        (3, 63, Errno::EINVAL),
+        (3, SHA256_DATA_MAX as u32, Errno::EFAULT),
+        (3, SHA256_DATA_MAX as u32 + 64, Errno::EMSGSIZE),
+        (3, u32::MAX, Errno::EMSGSIZE),
+    ] {
+        let mut arguments = good;
+        arguments[at] = bad;
+        let called = guest.call("sha256_blocks", &arguments);
+        assert_eq!(called, Err(errno), "{at} {bad}");
+    }
+    for at in [0, 2] {
+        for bad in OUTSIDE {
+            let mut arguments = good;
+            arguments[at] = bad;
+            let called = guest.call("sha256_blocks", &arguments);
+            assert_eq!(called, Err(Errno::EFAULT), "{at} {bad}");
+        }
+    }
+    assert_eq!(guest.read(KEY, 32), before);
+    guest.call("sha256_blocks", &[KEY, 32, MESSAGE, 0]).unwrap();
+    assert_eq!(guest.read(KEY, 32), before);
+    // The state is a part of the data.
+    guest
+        .call("sha256_blocks", &[MESSAGE + 8, 32, MESSAGE, 64])
+        .unwrap();
+    assert_eq!(guest.read(MESSAGE, 8), &TEXT[..8]);
 }

@@ -1,4 +1,5 @@
-//! What the host computes for a guest's TLS: the ciphers of its records, and whether signatures are valid.
+//! What the host computes for a guest's TLS: the ciphers of its records, whether signatures are valid, and
+//! hashes.
 
 use crate::Plain as _;
 use crate::plain::{numbers, structs};
@@ -27,6 +28,13 @@ numbers! {
 
     /// Longest ECDSA signature, in bytes: two numbers of P-384 in DER. Longer ones are EINVAL.
     pub const ECDSA_SIGNATURE_MAX: usize = 104;
+
+    /// The state of SHA-256 between two blocks, in bytes: eight numbers of 32 bits.
+    pub const SHA256_STATE_LEN: usize = 32;
+    /// A block of SHA-256, in bytes.
+    pub const SHA256_BLOCK_LEN: usize = 64;
+    /// Most data that one `sha256_blocks` takes, in bytes: 64 KiB. More is EMSGSIZE.
+    pub const SHA256_DATA_MAX: usize = 65_536;
 }
 
 structs! {

@@ -10,13 +10,13 @@ use core::slice;
 use std::ffi::c_int;
 
 use super::bytes;
-use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_aead};
+use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks};
 use crate::{Errno, Result};
 
-/// 1 if the host has ciphers, else 0.
+/// 1 if the host computes what is below, else 0.
 #[unsafe(no_mangle)]
-extern "C" fn wasisocket_has_aead() -> c_int {
-    c_int::from(has_aead())
+extern "C" fn wasisocket_has_crypto() -> c_int {
+    c_int::from(has_crypto())
 }
 
 /// Encrypts a message in place, and writes its tag.
@@ -108,6 +108,26 @@ unsafe extern "C" fn wasisocket_ecdsa_verify(
         ecdsa_verify(group, key, digest, signature)
     };
     error_number(verify())
+}
+
+/// Hashes whole blocks with SHA-256.
+///
+/// # Safety
+/// See the module. `state` has 32 bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wasisocket_sha256_blocks(
+    state: *mut [u8; 32],
+    data: *const u8,
+    len: usize,
+) -> c_int {
+    let hash = || {
+        // SAFETY: the caller's data.
+        let data = unsafe { bytes(data, len) }?;
+        // SAFETY: the caller's state, which is not null and not in use otherwise.
+        let state = unsafe { &mut *state };
+        sha256_blocks(state, data)
+    };
+    error_number(hash())
 }
 
 /// The bytes at `data`, to be written to. EFAULT for a null pointer with a length.

@@ -25,7 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
-    AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, Right, SocketOption,
+    AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, Right,
+    SHA256_STATE_LEN, SocketOption,
 };
 
 pub use address::Address;
@@ -361,6 +362,15 @@ pub(crate) trait Host {
     /// # Errors
     /// EBADMSG if it is not valid; EINVAL for a group or length that the host does not know.
     fn ecdsa_verify(_group: u32, _key: &[u8], _digest: &[u8], _signature: &[u8]) -> Result<()> {
+        unsupported()
+    }
+
+    /// Hashes whole blocks with SHA-256: changes the state, whose numbers are little-endian.
+    ///
+    /// # Errors
+    /// EINVAL for data that ends within a block; EMSGSIZE for more than
+    /// [`SHA256_DATA_MAX`](wasisocket_abi::v1::SHA256_DATA_MAX).
+    fn sha256_blocks(_state: &mut [u8; SHA256_STATE_LEN], _data: &[u8]) -> Result<()> {
         unsupported()
     }
 }
