@@ -18,6 +18,7 @@ use crate::steps::libraries::Libraries;
 use crate::steps::sdk::Sdk;
 use crate::steps::source::Source;
 use crate::steps::wasm::Wasm;
+use crate::steps::wide::Wide;
 use crate::steps::{Entry, Job, Step, licences};
 use crate::tree;
 
@@ -75,12 +76,17 @@ impl Step for Distribution {
         Arc<BuildPython>,
         Arc<Guest>,
         Arc<Libraries>,
+        Arc<Wide>,
         Arc<Wasm>,
     );
 
-    fn keys(build: &Build, (_, _, _, guest, _, wasm): &Self::Inputs) -> Result<Option<Vec<Key>>> {
-        let key = KeyBuilder::new("python 3")
+    fn keys(build: &Build, inputs: &Self::Inputs) -> Result<Option<Vec<Key>>> {
+        let (_, _, _, guest, _, wide, wasm) = inputs;
+        let wide = wide.object.as_ref();
+        let wide = wide.map_or("", |object| object.key.as_str());
+        let key = KeyBuilder::new("python 4")
             .key("wasm", &wasm.key)
+            .text("wide", wide)
             .key("guest", &guest.key)
             .text("core flags", &CORE_FLAGS.join(" "))
             .file(&build.checkout(SNAPSHOT))?
@@ -93,15 +99,24 @@ impl Step for Distribution {
     }
 
     fn make(job: &Job<'_>, inputs: &Self::Inputs) -> Result<()> {
-        let (sdk, source, native, guest, libraries, wasm) = inputs;
+        let (sdk, source, native, guest, libraries, wide, wasm) = inputs;
         let Job { build, running, .. } = *job;
         let folder = job.folder;
         let snapshot = folder.join("snapshot.o");
         wasm.compile(build, running, &build.checkout(SNAPSHOT), &snapshot)?;
-        let object = snapshot.display().to_string();
-        let with_snapshot = [&[object.as_str()], SNAPSHOT_FLAGS].concat();
+        // Objects come before the archives that have the same functions.
+        let objects: Vec<_> = [Some(snapshot.clone()), wide.path()]
+            .iter()
+            .flatten()
+            .map(|object| object.display().to_string())
+            .collect();
+        let with_objects: Vec<_> = objects
+            .iter()
+            .map(String::as_str)
+            .chain(SNAPSHOT_FLAGS.iter().copied())
+            .collect();
         for (name, library, flags) in [
-            ("python.wasm", &guest.default, with_snapshot.as_slice()),
+            ("python.wasm", &guest.default, with_objects.as_slice()),
             ("python-core.wasm", &guest.core, CORE_FLAGS),
         ] {
             let python = folder.join(name);

@@ -16,6 +16,7 @@ pub(crate) mod sdk;
 pub(crate) mod site_packages;
 pub(crate) mod source;
 pub(crate) mod wasm;
+pub(crate) mod wide;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) static ALL: &[&AnyStep] = &[
     step::<build_python::BuildPython>(),
     step::<guest::Guest>(),
     step::<libraries::Libraries>(),
+    step::<wide::Wide>(),
     step::<wasm::Wasm>(),
     step::<distribution::Distribution>(),
     step::<host::Host>(),
@@ -201,9 +203,10 @@ macro_rules! inputs {
 
 inputs!();
 inputs!(A);
+inputs!(A B);
 inputs!(A B C);
 inputs!(A B C D);
-inputs!(A B C D E F);
+inputs!(A B C D E F G);
 
 /// A step without its type, for lists.
 pub(crate) struct AnyStep {

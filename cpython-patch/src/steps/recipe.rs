@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -21,6 +22,9 @@ use crate::upstream::Upstream;
 
 /// The folder of the recipes.
 pub(crate) const FOLDER: &str = "cpython-patch/libraries";
+
+/// The folder of bitcode in a library's result.
+const BITCODE: &str = "bitcode";
 
 /// Flags of every library that [`Compile`] describes: CPython's own.
 const FLAGS: &[&str] = &[
@@ -109,11 +113,26 @@ struct Configure {
     #[serde(default)]
     replaced: BTreeMap<PathBuf, PathBuf>,
     configure: Vec<String>,
+    bitcode: Option<Bitcode>,
     /// Files of the source that our tests read.
     #[serde(default)]
     test_data: Vec<PathBuf>,
     /// The arguments of each call of make.
     make: Vec<Vec<String>>,
+}
+
+/// What is compiled a second time, as LLVM bitcode: for [`Wide`](super::wide::Wide).
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bitcode {
+    /// Folders of the source: all their objects.
+    folders: Vec<PathBuf>,
+    /// In place of the compiler's flags for optimisation.
+    flags: String,
+    /// Modules of ours in LLVM's assembly language, relative to [`FOLDER`].
+    ours: Vec<PathBuf>,
+    /// Headers of ours that the flags name, relative to [`FOLDER`].
+    headers: Vec<PathBuf>,
 }
 
 impl Recipe {
@@ -152,7 +171,9 @@ impl Recipe {
             }
             How::Configure(configure) => {
                 key = key.tree(&build.checkout(HEADERS), |_| true)?;
-                for file in configure.replaced.values() {
+                let bitcode = configure.bitcode.iter();
+                let ours = bitcode.flat_map(|bitcode| bitcode.ours.iter().chain(&bitcode.headers));
+                for file in configure.replaced.values().chain(ours) {
                     key = key.file(&build.checkout(FOLDER).join(file))?;
                 }
                 &configure.files
@@ -177,7 +198,7 @@ impl Recipe {
         Ok(Some(version.to_owned()))
     }
 
-    /// Builds the library: include/, lib/ and licences/, and test-data/ if there is any.
+    /// Builds the library: include/, lib/ and licences/; bitcode/ and test-data/ if there is any.
     pub(crate) fn make(&self, job: &Job<'_>, sdk: &Sdk, packages: &Metadata) -> Result<()> {
         // The result has only what CPython needs; source and objects would be 30 times as large.
         let scratch = job.folder.join("scratch");
@@ -351,12 +372,67 @@ impl Configure {
             make.args(arguments.iter().map(fill)).current_dir(source);
             process::run(running, &mut make)?;
         }
+        if let Some(bitcode) = &self.bitcode {
+            bitcode.make(job, sdk, source, &fill)?;
+        }
         for file in &self.test_data {
             let name = file.file_name().unwrap_or_default();
             tree::copy_file(&source.join(file), &folder.join("test-data").join(name))?;
         }
         Ok(())
     }
+}
+
+impl Bitcode {
+    fn make(
+        &self,
+        job: &Job<'_>,
+        sdk: &Sdk,
+        source: &Path,
+        fill: &impl Fn(&String) -> String,
+    ) -> Result<()> {
+        let mut objects = Vec::new();
+        for folder in &self.folders {
+            for file in tree::files(&source.join(folder), &|file| file.iter().count() == 1)? {
+                if file.extension() == Some("o".as_ref()) {
+                    fs::remove_file(source.join(folder).join(&file))?;
+                    objects.push(folder.join(file));
+                }
+            }
+        }
+        let mut make = job.build.tool("make");
+        make.arg(format!("-j{}", Build::jobs()))
+            .arg(format!("CNF_CFLAGS={}", fill(&self.flags)))
+            .args(&objects)
+            .current_dir(source);
+        process::run(job.running, &mut make)?;
+        let target = job.folder.join(BITCODE);
+        for object in &objects {
+            let name = object.file_name().unwrap_or_default();
+            tree::copy_file(&source.join(object), &target.join(name))?;
+        }
+        for module in &self.ours {
+            let object = Path::new(module.file_name().unwrap_or_default()).with_extension("o");
+            let mut clang = Command::new(sdk.tool("clang"));
+            clang
+                .args(["-flto", "-c", "-x", "ir"])
+                .arg(job.build.checkout(FOLDER).join(module))
+                .arg("-o")
+                .arg(target.join(object));
+            process::run(job.running, &mut clang)?;
+        }
+        Ok(())
+    }
+}
+
+/// The bitcode of a library, in the folder of its result.
+pub(crate) fn bitcode(library: &Path) -> Result<Vec<PathBuf>> {
+    let folder = library.join(BITCODE);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = tree::files(&folder, &|_| true)?;
+    Ok(files.iter().map(|file| folder.join(file)).collect())
 }
 
 /// Puts `file` at `place`. What is there gets another name.

@@ -193,6 +193,8 @@ impl PythonBuilder {
         config
             .max_wasm_stack(WASM_STACK)
             .async_stack_size(NATIVE_STACK)
+            // OpenSSL's arithmetic of large numbers uses it: cpython-patch/src/steps/wide.rs.
+            .wasm_wide_arithmetic(true)
             .epoch_interruption(self.time_limits);
         let engine = Engine::new(&config)?;
         // A read-only home is no reason not to run.
