@@ -90,18 +90,38 @@ impl Authority {
         }
     }
 
+    /// A certificate for this name and this key.
+    ///
+    /// # Panics
+    /// As for [`Authority::server`].
+    #[must_use]
+    pub fn identity_of(&self, name: &str, key: &KeyPair) -> Identity {
+        Identity {
+            certificate: self.certify(name, key, |_| {}).pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     fn issue(
         &self,
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
     ) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        (self.certify(name, &key, change), key)
+    }
+
+    fn certify(
+        &self,
+        name: &str,
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         // Required by VERIFY_X509_STRICT, as for the authority.
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        (certificate, key)
+        params.signed_by(key, &self.0).expect("a certificate")
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod host;
 pub(crate) mod libraries;
 mod licences;
 pub(crate) mod nginx;
-mod recipe;
+pub(crate) mod recipe;
 pub(crate) mod rust_target;
 pub(crate) mod sdk;
 pub(crate) mod site_packages;

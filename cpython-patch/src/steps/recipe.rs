@@ -14,6 +14,7 @@ use crate::cache::{Key, KeyBuilder};
 use crate::metadata::Metadata;
 use crate::pins::Release;
 use crate::process;
+use crate::progress::Running;
 use crate::steps::Job;
 use crate::steps::sdk::Sdk;
 use crate::steps::wasm::HEADERS;
@@ -159,10 +160,7 @@ impl Recipe {
             .text("recipe", &format!("{self:?}"));
         key = match &self.source {
             Source::Package(package) => key.text("source", &lock_entry(locked, package)?),
-            Source::Release(_) => {
-                let source = |upstream: &Upstream<'_>| Ok(upstream.input()?.key("source"));
-                key.key("source", &self.upstream(build, source)?)
-            }
+            Source::Release(_) => key.key("source", &self.source_key(build)?),
         };
         let files = match &self.build {
             How::Compile(compile) => {
@@ -207,9 +205,7 @@ impl Recipe {
             Source::Package(package) => packages.package(package)?.folder()?.to_owned(),
             Source::Release(_) => {
                 let folder = scratch.join("source");
-                self.upstream(job.build, |upstream| {
-                    upstream.unpack(job.build, job.running, &upstream.input()?, &folder)
-                })?;
+                self.unpack(job.build, job.running, &folder)?;
                 folder
             }
         };
@@ -222,6 +218,18 @@ impl Recipe {
         let licence = source.join(&self.licence_file);
         tree::copy_file(&licence, &job.folder.join("licences").join(&self.name))?;
         tree::remove(&scratch)
+    }
+
+    /// Names the source of a library that has a release.
+    pub(crate) fn source_key(&self, build: &Build) -> Result<Key> {
+        self.upstream(build, |upstream| Ok(upstream.input()?.key("source")))
+    }
+
+    /// Unpacks or copies the source of a library that has a release.
+    pub(crate) fn unpack(&self, build: &Build, running: &Running, folder: &Path) -> Result<()> {
+        self.upstream(build, |upstream| {
+            upstream.unpack(build, running, &upstream.input()?, folder)
+        })
     }
 
     /// Calls `with` with the project of a library that has a release.

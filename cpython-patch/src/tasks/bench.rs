@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: measures sockets and TLS in the guest, in native CPython, and in components.
+//! `cargo xtask bench`: measures the guest, native CPython, and other sandboxes. What is measured is in
+//! tests/benches.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,19 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::apt;
 use crate::build::{Build, TARGET};
+use crate::cache::{Key, KeyBuilder};
 use crate::metadata::Metadata;
 use crate::process;
-use crate::steps::host;
+use crate::progress::Running;
+use crate::steps::recipe::Recipe;
+use crate::steps::site_packages::SitePackages;
+use crate::steps::{self, host};
 use crate::tasks::test;
+use crate::tree;
 
-/// The programs of `componentize-py`, their WIT, and the version that pip is to install.
+/// The programs of `componentize-py`, and their WIT.
 const PROGRAMS: &str = "tests/programs/bench/componentize";
 /// Modules that the programs import.
 const IMPORTED: &str = "tests/programs/bench";
@@ -25,23 +32,65 @@ const HTTPS_HOST_PACKAGE: &str = "wasisocket-componentize-host";
 /// wasmtime's HTTP package, which contains the WIT of wasi:http.
 const HTTP: &str = "wasmtime-wasi-http";
 
+/// The groups of benchmarks, each a module of tests/benches/bench.
+const GROUPS: [&str; 5] = ["sockets", "tls", "start", "guests", "python"];
+/// Files with pinned packages, for pip.
+const REQUIREMENTS: &str = "tests/programs/bench/requirements";
+/// The folder in the cache for what only the benchmarks need, and the one in cargo's target folder for plots.
+const FOLDER: &str = "bench";
+
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
+    /// What to measure [default: all]
+    #[arg(value_name = "GROUP", value_parser = GROUPS)]
+    groups: Vec<String>,
+    /// Write the results to a file, as a JSON list of rows
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure fewer rounds and only the shorter programs, and do not compile native OpenSSL for `tls`
+    #[arg(long)]
+    quick: bool,
+    /// Put the tables and plots into tests/benches
+    #[arg(long)]
+    readme: bool,
+    /// How many guests the group `guests` runs
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    guests: u32,
     /// Also measure components made by componentize-py, which pip installs; wasmtime's own command is
     /// compiled for them, and a host for HTTPS
     #[arg(long)]
     componentize_py: bool,
-    /// Arguments of `cargo bench`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<OsString>,
+    /// Also measure the start of pyeryx, which pip installs
+    #[arg(long)]
+    pyeryx: bool,
 }
 
 /// Builds what is missing and runs the benchmarks.
 pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
+    let runs = |group: &str| args.groups.is_empty() || args.groups.iter().any(|one| one == group);
     let mut cargo = test::with_product(build, "bench")?;
+    let site = build.ensure::<SitePackages>()?;
+    cargo
+        .env("WASISOCKET_SITE", &site.folder)
+        .env("WASISOCKET_SITE_PYTHON", &site.python);
+    if runs("python") {
+        let folder = packages(build, "pyperformance")?;
+        cargo.env(
+            "WASISOCKET_PYPERFORMANCE",
+            folder.join("pyperformance/data-files/benchmarks"),
+        );
+    }
+    if runs("start") && args.pyeryx {
+        cargo.env("WASISOCKET_PYERYX", packages(build, "pyeryx")?);
+    }
+    if runs("tls") && !args.quick {
+        cargo.env("WASISOCKET_NATIVE_OPENSSL", native_openssl(build)?);
+    }
     let (target, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
+    // Below cargo's folder, so that `cargo xtask clean` removes them too.
+    let plots = target.join(FOLDER);
+    std::fs::create_dir_all(&plots)?;
     if args.componentize_py {
-        // Below cargo's folder, so that `cargo xtask clean` removes it too.
         let folder = target.join("componentize-py");
         let tools = Tools::install(build, &folder)?;
         let wit = https_wit(build, &tools.version)?;
@@ -55,16 +104,94 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
             .env("WASISOCKET_COMPONENTIZE_HOST", https_host(build, &folder)?);
     }
     cargo
+        .env("WASISOCKET_BENCH_FOLDER", &plots)
         // Both, for the reason given in the host step.
-        .args([
-            "--locked",
-            "--package",
-            host::PACKAGE,
-            "--package",
-            host::TESTS,
-        ])
-        .args(&args.args);
+        .args(["--locked", "--package", host::PACKAGE])
+        .args(["--package", host::TESTS, "--bench", "bench", "--"])
+        .args(&args.groups)
+        .arg(format!("--guests={}", args.guests));
+    if args.quick {
+        cargo.arg("--quick");
+    }
+    if args.readme {
+        cargo.arg("--readme");
+    }
+    if let Some(path) = &args.json {
+        // cargo runs it in another folder.
+        let mut option = OsString::from("--json=");
+        option.push(std::path::absolute(path)?);
+        cargo.arg(option);
+    }
     process::visible(&mut cargo)
+}
+
+/// The packages of a file of [`REQUIREMENTS`], installed by pip in the guest, for native Python.
+fn packages(build: &Build, name: &'static str) -> Result<PathBuf> {
+    let requirements = build.checkout(REQUIREMENTS).join(format!("{name}.txt"));
+    let key = KeyBuilder::new("packages 1").file(&requirements)?.finish();
+    made(build, name, &key.prefixed(name), |running, folder| {
+        let (python, host) = steps::product(build)?;
+        let mut pip = Command::new(host.command());
+        pip.arg("pip").arg("--python").arg(&python.folder);
+        pip.args(["install", "--require-hashes", "--no-deps"])
+            .arg(format!(
+                "--platform=manylinux2014_{}",
+                std::env::consts::ARCH
+            ))
+            .args(["--implementation=cp", "--python-version=3.13", "--target"])
+            .args([folder, "--requirement".as_ref(), &requirements]);
+        process::run(running, &mut pip)
+    })
+}
+
+/// The shared libraries of OpenSSL for this machine, of the guest's version.
+fn native_openssl(build: &Build) -> Result<PathBuf> {
+    let recipes = Recipe::all(build)?;
+    let openssl = recipes.iter().find(|recipe| recipe.name == "openssl");
+    let openssl = openssl.context("no recipe of OpenSSL")?;
+    let compiler = process::output(Command::new("cc").arg("--version")).unwrap_or_default();
+    let key = KeyBuilder::new("native OpenSSL 1")
+        .key("source", &openssl.source_key(build)?)
+        .text("compiler", compiler.lines().next().unwrap_or_default())
+        .finish()
+        .prefixed("openssl");
+    made(build, "native OpenSSL", &key, |running, folder| {
+        apt::require(build, running, &["cc", "make", "perl"])?;
+        let source = folder.join("source");
+        openssl.unpack(build, running, &source)?;
+        let mut configure = build.tool("perl");
+        configure
+            .args(["Configure", "shared", "no-apps", "no-docs", "no-tests"])
+            .args(["--libdir=lib", "--openssldir=/etc/ssl"]);
+        process::run(running, configure.current_dir(&source))?;
+        let mut make = build.tool("make");
+        make.arg(format!("-j{}", Build::jobs())).arg("build_libs");
+        process::run(running, make.current_dir(&source))?;
+        for library in ["libcrypto.so.3", "libssl.so.3"] {
+            tree::copy_file(&source.join(library), &folder.join(library))?;
+        }
+        tree::remove(&source)
+    })
+}
+
+/// A result that only the benchmarks need. It is no step, as every build would then show it.
+fn made(
+    build: &Build,
+    title: &'static str,
+    key: &Key,
+    make: impl FnOnce(&Running, &Path) -> Result<()>,
+) -> Result<PathBuf> {
+    if let Some(folder) = build.cache.result(FOLDER, key, false) {
+        return Ok(folder);
+    }
+    let running = build.begin(FOLDER, title)?;
+    let make = |folder: &Path| make(&running, folder);
+    let folder = build
+        .cache
+        .publish(FOLDER, key, false, &running, make)
+        .context(title)?;
+    running.done(&folder.display().to_string());
+    Ok(folder)
 }
 
 /// The tools that make components and compile them for this machine.
@@ -106,7 +233,7 @@ impl<'a> Tools<'a> {
         process::visible(
             Command::new(venv.join("bin/pip"))
                 .args(["install", "--quiet", "--requirement"])
-                .arg(build.checkout(PROGRAMS).join("requirements.txt")),
+                .arg(build.checkout(REQUIREMENTS).join("componentize-py.txt")),
         )?;
         Ok(Self {
             build,

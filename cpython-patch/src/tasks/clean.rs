@@ -22,6 +22,7 @@ const OTHERS: &[&str] = &[
     "target",
     "logs",
     "apt",
+    "bench",
     "openssl",
 ];
 

@@ -1,4 +1,5 @@
-"""How the benchmark programs measure, and what those of TLS do. Prints lines of a name, a tab and a rate."""
+"""How the benchmark programs measure, and what those of TLS do. Prints lines of a name, a unit and a rate, with tabs
+between them."""
 
 import time
 
@@ -6,15 +7,21 @@ TOTAL = 256 << 20
 REQUESTS = 200
 
 
-def measure(name, count, function):
+def measure(name, unit, count, function):
+    """Prints how many of `count` things `function(count)` does in a second."""
     start = time.perf_counter()
     function(count)
-    print(name, count / (time.perf_counter() - start), sep="\t")
+    print(name, unit, count / (time.perf_counter() - start), sep="\t", flush=True)
+
+
+def measure_bytes(name, count, function):
+    """The same for bytes."""
+    measure(name, "MiB/s", count >> 20, lambda _: function(count))
 
 
 def main(download, upload, fetch):
     """Runs the benchmark of TLS. Each function gets a count: of bytes, or of requests for one byte, each of which uses
     its own connection."""
-    measure("HTTPS download, bytes", TOTAL, download)
-    measure("HTTPS upload, bytes", TOTAL, upload)
-    measure("connect, full handshake, GET of one byte", REQUESTS, fetch)
+    measure_bytes("HTTPS download", TOTAL, download)
+    measure_bytes("HTTPS upload", TOTAL, upload)
+    measure("connect, full handshake, GET of one byte", "requests/s", REQUESTS, fetch)

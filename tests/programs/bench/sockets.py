@@ -1,4 +1,4 @@
-"""One round of the benchmark. Usage: sockets.py SOURCE SINK ECHO (ports). Prints lines of a name, a tab and a rate.
+"""One round of the benchmark. Usage: sockets.py SOURCE SINK ECHO (ports). Prints lines of a name, a unit and a rate.
 
 Runs unchanged under native CPython, in the guest, and as a component made by componentize-py.
 """
@@ -8,7 +8,7 @@ import socket
 import sys
 from itertools import cycle, islice
 
-from rates import measure
+from rates import measure, measure_bytes
 
 # At least a quarter of a second: shorter measurements depend much on scheduling.
 TOTAL = 1 << 30
@@ -41,8 +41,8 @@ def transfers(source, sink, size):
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1)
 
-    measure(f"recv_into {size >> 10} KiB", TOTAL, receive)
-    measure(f"sendall {size >> 10} KiB", TOTAL, send)
+    measure_bytes(f"recv_into {size >> 10} KiB", TOTAL, receive)
+    measure_bytes(f"sendall {size >> 10} KiB", TOTAL, send)
 
 
 def exchanges(echo):
@@ -60,8 +60,8 @@ def exchanges(echo):
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(1)
 
-    measure("round trip of 64 bytes", 10_000, ping_pong)
-    measure("connect and close", 1_000, connect)
+    measure("round trip of 64 bytes", "round trips/s", 10_000, ping_pong)
+    measure("connect and close", "connections/s", 1_000, connect)
 
 
 def wait(idle):
@@ -84,7 +84,7 @@ def wait(idle):
                 for _ in range(count):
                     epoll.poll()
 
-            measure(f"epoll with {idle} idle", 20_000, poll)
+            measure(f"epoll with {idle} idle", "waits/s", 20_000, poll)
             first.close()
             second.close()
         for sock in socks:
