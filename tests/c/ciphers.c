@@ -1,5 +1,5 @@
 /* OpenSSL's AES-GCM and ChaCha20-Poly1305 in the guest, through EVP: OpenSSL's own test vectors, from standard input,
- * and records of TLS, sealed and opened in every way that the host may be asked for, or not.
+ * and records of TLS, sealed and opened in every way that the host may be asked for, or not. And SHA-256 and ECDSA.
  *
  * Prints a line for each failure, then how often the host was asked, and a checksum of all results. */
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 
 #define TAG 16
@@ -424,8 +425,64 @@ static void check_old_record(const EVP_CIPHER *cipher, const unsigned char *key,
     EVP_CIPHER_CTX_free(pieces);
 }
 
+/* --- SHA-256 and ECDSA --- */
+
+static void check_hash(size_t len, size_t piece)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new(), *copy = EVP_MD_CTX_new();
+    unsigned char hash[32], other_hash[32];
+
+    fill(plain, len);
+    CHECK(EVP_Digest(plain, len, hash, NULL, EVP_sha256(), NULL), "%zu", len);
+    CHECK(EVP_DigestInit_ex(ctx, EVP_sha256(), NULL), "%zu", len);
+    for (size_t at = 0; at < len; at += piece) {
+        CHECK(EVP_DigestUpdate(ctx, plain + at, len - at < piece ? len - at : piece), "%zu", len);
+        if (at == 0)
+            CHECK(EVP_MD_CTX_copy_ex(copy, ctx) && EVP_DigestFinal_ex(copy, other_hash, NULL), "%zu", len);
+    }
+    CHECK(EVP_DigestFinal_ex(ctx, other_hash, NULL) && memcmp(hash, other_hash, 32) == 0, "%zu by %zu", len, piece);
+    add(hash, 32);
+    EVP_MD_CTX_free(ctx);
+    EVP_MD_CTX_free(copy);
+}
+
+static int verify(EVP_PKEY *key, const unsigned char *signature, size_t len, const unsigned char *digest,
+    size_t digest_len)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    int verified = EVP_PKEY_verify_init(ctx) > 0 ? EVP_PKEY_verify(ctx, signature, len, digest, digest_len) : -2;
+
+    EVP_PKEY_CTX_free(ctx);
+    return verified;
+}
+
+static void check_signature(const char *curve, size_t digest_len)
+{
+    EVP_PKEY *key = EVP_EC_gen(curve), *stranger = EVP_EC_gen(curve);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+    unsigned char digest[64], signature[160] = { 0 };
+    size_t len = sizeof(signature);
+
+    fill(digest, sizeof(digest));
+    CHECK(EVP_PKEY_sign_init(ctx) > 0 && EVP_PKEY_sign(ctx, signature, &len, digest, digest_len) > 0, "%s", curve);
+    CHECK(verify(key, signature, len, digest, digest_len) == 1, "%s, %zu", curve, digest_len);
+    CHECK(verify(stranger, signature, len, digest, digest_len) == 0, "%s, %zu", curve, digest_len);
+    digest[0] ^= 1;
+    CHECK(verify(key, signature, len, digest, digest_len) == 0, "%s, %zu", curve, digest_len);
+    digest[0] ^= 1;
+    CHECK(verify(key, signature, len + 1, digest, digest_len) < 0, "%s, %zu", curve, digest_len);
+    signature[len - 1] ^= 1;
+    CHECK(verify(key, signature, len, digest, digest_len) == 0, "%s, %zu", curve, digest_len);
+    signature[0] ^= 1;
+    CHECK(verify(key, signature, len, digest, digest_len) < 0, "%s, %zu", curve, digest_len);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(stranger);
+}
+
 int main(void)
 {
+    static const char *const curves[] = { "P-256", "P-384", "P-521", "secp256k1" };
     static const char *const names[] = { "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-192-GCM" };
     static const size_t lens[] = { 255, 256, 1000, 4096, 16383, 16384, 16385, 16640, RECORD_MAX };
     unsigned char key[32];
@@ -454,6 +511,13 @@ int main(void)
         EVP_CIPHER_CTX_free(opener);
         EVP_CIPHER_free(cipher);
     }
+    for (size_t len = 0; len < 300; len++)
+        check_hash(len, 1 + len % 70);
+    for (size_t piece = 1000; piece < RECORD_MAX; piece += 9999)
+        check_hash(RECORD_MAX, piece);
+    for (size_t curve = 0; curve < sizeof(curves) / sizeof(*curves); curve++)
+        for (size_t digest_len = 16; digest_len <= 64; digest_len += 16)
+            check_signature(curves[curve], digest_len);
     printf("asked %u times\n%016llx\n", asked, (unsigned long long)checksum);
     return failures != 0;
 }
