@@ -4,7 +4,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{AeadNonce, AeadTag, SHA256_STATE_LEN};
 
 #[derive(Default)]
-pub(crate) struct Keys;
+pub(crate) struct Keys {}
 
 /// There is none.
 pub(crate) enum Key {}
