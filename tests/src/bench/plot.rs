@@ -47,10 +47,13 @@ pub fn plot(path: &Path, rows: &[Row], peer: &str) -> Result<(), Box<dyn Error>>
     let area = SVGBackend::new(path, (width, height)).into_drawing_area();
     // Otherwise it would be black on black where pages are dark.
     area.fill(&WHITE)?;
-    let title = format!(
+    let mut title = format!(
         "{}: relative to native CPython (longer is better)",
         first.group
     );
+    if rows.iter().any(|(row, _)| row.peer.is_some()) {
+        title.push_str(&format!("; dots: {peer}"));
+    }
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 17))
         .margin(8)
@@ -92,11 +95,6 @@ pub fn plot(path: &Path, rows: &[Row], peer: &str) -> Result<(), Box<dyn Error>>
     }
     let line = [(1.0, 0.0), (1.0, count)];
     chart.draw_series([PathElement::new(line, BLACK.stroke_width(1))])?;
-    if rows.iter().any(|(row, _)| row.peer.is_some()) {
-        let place = (i32::try_from(width)? - 180, 12);
-        let style = ("sans-serif", 13).into_font().color(&PEER);
-        area.draw(&Text::new(format!("\u{25cf} {peer}"), place, style))?;
-    }
     area.present()?;
     Ok(())
 }
