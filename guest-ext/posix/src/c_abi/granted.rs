@@ -69,7 +69,7 @@ fn granted() -> &'static Granted {
 /// Has the granted folders read again when they are used next. Other guests, which begin with an image of this one's
 /// memory, have others.
 #[unsafe(no_mangle)]
-pub extern "C" fn wasisocket_forget_granted() {
+extern "C" fn wasisocket_forget_granted() {
     GRANTED.set(None);
 }
 
