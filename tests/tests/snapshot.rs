@@ -242,6 +242,8 @@ fn import_loads_the_same_modules() {
 
 #[test]
 fn program_that_changes_the_import_system_gets_what_it_asks_for() {
+    // The folders of both runs are gone with it.
+    let folder = tempfile::tempdir().unwrap();
     for change in [
         "blocked",
         "finder",
@@ -259,7 +261,7 @@ fn program_that_changes_the_import_system_gets_what_it_asks_for() {
         "codecs",
     ] {
         let ended = same(|run| {
-            let data = tempfile::tempdir().unwrap().keep();
+            let data = tempfile::tempdir_in(&folder).unwrap().keep();
             run.arg(dir(&data, "/data"))
                 .arg(program("snapshot/changed.py"))
                 .arg(change)

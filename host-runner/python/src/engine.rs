@@ -3,20 +3,19 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use wasisocket_host::Ticker;
 use wasmtime::error::Context as _;
-use wasmtime::{Config, Engine, Error, InstancePre, Module, Result, bail, format_err};
+use wasmtime::{Config, Engine, Error, InstancePre, Module, Result, format_err};
 
 use crate::cache::{Cache, Part};
 use crate::compiled;
 use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
+use crate::places::Places;
 use crate::snapshot::Image;
 use crate::system_certificates;
 use crate::trusted_folder::TrustedFolder;
@@ -183,7 +182,8 @@ impl PythonBuilder {
     /// Compiles python.wasm, or takes it from the cache.
     ///
     /// # Errors
-    /// There is no distribution, its python.wasm is no WebAssembly module, or there is no address space for the pool.
+    /// There is no distribution, its python.wasm is no WebAssembly module, or the thread that counts time
+    /// cannot be started.
     pub fn load(self) -> Result<Python> {
         let distribution = match self.distribution {
             Some(distribution) => distribution,
@@ -317,49 +317,6 @@ impl Shared {
         }
         known.push((key, Arc::clone(&etc)));
         Ok(etc)
-    }
-}
-
-/// How many guests may run, and with how much memory each.
-pub(crate) struct Places {
-    free: AtomicU32,
-    pub(crate) memory: usize,
-}
-
-/// The place of a guest that runs.
-pub(crate) struct Place(Arc<Shared>);
-
-impl Places {
-    fn new((guests, memory): (u32, usize)) -> Self {
-        Self {
-            free: AtomicU32::new(guests),
-            memory,
-        }
-    }
-}
-
-impl Place {
-    /// A place for one more guest.
-    ///
-    /// # Errors
-    /// As many as may are running.
-    pub(crate) fn take(shared: &Arc<Shared>) -> Result<Option<Self>> {
-        let Some(places) = &shared.places else {
-            return Ok(None);
-        };
-        let take = |free: u32| free.checked_sub(1);
-        match places.free.fetch_update(Relaxed, Relaxed, take) {
-            Ok(_) => Ok(Some(Self(Arc::clone(shared)))),
-            Err(_) => bail!("as many guests are running as there are places for"),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(places) = &self.0.places {
-            places.free.fetch_add(1, Relaxed);
-        }
     }
 }
 

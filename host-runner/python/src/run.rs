@@ -11,10 +11,11 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 
 use crate::cache::Part;
 use crate::end::End;
-use crate::engine::{Place, Python, Shared};
+use crate::engine::{Python, Shared};
 use crate::etc::{self, TLS_FOLDER};
 use crate::folders::Folder;
 use crate::guest::Guest;
+use crate::places::Place;
 use crate::preview1::Preview1;
 use crate::program::Program;
 use crate::snapshot::{self, Image, RESUME};
@@ -31,7 +32,7 @@ impl Python {
     /// call returns.
     ///
     /// # Errors
-    /// The guest could not be started: a folder, a script or the pool's room is missing, python.wasm needs an import
+    /// The guest could not be started: a folder or a script is missing, no place in the pool is free, python.wasm needs an import
     /// that is not provided, or the program has time limits and [`PythonBuilder::time_limits`] is off. What goes wrong
     /// after that is an [`End`].
     ///

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use rustix::fs::{Stat, stat};
+use rustix::fs::stat;
+
+use crate::identity::{Identity, identity};
 
 /// The most bytes of a list of files.
 pub(crate) const LIST_MAX: usize = 1 << 20;
-
-const IDENTITY: usize = 7 * 8;
 
 /// A list of files and folders, as they are now. They need not exist: then the list is not current any more when they
 /// do.
@@ -19,7 +19,7 @@ pub(crate) fn list(sources: &[PathBuf]) -> Vec<u8> {
         let path = source.as_os_str();
         list.extend((path.len() as u32).to_le_bytes());
         list.extend(path.as_bytes());
-        list.extend(identity(path));
+        list.extend(current(path));
     }
     list
 }
@@ -30,7 +30,7 @@ pub(crate) fn are_current(mut list: &[u8]) -> bool {
         let Some((path, known)) = take(&mut list) else {
             return false;
         };
-        if identity(OsStr::from_bytes(path)) != known {
+        if current(OsStr::from_bytes(path)) != known {
             return false;
         }
     }
@@ -41,34 +41,14 @@ pub(crate) fn are_current(mut list: &[u8]) -> bool {
 fn take<'a>(list: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (length, rest) = list.split_first_chunk()?;
     let (path, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    let (identity, rest) = rest.split_at_checked(IDENTITY)?;
+    let (identity, rest) = rest.split_at_checked(size_of::<Identity>())?;
     *list = rest;
     Some((path, identity))
 }
 
-/// What changes with each change of a file: see [`crate::trusted_folder`]. Zeros if there is no file.
-fn identity(path: &OsStr) -> [u8; IDENTITY] {
-    let mut bytes = [0; IDENTITY];
-    let Ok(stat) = stat(path) else {
-        return bytes;
-    };
-    let places = bytes.as_chunks_mut().0.iter_mut();
-    for (place, field) in places.zip(fields(&stat)) {
-        *place = field.to_le_bytes();
-    }
-    bytes
-}
-
-fn fields(stat: &Stat) -> [u64; 7] {
-    [
-        stat.st_dev,
-        stat.st_ino,
-        stat.st_size as u64,
-        stat.st_mtime as u64,
-        stat.st_mtime_nsec,
-        stat.st_ctime as u64,
-        stat.st_ctime_nsec,
-    ]
+/// The identity of a file as it is now. Zeros if there is no file.
+fn current(path: &OsStr) -> Identity {
+    stat(path).map_or([0; size_of::<Identity>()], |stat| identity(&stat))
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@
 //! | `NAME.stamp` | the SHA-256 of `NAME`, and the identity that it had when its SHA-256 was that |
 //! | `IDENTITY.hash` | the SHA-256 of a file elsewhere that has this identity |
 //!
-//! The identity of a file is its device, inode, size, mtime and ctime. The kernel sets the ctime at each change of a
-//! file's content or inode, and no program can set it otherwise, so a file with the same identity has the same content.
-//! Comparing identities takes microseconds, and a SHA-256 of a compiled module tens of milliseconds.
+//! Identities are those of [`crate::identity`], in hexadecimal.
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File};
@@ -23,6 +21,8 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, openat};
 use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
+
+use crate::identity::identity;
 
 /// The most bytes that are kept: what was used longest ago is removed.
 const BYTES_MAX: u64 = 512 << 20;
@@ -86,7 +86,7 @@ impl TrustedFolder {
     /// Opens a file that was added, for reading, unless it has changed since.
     pub(crate) fn get(&self, name: &str) -> Option<File> {
         let file = self.open_file(name, OFlags::RDONLY)?;
-        let identity = identity(&fstat(&file).ok()?);
+        let identity = hex(&identity(&fstat(&file).ok()?));
         let stamp_name = format!("{name}.{STAMP}");
         let stamp = self.open_file(&stamp_name, OFlags::RDWR | OFlags::NONBLOCK);
         // In a read-only file system the record of the last use stays as it is.
@@ -110,7 +110,7 @@ impl TrustedFolder {
     pub(crate) fn add(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let file = self.write(name, content)?;
         // Renaming changed its ctime.
-        let identity = identity(&fstat(&file)?);
+        let identity = hex(&identity(&fstat(&file)?));
         let hash = hex(&Sha256::digest(content));
         self.write(
             &format!("{name}.{STAMP}"),
@@ -122,7 +122,7 @@ impl TrustedFolder {
     /// The SHA-256 of a file elsewhere, in hexadecimal. It is read only if it was not seen before.
     pub(crate) fn hash_of(&self, file: &File) -> io::Result<String> {
         let stat = fstat(file)?;
-        let name = format!("{}.{HASH}", hex(&Sha256::digest(identity(&stat))));
+        let name = format!("{}.{HASH}", hex(&identity(&stat)));
         let known = self.open_file(&name, OFlags::RDONLY);
         if let Some(hash) = known.and_then(|known| read(&known)) {
             return Ok(hash);
@@ -211,19 +211,6 @@ fn fault(stat: &Stat, owner: u32) -> Option<String> {
     }
     let mode = stat.st_mode & 0o777;
     (mode & 0o077 != 0).then(|| format!("has mode {mode:o}"))
-}
-
-fn identity(stat: &Stat) -> String {
-    format!(
-        "{} {} {} {}.{} {}.{}",
-        stat.st_dev,
-        stat.st_ino,
-        stat.st_size,
-        stat.st_mtime,
-        stat.st_mtime_nsec,
-        stat.st_ctime,
-        stat.st_ctime_nsec
-    )
 }
 
 /// Whether a file has not changed since then.

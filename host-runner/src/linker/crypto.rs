@@ -23,7 +23,11 @@ impl<F> Call<'_, F> {
         let nonce = memory.read(nonce)?;
         let mut room = [0; AEAD_AAD_MAX];
         let aad = additional_data(memory, aad, &mut room)?;
-        key.seal(nonce, aad, memory.bytes_mut(within_limit(message)?)?)
+        key.seal(
+            nonce,
+            aad,
+            memory.bytes_mut(at_most(message, AEAD_MESSAGE_MAX)?)?,
+        )
     }
 
     pub(super) fn aead_open(
@@ -42,7 +46,12 @@ impl<F> Call<'_, F> {
         let (nonce, tag) = (memory.read(nonce)?, memory.read(tag)?);
         let mut room = [0; AEAD_AAD_MAX];
         let aad = additional_data(memory, aad, &mut room)?;
-        key.open(nonce, aad, memory.bytes_mut(within_limit(message)?)?, tag)
+        key.open(
+            nonce,
+            aad,
+            memory.bytes_mut(at_most(message, AEAD_MESSAGE_MAX)?)?,
+            tag,
+        )
     }
 
     pub(super) fn ecdsa_verify(
@@ -58,9 +67,7 @@ impl<F> Call<'_, F> {
     }
 
     pub(super) fn sha256_blocks(&mut self, state: Slice<u8>, data: Slice<u8>) -> Result<(), Errno> {
-        if data.count() > SHA256_DATA_MAX {
-            return Err(Errno::EMSGSIZE);
-        }
+        let data = at_most(data, SHA256_DATA_MAX)?;
         let now = self.memory.bytes(state)?;
         let mut now = now.try_into().map_err(|_| Errno::EINVAL)?;
         crypto::sha256_blocks(&mut now, self.memory.bytes(data)?)?;
@@ -80,10 +87,10 @@ fn additional_data<'a>(
     Ok(room)
 }
 
-/// EMSGSIZE for more than [`AEAD_MESSAGE_MAX`]: how long a guest computes is checked between two calls.
-fn within_limit(message: Slice<u8>) -> Result<Slice<u8>, Errno> {
-    match message.count() <= AEAD_MESSAGE_MAX {
-        true => Ok(message),
+/// EMSGSIZE for more than `most` bytes: how long a guest computes is checked between two calls.
+fn at_most(data: Slice<u8>, most: usize) -> Result<Slice<u8>, Errno> {
+    match data.count() <= most {
+        true => Ok(data),
         false => Err(Errno::EMSGSIZE),
     }
 }

@@ -47,8 +47,9 @@
 //!
 //! `aead_seal` and `aead_open` compute the authenticated ciphers of TLS with the processor's own instructions, which
 //! WebAssembly has none of. The guest passes the key with every message, so there is no handle of a key. They change
-//! the message in place. `ecdsa_verify` checks signatures, of which nothing is secret. `sha256_blocks` is the
-//! part of SHA-256 that takes long; padding and the state between two calls are the guest's. A host without cryptography returns [`Errno::EOPNOTSUPP`], and the guest computes itself.
+//! the message in place. `ecdsa_verify` checks signatures, of which nothing is secret. `sha256_blocks` is the part of
+//! SHA-256 that takes long; padding and the state between two calls are the guest's. A host without cryptography
+//! returns [`Errno::EOPNOTSUPP`], and the guest uses its own code.
 //!
 //! # Errors
 //!

@@ -6,10 +6,9 @@
 //!
 //! See the parent module. `nonce` has 12 bytes, `tag` 16. Nothing overlaps the message.
 
-use core::slice;
 use std::ffi::c_int;
 
-use super::bytes;
+use super::{bytes, slice_mut};
 use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks};
 use crate::{Errno, Result};
 
@@ -43,7 +42,7 @@ unsafe extern "C" fn wasisocket_aead_seal(
         // SAFETY: the caller's additional data.
         let aad = unsafe { bytes(aad, aad_len) }?;
         // SAFETY: the caller's message.
-        let message = unsafe { bytes_mut(message, len) }?;
+        let message = unsafe { slice_mut(message, len) }?;
         let sealed = aead_seal(algorithm, key, nonce, aad, message)?;
         // SAFETY: the caller's place for the tag.
         unsafe { tag.write(sealed) };
@@ -76,7 +75,7 @@ unsafe extern "C" fn wasisocket_aead_open(
         // SAFETY: the caller's additional data.
         let aad = unsafe { bytes(aad, aad_len) }?;
         // SAFETY: the caller's message.
-        let message = unsafe { bytes_mut(message, len) }?;
+        let message = unsafe { slice_mut(message, len) }?;
         // SAFETY: the caller's tag.
         let tag = unsafe { tag.read() };
         aead_open(algorithm, key, nonce, aad, message, tag)
@@ -128,19 +127,6 @@ unsafe extern "C" fn wasisocket_sha256_blocks(
         sha256_blocks(state, data)
     };
     error_number(hash())
-}
-
-/// The bytes at `data`, to be written to. EFAULT for a null pointer with a length.
-///
-/// # Safety
-/// `data` points to `length` bytes, to which nothing else leads for as long as the slice is in use.
-unsafe fn bytes_mut<'a>(data: *mut u8, length: usize) -> Result<&'a mut [u8]> {
-    match (data.is_null(), length) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(Errno(libc::EFAULT)),
-        // SAFETY: not null; the caller is responsible for the rest.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(data, length) }),
-    }
 }
 
 fn error_number(result: Result<()>) -> c_int {

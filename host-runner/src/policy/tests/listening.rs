@@ -1,6 +1,6 @@
 //! Where a guest may listen.
 
-use super::{connect, policy, told};
+use super::{connect, policy, with_text};
 use crate::policy::{LookedUp, Operation, Policy, Protocol};
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ fn listen_as(
     both_families: bool,
 ) -> Result<(), String> {
     let address = address.parse().unwrap();
-    told(
+    with_text(
         policy.check_listen(protocol, address, both_families),
         Operation::Bind { address, protocol },
     )
@@ -98,7 +98,7 @@ fn group_needs_a_listen_rule_for_its_address() {
     let group: std::net::IpAddr = "239.1.2.3".parse().unwrap();
     assert_eq!(listening(&["239.0.0.0/8:5000"]).check_join(group), Ok(()));
     assert_eq!(
-        told(
+        with_text(
             listening(&["127.0.0.1"]).check_join(group),
             Operation::Join { group }
         )

@@ -19,16 +19,16 @@ fn connect(policy: &Policy, looked_up: &LookedUp, address: &str) -> Result<(), S
     let address = destination(address.parse().unwrap());
     let protocol = Protocol::Tcp;
     let verdict = policy.check_connect(protocol, address, looked_up);
-    told(verdict.map(drop), Operation::Connect { address, protocol })
+    with_text(verdict.map(drop), Operation::Connect { address, protocol })
 }
 
 fn resolve(policy: &Policy, name: &str) -> Result<(), String> {
     let operation = Operation::Resolve { name: name.into() };
-    told(policy.check_resolve(name), operation)
+    with_text(policy.check_resolve(name), operation)
 }
 
-/// A verdict as the host is told of it.
-fn told(verdict: Result<(), Reason>, operation: Operation) -> Result<(), String> {
+/// The verdict, with a denial as the text that the host prints.
+fn with_text(verdict: Result<(), Reason>, operation: Operation) -> Result<(), String> {
     verdict.map_err(|reason| Denial { operation, reason }.to_string())
 }
 
@@ -203,7 +203,7 @@ fn protocol_of_a_rule_is_compared() {
     let address = "192.0.2.9:53".parse().unwrap();
     let verdict = policy.check_connect(Protocol::Udp, address, &nothing);
     assert_eq!(
-        told(verdict.map(drop), Operation::Send { address }).unwrap_err(),
+        with_text(verdict.map(drop), Operation::Send { address }).unwrap_err(),
         "send to 192.0.2.9:53 denied: needs --allow-net=192.0.2.9:53/udp"
     );
     let peer = "192.0.2.3:5".parse().unwrap();

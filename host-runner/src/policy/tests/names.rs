@@ -1,6 +1,6 @@
 //! What names lead to, and what may be looked up.
 
-use super::{connect, looked_up, policy, resolve, told};
+use super::{connect, looked_up, policy, resolve, with_text};
 use crate::policy::looked_up::{COVERED_AT_LEAST, LOOKED_UP_MAX};
 use crate::policy::{LookedUp, Operation, Policy, Protocol, destination};
 use std::net::{IpAddr, SocketAddr};
@@ -110,7 +110,7 @@ fn reverse_lookup_needs_a_rule_for_the_address_with_any_port() {
     ] {
         let address = address.parse().unwrap();
         let verdict = policy.check_reverse_lookup(address);
-        let denial = told(verdict, Operation::ReverseLookup { address });
+        let denial = with_text(verdict, Operation::ReverseLookup { address });
         assert_eq!(denial.unwrap_err(), text);
     }
 }
@@ -124,7 +124,7 @@ fn after(ttl: Option<Duration>, time: Duration) -> Result<(), String> {
     known.record(&policy, "example.com", &[public], came, ttl);
     let (protocol, address) = (Protocol::Tcp, (public, 443).into());
     let verdict = policy.check_connect_at(protocol, address, &known, came + time);
-    told(verdict.map(drop), Operation::Connect { address, protocol })
+    with_text(verdict.map(drop), Operation::Connect { address, protocol })
 }
 
 #[test]
