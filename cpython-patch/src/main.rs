@@ -24,7 +24,7 @@ use crate::build::{Build, Options};
 use crate::process::Failure;
 use crate::progress::Detail;
 use crate::steps::AnyStep;
-use crate::tasks::{bench, clean, cpython_tests, doctor, install, lint, run, test};
+use crate::tasks::{bench, clean, cpython_tests, doctor, install, lint, profile, run, test};
 
 /// Builds CPython for wasm32-wasip1 with wasisocket in it, runs and tests it
 #[derive(Parser)]
@@ -63,6 +63,8 @@ enum Task {
     CpythonTests(cpython_tests::TestsArgs),
     /// Build what is missing and install it, so that `wasisocket run` works in any folder
     Install(install::InstallArgs),
+    /// Count anew what CPython's C code does in common programs, for builds to be compiled by
+    Profile,
     /// Check formatting, lints, documentation, licences and advisories
     Lint,
     /// Show what a build would use, what is missing, and what to do about it
@@ -151,6 +153,7 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
             return cpython_tests::run(&build(product, Detail::Steps)?, &args);
         }
         Task::Install(args) => install::install(&build(product, Detail::Steps)?, &args)?,
+        Task::Profile => profile::profile(&build(product, Detail::Steps)?)?,
         Task::Lint => lint::lint(&build(&[], Detail::Steps)?)?,
         Task::Doctor => {
             if !doctor::doctor(&build(&[], Detail::Steps)?)? {

@@ -10,6 +10,7 @@ pub(crate) mod host;
 pub(crate) mod libraries;
 mod licences;
 pub(crate) mod nginx;
+pub(crate) mod profile;
 pub(crate) mod recipe;
 pub(crate) mod rust_target;
 pub(crate) mod sdk;

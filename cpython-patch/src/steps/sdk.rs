@@ -58,7 +58,7 @@ fn debian_clang(build: &Build) -> Option<(Key, String)> {
         return None;
     }
     let version = process::output(Command::new(llvm_tool(build, "clang")).arg("--version")).ok()?;
-    let key = KeyBuilder::new("debian sdk 1")
+    let key = KeyBuilder::new("debian sdk 2")
         .text("clang", &version)
         .text("target", &llvm.target)
         .text("wasi-libc", &build.pins.wasi_libc.sha256)
@@ -317,7 +317,7 @@ fn lay_out(build: &Build, folder: &Path) -> Result<()> {
         symlink(llvm_tool(build, &tool), bin.join(name))?;
         symlink(llvm_tool(build, &tool), bin.join(tool))?;
     }
-    for name in ["llvm-objcopy", "wasm-ld"] {
+    for name in ["llvm-objcopy", "llvm-profdata", "wasm-ld"] {
         symlink(llvm_tool(build, name), bin.join(name))?;
     }
     let share = folder.join("share");

@@ -21,7 +21,7 @@ use crate::steps::guest::{self, Guest};
 use crate::steps::libraries::Libraries;
 use crate::steps::sdk::Sdk;
 use crate::steps::source::Source;
-use crate::steps::{Entry, Job, Step};
+use crate::steps::{Entry, Job, Step, profile};
 use crate::tree;
 
 /// The folder in which CPython's script builds for WebAssembly.
@@ -30,6 +30,7 @@ const HOST_TRIPLE: &str = "wasm32-wasip1";
 /// What CPython is built with besides its own source. README.md describes the same for builds by hand.
 const SETUP: [&str; 2] = ["cpython-patch/Setup.local", "cpython-patch/Setup.libraries"];
 const CONFIG_SITE: &str = "cpython-patch/config.site";
+const OPTIMIZE: &str = "cpython-patch/optimize.mk";
 pub(crate) const HEADERS: &str = "cpython-patch/include";
 
 /// The folder in which `config.site` expects the headers, relative to the folder that configure runs in.
@@ -60,7 +61,7 @@ impl Step for Wasm {
     type Inputs = (Arc<Source>, Arc<BuildPython>, Arc<Sdk>, Arc<Libraries>);
 
     fn keys(build: &Build, (_, native, sdk, libraries): &Self::Inputs) -> Result<Option<Vec<Key>>> {
-        let mut key = KeyBuilder::new("wasm 4")
+        let mut key = KeyBuilder::new("wasm 5")
             .key("native", &native.key)
             .key("sdk", &sdk.key);
         for library in &libraries.0 {
@@ -72,6 +73,8 @@ impl Step for Wasm {
         }
         let key = key
             .file(&build.checkout(CONFIG_SITE))?
+            .file(&build.checkout(OPTIMIZE))?
+            .file(&build.checkout(profile::COUNTS))?
             .tree(&build.checkout(HEADERS), |_| true)?;
         Ok(Some(vec![key.finish()]))
     }
@@ -203,12 +206,30 @@ fn run_wasi_script(job: &Job<'_>, native: &BuildPython, sdk: &Sdk) -> Result<()>
             .args(["--host-runner", "true", "--"])
             .args(CONFIGURE_FLAGS);
         process::run(job.running, &mut configure)?;
+        let folder = folder(entry);
+        profile::install(job.build, job.running, sdk, &folder)?;
+        let makefile = folder.join("Makefile");
+        let lines = read(&makefile)? + "\n" + &read(&job.build.checkout(OPTIMIZE))?;
+        fs::write(&makefile, lines)?;
         tree::stamp(&entry.join(CONFIGURED))?;
     }
     process::run(job.running, &mut wasi("make-host"))
 }
 
 impl Wasm {
+    /// Copies all but what was compiled, so that it can be compiled in another way. The result is the copy in which
+    /// make runs.
+    pub(crate) fn copy(&self, build: &Build, running: &Running, to: &Path) -> Result<PathBuf> {
+        let lock = Cache::lock_name(Self::NAME, self.key.as_str());
+        let _lock = build.cache.lock(&lock, running)?;
+        let entry = build.cache.entry(Self::NAME, &self.key);
+        let is_object = |path: &Path| path.extension() == Some("o".as_ref());
+        tree::remove(to)?;
+        tree::copy_folders(&entry, to)?;
+        tree::copy(&entry, to, &|path| !is_object(path))?;
+        Ok(folder(to))
+    }
+
     /// Compiles a file in C to the object `target`, as CPython's own are compiled.
     pub(crate) fn compile(
         &self,

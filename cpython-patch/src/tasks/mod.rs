@@ -6,5 +6,6 @@ pub(crate) mod cpython_tests;
 pub(crate) mod doctor;
 pub(crate) mod install;
 pub(crate) mod lint;
+pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod test;

