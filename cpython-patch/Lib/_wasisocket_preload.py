@@ -66,9 +66,20 @@ _meta_path = []
 _path_hooks = []
 
 
-def prepare(names):
-    """Loads modules, MODULES and those with these names, and hides them."""
-    imported = _load(names)
+# Folders with a program's own packages. They come first in sys.path, as those of PYTHONPATH do.
+_sites = []
+# The first parts of the names of the modules that were found there.
+_site_names = set()
+
+
+def prepare(arguments):
+    """Loads modules, MODULES and those with these names, and hides them. Arguments with a slash are folders of packages.
+
+    What the host needs to know is printed: a zero byte, a word, and lines.
+    """
+    _sites.extend(argument for argument in arguments if "/" in argument)
+    sys.path[:0] = _sites
+    imported = _load([argument for argument in arguments if "/" not in argument])
     _known.update(sys.modules)
     order = [name for name in sys.modules if name not in _VISIBLE]
     for name in order:
@@ -88,6 +99,13 @@ def prepare(names):
     for name, module in [*sys.modules.items(), *_hidden.items()]:
         if name != "__main__":
             _names[name] = dict(vars(module))
+    for name, module in _hidden.items():
+        origin = getattr(module.__spec__, "origin", None) or ""
+        if any(origin.startswith(f"{entry}/") for entry in _sites):
+            _site_names.add(name.partition(".")[0])
+    for name in sorted(_variables):
+        print(f"\0variable\n{os.fsdecode(name)}")
+    print("\0sources")
     for path in _sources():
         print(path)
     _meta_path.extend(sys.meta_path)
@@ -152,7 +170,7 @@ def _load(names):
             except ImportError:
                 pass
         for name in names:
-            __import__(name)
+            _load_own(name)
     finally:
         builtins.__import__ = _stock_import
         _bootstrap._find_and_load_unlocked = _stock_find_and_load_unlocked
@@ -162,6 +180,62 @@ def _load(names):
             if f"{name}.{added}" not in sys.modules:
                 delattr(sys.modules[name], added)
     return imported
+
+
+# The environment variables that a program's modules looked for when they were imported; an empty name stands for all.
+_variables = set()
+
+
+class _Environment(dict):
+    """The environment variables, while a program's modules are imported."""
+
+    def __getitem__(self, name):
+        _variables.add(name)
+        return super().__getitem__(name)
+
+    def __iter__(self):
+        _variables.add(b"")
+        return super().__iter__()
+
+
+def _load_own(name):
+    """Imports one of a program's modules, which must not depend on what differs between guests.
+
+    The host looks at random bytes and output: both belong to the module that was named last.
+    """
+    print(f"\0module\n{name}", flush=True)
+    variables = os.environ._data
+    seen = os.environ._data = os.environb._data = _Environment(variables)
+    random = sys.modules["random"]._inst
+    before = random.getstate()
+    try:
+        __import__(name)
+    except BaseException as error:
+        _report(error)
+        raise SystemExit(1) from None
+    finally:
+        os.environ._data = os.environb._data = variables
+        variables.clear()
+        variables.update(seen.items())
+    if random.getstate() != before:
+        print("it uses the module random, which is seeded anew in each guest", file=sys.stderr)
+        raise SystemExit(1)
+    print("\0end", flush=True)
+
+
+def _report(error):
+    """Prints an exception without the frames of the import system."""
+    import traceback
+
+    functions = (_report, _bootstrap._find_and_load, _external._path_join)
+    system = {function.__code__.co_filename for function in functions}
+    report = traceback.TracebackException.from_exception(error)
+    part = report
+    while part is not None:
+        frames = [frame for frame in part.stack if frame.filename not in system]
+        part.stack = traceback.StackSummary.from_list(frames) if frames else None
+        part = part.__cause__ or part.__context__
+    report.print()
 
 
 def _sources():
@@ -251,16 +325,26 @@ _originals = {}
 
 
 def _is_shadowed(closure):
-    """Whether a folder in front of the standard library has a file with the name of one of these modules."""
+    """Whether a folder in front of the one that these modules are from has a file with the name of one of them."""
     tops = None
-    for entry in sys.path:
+    known = set(sys.builtin_module_names)
+    sites = _sites
+    for index, entry in enumerate(sys.path):
         if entry == _library:
-            return False
+            return bool(sites)
+        if sites and entry == sites[0]:
+            if sys.path[index : index + len(sites)] != sites:
+                return True
+            sites = []
+            known |= _site_names
+            tops = None
+        if not sites and entry in _sites:
+            continue
         finder = _external.PathFinder._path_importer_cache(entry)
         if finder is None:
             continue
         if tops is None:
-            tops = {name.partition(".")[0] for name in closure}.difference(sys.builtin_module_names)
+            tops = {name.partition(".")[0] for name in closure}.difference(known)
         candidates = tops
         if type(finder) is _external.FileFinder:
             # Reads the folder again if it has changed.
@@ -300,10 +384,11 @@ def resume(original, arguments, variables):
     path = environ.get(b"PYTHONPATH")
     if path:
         entries = [_absolute(entry) for entry in os.fsdecode(path).split(os.pathsep)]
-        if any(map(_has_startup_file, entries)):
+        if any(_has_startup_file(entry) for entry in entries if entry not in _sites):
             return False
-        sys.path[:0] = entries
-        site.removeduppaths()
+        if entries != _sites:
+            sys.path[:0] = entries
+            site.removeduppaths()
     errors = {stream: getattr(sys, stream).errors for stream in ("stdin", "stdout", "stderr")}
     sys.stdin = sys.__stdin__ = _stream(0, "r", "<stdin>", errors["stdin"])
     sys.stdout = sys.__stdout__ = _stream(1, "w", "<stdout>", errors["stdout"])

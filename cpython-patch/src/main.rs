@@ -50,6 +50,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         args: Vec<OsString>,
     },
+    /// Build what is missing and make an image of a Python that has imported your modules
+    Snapshot {
+        /// Arguments of `wasisocket snapshot`, such as `--preload requests --site site`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<OsString>,
+    },
     /// Build what is missing and run the tests
     Test {
         /// Arguments of `cargo test`
@@ -146,6 +152,9 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         }
         Task::Pip { args } => {
             return run::with_args(&build(product, Detail::Work)?, "pip", &args);
+        }
+        Task::Snapshot { args } => {
+            return run::with_args(&build(product, Detail::Work)?, "snapshot", &args);
         }
         Task::Test { args } => test::test(&build(steps::TESTED, Detail::Steps)?, &args)?,
         Task::Bench(args) => bench::bench(&build(product, Detail::Steps)?, &args)?,

@@ -50,6 +50,12 @@ pub fn pip() -> Run {
     run.env("PIP_CONFIG_FILE", "/dev/null")
 }
 
+/// `wasisocket snapshot`, to which options are added.
+#[must_use]
+pub fn snapshot() -> Run {
+    subcommand("snapshot")
+}
+
 fn subcommand(name: &str) -> Run {
     let mut command = Command::new(built("WASISOCKET_BIN"));
     command

@@ -6,7 +6,7 @@ use wasisocket_abi::{CORE_IMPORTS, CORE_MODULE, v1};
 use wasisocket_python::{Cache, Capture, Import, ImportState, Program, Python};
 use wasmtime::Result;
 
-use crate::run;
+use crate::run::{self, StartArgs};
 
 /// Runs in the guest and prints what it finds, one line for each fact.
 const QUESTIONS: &str = include_str!("doctor.py");
@@ -21,7 +21,7 @@ pub(crate) fn doctor(path: Option<&Path>) -> Result<u8> {
     );
     println!("cache: {}", Cache::from_env()?.path().display());
 
-    let python = run::load(path, true)?;
+    let python = run::load(path, true, &StartArgs::default())?;
     println!("module: {}", python.distribution().wasm().display());
 
     println!("\nimports:");

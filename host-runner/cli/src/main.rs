@@ -11,6 +11,7 @@ mod limits;
 mod pip;
 mod run;
 mod signals;
+mod snapshot;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ enum Command {
     /// Run pip in the guest, to install packages into a folder; the exit status is pip's
     #[command(after_help = pip::SHORT_HELP, after_long_help = pip::LONG_HELP)]
     Pip(Box<pip::PipArgs>),
+    /// Make an image of a Python that has imported your modules, for `run --image`
+    #[command(after_help = snapshot::HELP)]
+    Snapshot(snapshot::SnapshotArgs),
     /// Check whether a python.wasm runs here, and say what to do if not
     Doctor(DoctorArgs),
 }
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Pip(args) => pip::pip(*args),
+        Command::Snapshot(args) => snapshot::snapshot(args),
         Command::Doctor(args) => doctor::doctor(args.python.as_deref()),
     };
     match result {

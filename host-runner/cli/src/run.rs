@@ -101,12 +101,27 @@ impl GuestArgs {
     }
 }
 
+/// Options of `wasisocket run` about how the guest is started.
+#[derive(Debug, Default, Args)]
+pub(crate) struct StartArgs {
+    /// Start from the image in this file, with its packages (see `wasisocket snapshot`)
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        conflicts_with = "cold"
+    )]
+    image: Option<PathBuf>,
+}
+
 const FILES: &str = "Folders and environment";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     guest: GuestArgs,
+    #[command(flatten)]
+    start: StartArgs,
     #[command(flatten)]
     listen: ListenArgs,
     /// Grant a folder, or grant it for reading (:ro)
@@ -129,7 +144,7 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: RunArgs) -> Result<u8> {
     args.guest.log();
     let grants = grants(&args)?;
-    start(&args.guest, program(&args)?, grants, None)
+    start(&args.guest, &args.start, program(&args)?, grants, None)
 }
 
 /// Runs a program with these grants to its end, with the standard streams of this process, and returns its exit status.
@@ -137,6 +152,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8> {
 /// If a signal or the time limit ends this process, `scratch` is removed. Otherwise the caller has to remove it.
 pub(crate) fn start(
     args: &GuestArgs,
+    start: &StartArgs,
     program: Program,
     mut grants: Grants,
     scratch: Option<&Path>,
@@ -181,7 +197,7 @@ pub(crate) fn start(
             }
         })
     });
-    let python = load(args.python.as_deref(), args.cold)?;
+    let python = load(args.python.as_deref(), args.cold, start)?;
     if let Some(limit) = limits.timeout {
         limits::end_process_after(limit, leave.clone());
     }
@@ -196,12 +212,15 @@ pub(crate) fn start(
 }
 
 /// CPython for one guest of this process, which ends the guest's time itself.
-pub(crate) fn load(python: Option<&Path>, cold: bool) -> Result<Python> {
+pub(crate) fn load(python: Option<&Path>, cold: bool, start: &StartArgs) -> Result<Python> {
     let mut builder = Python::builder()
         .distribution(Distribution::find(python)?)
         .time_limits(false);
     if cold {
         builder = builder.cold_start();
+    }
+    if let Some(file) = &start.image {
+        builder = builder.image(file);
     }
     let python = builder.load()?;
     if let Some(error) = python.image_error() {

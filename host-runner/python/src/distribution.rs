@@ -11,7 +11,7 @@ use crate::folders::Folder;
 pub const PYTHON_VARIABLE: &str = "WASISOCKET_PYTHON";
 
 /// The prefix that CPython is built with.
-const PREFIX: &str = "/usr/local";
+pub(crate) const PREFIX: &str = "/usr/local";
 
 /// The file with the interpreter.
 const WASM: &str = "python.wasm";

@@ -1,11 +1,13 @@
 //! The engine's settings, and CPython compiled by it: compiling takes seconds, loading it again milliseconds.
 
 use std::fmt;
+use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use sha2::{Digest as _, Sha256};
 use wasisocket_host::Ticker;
 use wasmtime::error::Context as _;
 use wasmtime::{Config, Engine, Error, InstancePre, Module, Result, format_err};
@@ -16,9 +18,9 @@ use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
 use crate::places::Places;
-use crate::snapshot::Image;
+use crate::snapshot::{Image, Preload};
 use crate::system_certificates;
-use crate::trusted_folder::TrustedFolder;
+use crate::trusted_folder::{TrustedFolder, hex};
 
 /// The stack of compiled code, in bytes. CPython is linked with this much stack of its own, and its parser and its
 /// tests rely on it.
@@ -58,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Cache>,
     pub(crate) has_time_limits: bool,
     folder: Option<TrustedFolder>,
-    wasm_hash: Option<String>,
+    cached_hash: Option<String>,
     cache_error: Option<Error>,
     /// The guests that run, and how many there may be.
     pub(crate) places: Option<Places>,
@@ -84,11 +86,12 @@ pub struct PythonBuilder {
 }
 
 /// Where guests begin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Start {
     Cold,
     CachedImage,
     PrivateImage,
+    File(PathBuf),
 }
 
 impl Python {
@@ -118,9 +121,30 @@ impl Python {
     pub fn with_private_image(&self) -> Result<Self> {
         Ok(Self {
             shared: Arc::clone(&self.shared),
-            image: self.shared.private_image()?.map(Arc::new),
+            image: self.shared.private_image(self.preload())?.map(Arc::new),
             image_error: None,
         })
+    }
+
+    /// Makes an image of a Python that has started and loaded modules of your own, for [`PythonBuilder::image`], and
+    /// writes it to a file that only this user can read. An image that is there is replaced.
+    ///
+    /// Modules are imported once, now, in a guest without grants and variables. What each guest sees is the same as if
+    /// it imported them itself, and so a module cannot be in an image if it prints, takes random bytes, or leaves a
+    /// file or socket open when it is imported. Guests with one of the variables that modules looked for start cold.
+    /// Values that modules compute from the time are those of now.
+    ///
+    /// # Errors
+    /// A module does not exist or cannot be in an image, a folder has a `sitecustomize`, python.wasm cannot make
+    /// images, or the file cannot be written.
+    pub fn write_image(&self, file: impl AsRef<Path>, preload: &Preload) -> Result<()> {
+        Image::write_file(file.as_ref(), &self.shared, preload)
+    }
+
+    /// What guests have beside the standard library's usual modules.
+    pub(crate) fn preload(&self) -> &Preload {
+        static NONE: Preload = Preload::new();
+        self.image.as_deref().map_or(&NONE, Image::preload)
     }
 
     /// Why guests are started cold although an image was wanted, if they are.
@@ -172,6 +196,16 @@ impl PythonBuilder {
         self
     }
 
+    /// Has guests begin with the image in this file, which [`Python::write_image`] made for this distribution. They see
+    /// its folders with packages, also where they start cold.
+    ///
+    /// [`PythonBuilder::load`] fails if the file is no such image, if somebody may write to it, or if a module's source
+    /// has changed since it was made. Files that modules read when they were imported are not looked at.
+    pub fn image(mut self, file: impl Into<PathBuf>) -> Self {
+        self.start = Start::File(file.into());
+        self
+    }
+
     /// Allows up to `guests` guests at a time, each with at most `memory` bytes of memory. One more guest than that is
     /// an error.
     pub fn pool(mut self, guests: u32, memory: usize) -> Self {
@@ -182,8 +216,8 @@ impl PythonBuilder {
     /// Compiles python.wasm, or takes it from the cache.
     ///
     /// # Errors
-    /// There is no distribution, its python.wasm is no WebAssembly module, or the thread that counts time
-    /// cannot be started.
+    /// There is no distribution, its python.wasm is no WebAssembly module, the thread that counts time cannot be
+    /// started, or the file of [`PythonBuilder::image`] cannot be used.
     pub fn load(self) -> Result<Python> {
         let distribution = match self.distribution {
             Some(distribution) => distribution,
@@ -219,7 +253,7 @@ impl PythonBuilder {
             cache,
             has_time_limits: self.time_limits,
             folder,
-            wasm_hash: loaded.wasm_hash,
+            cached_hash: loaded.wasm_hash,
             cache_error,
             places: self.pool.map(Places::new),
             blocking: OnceLock::new(),
@@ -228,10 +262,14 @@ impl PythonBuilder {
             etc: Mutex::default(),
             _ticker: ticker.context("cannot start the thread that counts time")?,
         };
-        let image = match self.start {
+        let image = match &self.start {
             Start::Cold => Ok(None),
             Start::CachedImage => shared.cached_image(),
-            Start::PrivateImage => shared.private_image(),
+            Start::PrivateImage => shared.private_image(&Preload::new()),
+            Start::File(path) => {
+                let image = Image::open_file(path, &shared);
+                Ok(Some(image.with_context(|| path.display().to_string())?))
+            }
         };
         let (image, image_error) = match image {
             Ok(image) => (image, None),
@@ -247,17 +285,25 @@ impl PythonBuilder {
 
 impl Shared {
     /// A new image, if python.wasm can make one.
-    fn private_image(&self) -> Result<Option<Image>> {
+    fn private_image(&self, preload: &Preload) -> Result<Option<Image>> {
         if !Image::is_possible(self) {
             return Ok(None);
         }
-        self.in_guest_thread(|shared| Image::private(&Image::make(shared)?))
+        self.in_guest_thread(|shared| Image::private(&Image::make(shared, preload)?))
             .map(Some)
+    }
+
+    /// The SHA-256 of python.wasm, in hexadecimal.
+    pub(crate) fn wasm_hash(&self) -> Result<String> {
+        match &self.cached_hash {
+            Some(hash) => Ok(hash.clone()),
+            None => Ok(hex(&Sha256::digest(fs::read(self.distribution.wasm())?))),
+        }
     }
 
     /// The image in the cache, which is made if there is none. `None` if it could not be kept.
     fn cached_image(&self) -> Result<Option<Image>> {
-        let (Some(folder), Some(wasm_hash)) = (&self.folder, &self.wasm_hash) else {
+        let (Some(folder), Some(wasm_hash)) = (&self.folder, &self.cached_hash) else {
             return Ok(None);
         };
         if !Image::is_possible(self) {
@@ -272,7 +318,7 @@ impl Shared {
         if self.cache_error.is_some() {
             return Ok(None);
         }
-        let content = self.in_guest_thread(Image::make)?;
+        let content = self.in_guest_thread(|shared| Image::make(shared, &Preload::new()))?;
         folder.add(&name, &content)?;
         Ok(folder.get(&name).and_then(Image::open))
     }

@@ -47,6 +47,11 @@ impl Guest {
         self.end
     }
 
+    /// How many files and folders it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        self.preview1.open_files()
+    }
+
     /// preview1, for one call that may copy so many bytes from the guest's memory.
     pub(crate) fn wasi(&mut self, fuel: usize) -> &mut WasiP1Ctx {
         let wasi = self.preview1.wasi();

@@ -85,4 +85,5 @@ pub use etc::{Certificates, TLS_FOLDER};
 pub use folders::Folder;
 pub use imports::{Import, ImportState};
 pub use program::Program;
+pub use snapshot::Preload;
 pub use stdio::Capture;

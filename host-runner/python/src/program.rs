@@ -8,6 +8,7 @@ use wasmtime::{Result, bail};
 
 use crate::etc::Certificates;
 use crate::folders::Folder;
+use crate::snapshot::{Preload, SEARCH_PATH, WatchedRandom};
 use crate::stdio::{Capture, Input, Output};
 
 type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder + Send>;
@@ -30,6 +31,8 @@ pub struct Program {
     pub(crate) stdin: Input,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
+    /// Where its random bytes come from, if not from the system.
+    pub(crate) random: Option<WatchedRandom>,
     pub(crate) max_files: Option<usize>,
     pub(crate) configure_sockets: Option<ConfigureSockets>,
 }
@@ -151,6 +154,18 @@ impl Program {
             None => configure(builder),
         }));
         self
+    }
+
+    /// The same with the folders of an image in its search path, behind its own.
+    pub(crate) fn with_search_path(self, preload: &Preload) -> Self {
+        let Some(mut path) = preload.search_path() else {
+            return self;
+        };
+        let own = self.env.iter().find(|(name, _)| name == SEARCH_PATH);
+        if let Some((_, own)) = own.filter(|(_, own)| !own.is_empty()) {
+            path = format!("{own}:{path}");
+        }
+        self.env(SEARCH_PATH, path)
     }
 
     /// The folder of the host that it sees as `/`, if it is granted one.

@@ -18,7 +18,7 @@ use crate::guest::Guest;
 use crate::places::Place;
 use crate::preview1::Preview1;
 use crate::program::Program;
-use crate::snapshot::{self, Image, RESUME};
+use crate::snapshot::{self, Image, Preload, RESUME};
 use crate::stdio::Wait;
 
 /// Where a guest sees Python: `sys.executable`, and the first word of its messages.
@@ -43,7 +43,7 @@ impl Python {
         let image = self.image_for(&program);
         // For the size of its stack.
         self.shared
-            .in_guest_thread(|shared| shared.run(program, image))
+            .in_guest_thread(|shared| shared.run(program, image, self.preload()))
     }
 
     /// Runs a program to its end, and lets other tasks run whenever the guest waits, and every 10 ms while it computes.
@@ -59,7 +59,11 @@ impl Python {
     pub async fn run_async(&self, program: Program) -> Result<End> {
         let _place = Place::take(&self.shared)?;
         let image = self.image_for(&program);
-        let (mut store, clock) = self.shared.store(program, true)?;
+        let (mut store, clock) = self.shared.store(
+            program.with_search_path(self.preload()),
+            true,
+            self.preload(),
+        )?;
         if self.shared.has_time_limits {
             limit_time_async(&mut store, Guest::sockets);
         }
@@ -93,8 +97,8 @@ impl Python {
 }
 
 impl Shared {
-    fn run(&self, program: Program, image: Option<&Image>) -> Result<End> {
-        let (mut store, clock) = self.store(program, false)?;
+    fn run(&self, program: Program, image: Option<&Image>, preload: &Preload) -> Result<End> {
+        let (mut store, clock) = self.store(program.with_search_path(preload), false, preload)?;
         if self.has_time_limits {
             limit_time(&mut store, Guest::sockets);
         }
@@ -114,11 +118,12 @@ impl Shared {
         Ok(End::of(clock.run(|| start.call(&mut store, ()))))
     }
 
-    /// A store with all that the program is given.
+    /// A store with all that the program is given, and the folders of packages of the image.
     pub(crate) fn store(
         &self,
         mut program: Program,
         is_async: bool,
+        preload: &Preload,
     ) -> Result<(Store<Guest>, GuestClock)> {
         let limits = &mut program.grants.limits;
         if let Some(places) = &self.places {
@@ -150,6 +155,9 @@ impl Shared {
         let etc_folder = etc.folder(&program.folders, seen_as_root);
 
         let mut wasi = WasiCtxBuilder::new();
+        if let Some(random) = program.random {
+            wasi.secure_random(random);
+        }
         wasi.allow_blocking_current_thread(!is_async);
         let mut sockets = program.grants.builder();
         let wait = match (is_async, end) {
@@ -169,11 +177,14 @@ impl Shared {
             folder.open_files(&mut wasi)?;
         }
         for folder in &program.folders {
-            folder.check_trusted(self.trusted())?;
+            folder.check_trusted(self.trusted().chain(preload.paths()))?;
             sockets = folder.open(&mut wasi, sockets)?;
         }
         let executable = self.executable_folder();
-        for folder in self.distribution.library().iter().chain(&executable) {
+        // Inner folders come before outer ones.
+        let packages: Vec<_> = preload.folders().collect();
+        let library = self.distribution.library().iter();
+        for folder in packages.iter().chain(library).chain(&executable) {
             folder.open_files(&mut wasi)?;
         }
         for (name, value) in &program.env {

@@ -9,7 +9,7 @@ use rustix::fs::stat;
 use crate::identity::{Identity, identity};
 
 /// The most bytes of a list of files.
-pub(crate) const LIST_MAX: usize = 1 << 20;
+pub(crate) const LIST_MAX: usize = 8 << 20;
 
 /// A list of files and folders, as they are now. They need not exist: then the list is not current any more when they
 /// do.
@@ -24,17 +24,18 @@ pub(crate) fn list(sources: &[PathBuf]) -> Vec<u8> {
     list
 }
 
-/// Are all files of a list still the same?
-pub(crate) fn are_current(mut list: &[u8]) -> bool {
+/// The first file of a list that has changed, if one has. It has no name if the list is damaged.
+pub(crate) fn changed(mut list: &[u8]) -> Option<PathBuf> {
     while !list.is_empty() {
         let Some((path, known)) = take(&mut list) else {
-            return false;
+            return Some(PathBuf::new());
         };
-        if current(OsStr::from_bytes(path)) != known {
-            return false;
+        let path = OsStr::from_bytes(path);
+        if current(path) != known {
+            return Some(path.into());
         }
     }
-    true
+    None
 }
 
 /// The first path of a list, and its identity.
@@ -53,8 +54,12 @@ fn current(path: &OsStr) -> Identity {
 
 #[cfg(test)]
 mod tests {
-    use super::{are_current, list};
+    use super::{changed, list};
     use std::fs;
+
+    fn are_current(list: &[u8]) -> bool {
+        changed(list).is_none()
+    }
 
     #[test]
     fn list_is_not_current_when_a_file_changes_comes_or_goes() {

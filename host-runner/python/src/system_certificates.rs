@@ -37,7 +37,8 @@ fn known(folder: &TrustedFolder, name: &str) -> Option<Certificates> {
     folder.get(name)?.read_to_end(&mut entry).ok()?;
     let (length, rest) = entry.split_first_chunk()?;
     let (list, pem) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    sources::are_current(list)
+    sources::changed(list)
+        .is_none()
         .then(|| str::from_utf8(pem).ok().map(Certificates::from_system_pem))
         .flatten()
 }

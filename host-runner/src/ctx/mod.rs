@@ -86,6 +86,12 @@ pub struct SocketsCtx {
 }
 
 impl SocketsCtx {
+    /// How many sockets, interest sets and look-ups the guest has open.
+    #[must_use]
+    pub fn open_handles(&self) -> usize {
+        self.handles.count()
+    }
+
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {
         check_handles(&self.handles, &mut self.usage, 1)?;
         // Rarely used code of the kernel is only for guests that have a use for it.

@@ -11,7 +11,7 @@ use wasmtime::{Result, bail};
 use super::imports::{self, Package, Verdict};
 use super::inputs::{TARGET, TEMPORARY};
 use super::notes;
-use crate::run::{self, GuestArgs};
+use crate::run::{self, GuestArgs, StartArgs};
 use crate::say;
 
 /// The most time that pip may take to install the newest versions as a trial.
@@ -46,7 +46,13 @@ impl Task {
             .args(&self.words);
         let program = self.give(program, self.target.as_deref());
         let grants = self.grants.clone();
-        let status = run::start(&self.guest, program, grants, Some(&self.scratch))?;
+        let status = run::start(
+            &self.guest,
+            &StartArgs::default(),
+            program,
+            grants,
+            Some(&self.scratch),
+        )?;
         for line in notes::lines(&self.temporary().join("notes.txt")) {
             say(format_args!("{line}"));
         }
@@ -84,7 +90,11 @@ impl Task {
         if let Some(file) = &self.guest.ca_bundle {
             program = program.certificates(Certificates::from_file(file).context("--ca-bundle")?);
         }
-        let python = run::load(self.guest.python.as_deref(), self.guest.cold)?;
+        let python = run::load(
+            self.guest.python.as_deref(),
+            self.guest.cold,
+            &StartArgs::default(),
+        )?;
         if imports::run_within(TRIAL_LIMIT, &python, program)? != Some(End::Exit(0)) {
             bail!(
                 "whether they do could not be found out with {} MB and in {} seconds",
@@ -117,7 +127,11 @@ impl Task {
         let Some(target) = &self.target else {
             return Ok(true);
         };
-        let python = run::load(self.guest.python.as_deref(), self.guest.cold)?;
+        let python = run::load(
+            self.guest.python.as_deref(),
+            self.guest.cold,
+            &StartArgs::default(),
+        )?;
         let packages = imports::try_packages(
             &python,
             target,

@@ -66,6 +66,11 @@ impl Preview1 {
         &mut self.wasi
     }
 
+    /// How many files and folders are open.
+    pub(crate) fn open_files(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Does something in a directory.
     async fn in_directory<R: Send + 'static>(
         &mut self,

@@ -1,13 +1,16 @@
-//! The file of an image: a header, the memory, and the files that it was made from.
+//! The file of an image: a header, the memory, and what it was made from.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
+use wasmtime::{Result, ensure};
+
 use super::PAGE;
+use super::origin::{ORIGIN_MAX, Origin};
 use crate::sources;
 
-const MAGIC: &[u8; 16] = b"wasisocket img 1";
+const MAGIC: &[u8; 16] = b"wasisocket img 2";
 
 /// Where the memory begins in the file: at a page of every system.
 pub(super) const DATA: usize = PAGE;
@@ -23,8 +26,8 @@ pub(super) struct Header {
     /// Where what is in the file begins in memory, and its length.
     pub(super) start: usize,
     pub(super) length: usize,
-    /// The length of the list of files behind it.
-    sources: usize,
+    /// The length of what is behind it: the origin, with a list of files.
+    origin: usize,
 }
 
 impl Header {
@@ -43,15 +46,15 @@ impl Header {
             memory: next()?,
             start: next()?,
             length: next()?,
-            sources: next()?,
+            origin: next()?,
         };
         let end = header.start.checked_add(header.length)?;
         let file_length = DATA
             .checked_add(header.length)?
-            .checked_add(header.sources)?;
+            .checked_add(header.origin)?;
         let fits = magic == MAGIC
             && header.memory <= MEMORY_MAX
-            && header.sources <= sources::LIST_MAX
+            && header.origin <= ORIGIN_MAX
             && end <= header.memory
             && header.length > 0
             && [header.memory, header.start, header.length]
@@ -62,14 +65,32 @@ impl Header {
     }
 }
 
+/// Does a file begin as an image of some version does?
+pub(super) fn is_image(file: &File) -> bool {
+    let mut magic = [0; MAGIC.len() - 1];
+    file.read_exact_at(&mut magic, 0).is_ok() && MAGIC.starts_with(&magic)
+}
+
 /// The file of an image with this memory, which was made from these files and folders.
-pub(super) fn write(memory: &[u8], sources: &[PathBuf]) -> Vec<u8> {
+///
+/// # Errors
+/// The memory or the list of files is too large.
+pub(super) fn write(memory: &[u8], origin: &Origin, sources: &[PathBuf]) -> Result<Vec<u8>> {
+    ensure!(
+        memory.len() <= MEMORY_MAX,
+        "modules need more memory than an image may have: 1 GiB"
+    );
     let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
     let pages = || memory.chunks(PAGE);
     let first = pages().position(|page| !is_zero(page)).unwrap_or(0);
     let last = pages().rposition(|page| !is_zero(page)).unwrap_or(0);
     let data = &memory[first * PAGE..((last + 1) * PAGE).min(memory.len())];
-    let list = sources::list(sources);
+    let mut list = origin.to_bytes();
+    list.extend(sources::list(sources));
+    ensure!(
+        list.len() <= ORIGIN_MAX,
+        "too many files are loaded for an image"
+    );
     let mut file = Vec::with_capacity(DATA + data.len() + list.len());
     file.extend(MAGIC);
     for number in [memory.len(), first * PAGE, data.len(), list.len()] {
@@ -78,19 +99,22 @@ pub(super) fn write(memory: &[u8], sources: &[PathBuf]) -> Vec<u8> {
     file.resize(DATA, 0);
     file.extend_from_slice(data);
     file.extend(list);
-    file
+    Ok(file)
 }
 
-/// Are the files that it was made from still the same?
-pub(super) fn is_current(file: &File, header: &Header) -> bool {
-    let mut list = vec![0; header.sources];
+/// What it was made from, and the first of its files that has changed since, if one has.
+pub(super) fn origin(file: &File, header: &Header) -> Option<(Origin, Option<PathBuf>)> {
+    let mut list = vec![0; header.origin];
     let start = (DATA + header.length) as u64;
-    file.read_exact_at(&mut list, start).is_ok() && sources::are_current(&list)
+    file.read_exact_at(&mut list, start).ok()?;
+    let mut list = &list[..];
+    let origin = Origin::take(&mut list)?;
+    Some((origin, sources::changed(list)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DATA, Header, PAGE, write};
+    use super::{DATA, Header, Origin, PAGE};
     use std::fs::File;
     use std::os::unix::fs::FileExt as _;
 
@@ -101,6 +125,10 @@ mod tests {
         memory
     }
 
+    fn write(memory: &[u8]) -> Vec<u8> {
+        super::write(memory, &Origin::default(), &[]).unwrap()
+    }
+
     fn file(content: &[u8]) -> File {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(content, 0).unwrap();
@@ -109,7 +137,7 @@ mod tests {
 
     #[test]
     fn pages_of_zeros_around_the_memory_are_left_out() {
-        let content = write(&memory(), &[]);
+        let content = write(&memory());
         let header = Header::read(&file(&content)).unwrap();
         assert_eq!(header.memory, 6 * PAGE);
         assert_eq!((header.start, header.length), (2 * PAGE, 2 * PAGE));
@@ -118,7 +146,7 @@ mod tests {
 
     #[test]
     fn file_that_is_no_image_is_refused() {
-        let content = write(&memory(), &[]);
+        let content = write(&memory());
         for (place, value) in [
             (0, 0),        // magic
             (16, 1),       // memory, which is no number of pages
@@ -127,7 +155,7 @@ mod tests {
             (24 + 7, 255), // start and length overflow
             (24 + 2, 5),   // start, which is beyond the end
             (32 + 2, 9),   // length
-            (40, 9),       // list of files
+            (40, 9),       // origin
         ] {
             let mut changed = content.clone();
             changed[place] = value;

@@ -6,22 +6,29 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tracing::debug;
 use wasmtime::error::Context as _;
-use wasmtime::{Result, bail};
+use wasmtime::{Result, bail, ensure};
 
 use crate::engine::Shared;
+use crate::folders::Folder;
 use crate::guest::Guest;
 use crate::program::Program;
 use crate::stdio::Capture;
 use crate::trusted_folder::hex;
 use wasisocket_host::{SocketsView as _, limit_time};
 
-use super::{INITIALIZE, Image, MEMORY, RESUME, format, state};
+use super::random::WatchedRandom;
+use super::{INITIALIZE, Image, MEMORY, Origin, Preload, RESUME, format, state};
 
 /// The most that Python writes while an image is made: the names of the files that it reads.
-const OUTPUT_MAX: usize = 1 << 20;
+const OUTPUT_MAX: usize = 8 << 20;
 
 /// The version of this format, and of what is loaded.
-const VERSION: &str = "image 1";
+const VERSION: &str = "image 2";
+
+/// What [`_wasisocket_preload.py`] prints before each part of its output.
+///
+/// [`_wasisocket_preload.py`]: ../../../../cpython-patch/Lib/_wasisocket_preload.py
+pub(super) const PART: char = '\0';
 
 impl Image {
     /// The name of an image in the cache.
@@ -43,43 +50,111 @@ impl Image {
     /// Makes an image, whose hash secret nobody else has. The calling thread needs a guest's stack.
     ///
     /// # Errors
-    /// The module has state beside its memory, or Python did not start.
-    pub(crate) fn make(shared: &Shared) -> Result<Vec<u8>> {
+    /// The module has state beside its memory, Python did not start, or a module cannot be in an image.
+    pub(crate) fn make(shared: &Shared, preload: &Preload) -> Result<Vec<u8>> {
         let started = std::time::Instant::now();
         state::check(&fs::read(shared.distribution.wasm())?)?;
+        let preload = preload.resolve()?;
         let (stdout, stderr) = (Capture::new(OUTPUT_MAX), Capture::new(OUTPUT_MAX));
-        let program = Program::default().stdout(&stdout).stderr(&stderr);
-        let (mut store, clock) = shared.store(program, false)?;
+        let random = WatchedRandom::new(&stdout);
+        let user_of_random = random.user();
+        let mut program = Program::default().stdout(&stdout).stderr(&stderr);
+        program.arguments = preload.arguments().collect();
+        program.random = Some(random);
+        let (mut store, clock) = shared.store(program, false, &preload)?;
         if shared.has_time_limits {
             limit_time(&mut store, Guest::sockets);
         }
+        let files = store.data_mut().open_files();
         let instance = shared.blocking()?.instantiate(&mut store)?;
         let initialize = instance.get_typed_func::<(), ()>(&mut store, INITIALIZE)?;
         let done = clock.run(|| initialize.call(&mut store, ()));
         let written = String::from_utf8_lossy(&stderr.bytes()).into_owned();
-        done.with_context(|| format!("Python could not be started for an image: {written}"))?;
-        if !written.is_empty() {
-            bail!("Python wrote while an image was made: {written}");
+        let told = String::from_utf8_lossy(&stdout.bytes()).into_owned();
+        if let Err(error) = done {
+            // Without its reason, an exit status, where Python gave one.
+            let reason = match written.is_empty() {
+                true => format!("{error:#}"),
+                false => written.trim().to_owned(),
+            };
+            match module(&told) {
+                Some(name) => bail!("{name} cannot be in an image: {reason}"),
+                None => bail!("Python could not be started for an image: {reason}"),
+            }
         }
+        if !written.is_empty() {
+            bail!("Python wrote while an image was made: {}", written.trim());
+        }
+        if let Some(name) = user_of_random.get() {
+            bail!(
+                "{name} cannot be in an image: it takes random bytes when it is imported, and all guests would have \
+                 the same"
+            );
+        }
+        let guest = store.data_mut();
+        ensure!(
+            guest.open_files() == files && guest.sockets().open_handles() == 0,
+            "one of these modules cannot be in an image, as it leaves a file or a socket open: {}",
+            preload.names()
+        );
+        let Told { sources, variables } = parse(shared, &preload, &told)?;
         let memory = instance
             .get_memory(&mut store, MEMORY)
             .context("the guest exports no memory")?;
-        let listed = String::from_utf8_lossy(&stdout.bytes()).into_owned();
-        let sources: Vec<_> = listed
-            .lines()
-            .filter_map(|path| on_host(shared, path))
-            .collect();
-        let image = format::write(memory.data(&store), &sources);
+        let mut origin = Origin::of(shared, preload)?;
+        origin.variables = variables;
+        let image = format::write(memory.data(&store), &origin, &sources)?;
         debug!(elapsed = ?started.elapsed(), files = sources.len(), bytes = image.len(), "image made");
         Ok(image)
     }
 }
 
-/// The host's path of a file of the standard library.
-fn on_host(shared: &Shared, path: &str) -> Option<PathBuf> {
+/// The module that was being imported at the end of this output, if one was.
+pub(super) fn module(told: &str) -> Option<&str> {
+    let last = told.rsplit(PART).next()?;
+    last.strip_prefix("module\n")?.lines().next()
+}
+
+/// What Python's part tells.
+struct Told {
+    sources: Vec<PathBuf>,
+    variables: Vec<String>,
+}
+
+fn parse(shared: &Shared, preload: &Preload, told: &str) -> Result<Told> {
+    let mut result = Told {
+        sources: Vec::new(),
+        variables: Vec::new(),
+    };
+    let folders: Vec<_> = preload.folders().collect();
+    for part in told.split(PART).skip(1) {
+        let (word, rest) = part.split_once('\n').unwrap_or((part, ""));
+        match word {
+            "module" => {
+                let (name, printed) = rest.split_once('\n').unwrap_or((rest, ""));
+                ensure!(
+                    printed.is_empty(),
+                    "{name} cannot be in an image: it prints when it is imported, and guests would not: {}",
+                    printed.trim()
+                );
+            }
+            "variable" => result.variables.push(rest.trim_end_matches('\n').into()),
+            "sources" => {
+                let sources = rest.lines();
+                let sources = sources.filter_map(|path| on_host(shared, &folders, path));
+                result.sources.extend(sources);
+            }
+            _ => {}
+        }
+    }
+    Ok(result)
+}
+
+/// The host's path of a file of the standard library or of a package.
+fn on_host(shared: &Shared, folders: &[Folder], path: &str) -> Option<PathBuf> {
     let library = shared.distribution.library();
     // The first that fits: inner folders are mounted before outer ones.
-    library.iter().find_map(|folder| {
+    folders.iter().chain(library).find_map(|folder| {
         let relative = Path::new(path).strip_prefix(folder.guest()).ok()?;
         Some(folder.host().join(relative))
     })

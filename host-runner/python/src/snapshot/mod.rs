@@ -2,10 +2,13 @@
 //!
 //! `cpython-patch/snapshot` is the guest's part. Guests with one image share its pages until they write to them.
 
+mod file;
 mod format;
 mod make;
 mod map;
+mod origin;
 mod program;
+mod random;
 mod state;
 
 use std::fs::File;
@@ -17,7 +20,10 @@ use wasmtime::error::Context as _;
 use wasmtime::{AsContextMut, Instance, Result};
 
 use format::Header;
-pub(crate) use program::may_resume;
+pub(crate) use origin::Origin;
+pub use origin::Preload;
+pub(crate) use program::{SEARCH_PATH, may_resume};
+pub(crate) use random::WatchedRandom;
 
 /// The export that goes on from an image. It returns if the guest needs a cold start after all.
 pub(crate) const RESUME: &str = "snapshot-resume";
@@ -33,13 +39,19 @@ const PAGE: usize = 1 << 16;
 pub(crate) struct Image {
     file: File,
     header: Header,
+    origin: Origin,
 }
 
 impl Image {
     /// An image in a file that nobody changes. `None` if it is no image, or was made from files that have changed since.
     pub(crate) fn open(file: File) -> Option<Self> {
         let header = Header::read(&file)?;
-        format::is_current(&file, &header).then_some(Self { file, header })
+        let (origin, changed) = format::origin(&file, &header)?;
+        changed.is_none().then_some(Self {
+            file,
+            header,
+            origin,
+        })
     }
 
     /// An image that no other process has.
@@ -51,7 +63,12 @@ impl Image {
             file.as_fd(),
             SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
         )?;
-        Self::open(file).context("files of the standard library changed while they were read")
+        Self::open(file).context("files changed while they were loaded into an image")
+    }
+
+    /// What it has in it beside the usual modules.
+    pub(crate) fn preload(&self) -> &Preload {
+        &self.origin.preload
     }
 
     /// The size of a guest's memory when it begins, in bytes.

@@ -2,20 +2,18 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::distribution::PREFIX;
 use crate::etc::TLS_FOLDER;
 use crate::folders::Folder;
 use crate::program::Program;
 
 use super::Image;
 
-/// What is below it decides how Python starts.
-const PREFIX: &str = "/usr/local";
-
 /// Room for tables beside the memory of an image.
 const TABLES: usize = 1 << 20;
 
 /// The variable of Python's that is read when a guest goes on from an image.
-const SEARCH_PATH: &str = "PYTHONPATH";
+pub(crate) const SEARCH_PATH: &str = "PYTHONPATH";
 
 /// Whether a guest with this program can begin with the image.
 pub(crate) fn may_resume(program: &Program, image: &Image) -> bool {
@@ -30,7 +28,10 @@ pub(crate) fn may_resume(program: &Program, image: &Image) -> bool {
     };
     let memory = (image.memory() + TABLES) * instances;
     words.is_none_or(|words| has_no_options(words))
-        && !program.env.iter().any(|(name, _)| is_setting(name))
+        && !program
+            .env
+            .iter()
+            .any(|(name, _)| is_setting(name) || image.origin.depends_on(name))
         && !program.folders.iter().chain(&scripts).any(has_settings)
         && program
             .grants

@@ -1,0 +1,101 @@
+//! An image in a file that the user names.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::process::geteuid;
+use wasmtime::error::Context as _;
+use wasmtime::{Result, bail, ensure};
+
+use super::format::{self, Header};
+use super::{Image, Origin, Preload};
+use crate::engine::Shared;
+
+/// The rights of the file: nobody may write to it, as guests have its pages in their memory.
+const MODE: u32 = 0o400;
+
+impl Image {
+    /// Opens an image that [`Image::write_file`] wrote for this Python.
+    ///
+    /// # Errors
+    /// Another user could have written it, it is no image, it was made for another Python, or one of the files that
+    /// were loaded into it has changed.
+    pub(crate) fn open_file(path: &Path, shared: &Shared) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = open(path, flags, Mode::empty()).context("cannot open it")?;
+        let stat = fstat(&file)?;
+        ensure!(
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+            "it is no file"
+        );
+        let file = File::from(file);
+        ensure!(
+            format::is_image(&file),
+            "it is no image: `wasisocket snapshot` makes one"
+        );
+        ensure!(
+            stat.st_uid == geteuid().as_raw(),
+            "it belongs to user {}: make an image of your own",
+            stat.st_uid
+        );
+        let mode = stat.st_mode & 0o777;
+        ensure!(
+            mode == MODE,
+            "it has mode {mode:o}: only its owner may read it, and nobody write to it (chmod 400)"
+        );
+        let opened = Header::read(&file).and_then(|header| {
+            let (origin, changed) = format::origin(&file, &header)?;
+            Some((header, origin, changed))
+        });
+        let Some((header, origin, changed)) = opened else {
+            bail!("it is damaged, or of another version of wasisocket: make it again");
+        };
+        origin.check(path, &Origin::of(shared, Preload::new())?)?;
+        if let Some(changed) = changed {
+            bail!(
+                "{} has changed since it was made; {}",
+                changed.display(),
+                origin.remedy(path)
+            );
+        }
+        Ok(Self {
+            file,
+            header,
+            origin,
+        })
+    }
+
+    /// Makes an image and writes it to a file, at once and in place of an earlier image.
+    pub(crate) fn write_file(path: &Path, shared: &Shared, preload: &Preload) -> Result<()> {
+        ensure!(
+            Self::is_possible(shared),
+            "{} cannot make images: build it again",
+            shared.distribution.wasm().display()
+        );
+        if let Ok(file) = File::open(path) {
+            ensure!(
+                format::is_image(&file),
+                "{} exists, and is no image",
+                path.display()
+            );
+        }
+        let content = shared.in_guest_thread(|shared| Self::make(shared, preload))?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let write = || {
+            let mut file = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(MODE))
+                .tempfile_in(folder)?;
+            file.write_all(&content)?;
+            file.as_file().sync_data()?;
+            file.persist(path)?;
+            fs::File::open(folder)?.sync_all()
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
