@@ -147,6 +147,13 @@ __attribute__((export_name("snapshot-initialize"))) void snapshot_initialize(voi
     wasisocket_forget_granted();
 }
 
+/* Where CPython has its state, which begins with the table of offsets for profilers (_Py_DebugOffsets). The host reads
+ * which Python functions run from memory, by `wasisocket run --profile`. */
+__attribute__((export_name("python-runtime"))) const void *python_runtime(void)
+{
+    return &_PyRuntime;
+}
+
 static wchar_t *decode(const char *text)
 {
     return checked(Py_DecodeLocale(text, NULL));

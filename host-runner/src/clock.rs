@@ -38,13 +38,21 @@ impl Ticker {
     /// # Errors
     /// No thread can be started.
     pub fn start(engine: &Engine) -> io::Result<Self> {
+        Self::every(engine, TICK)
+    }
+
+    /// Counts an epoch each `interval`, for other uses than limits of time.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn every(engine: &Engine, interval: Duration) -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let (engine, seen) = (engine.clone(), Arc::clone(&ended));
         let thread = thread::Builder::new()
             .name("epochs".into())
             .spawn(move || {
                 while !seen.load(Ordering::Relaxed) {
-                    thread::park_timeout(TICK);
+                    thread::park_timeout(interval);
                     engine.increment_epoch();
                 }
             })?;

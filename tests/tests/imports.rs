@@ -90,7 +90,13 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
     assert_imports(&imports, core.chain(v1::IMPORTS));
     assert_eq!(
         exports,
-        ["_start", "memory", "snapshot-initialize", "snapshot-resume"]
+        [
+            "_start",
+            "memory",
+            "python-runtime",
+            "snapshot-initialize",
+            "snapshot-resume"
+        ]
     );
 }
 

@@ -9,6 +9,7 @@ mod folders;
 mod grants;
 mod limits;
 mod pip;
+mod profile;
 mod run;
 mod signals;
 mod snapshot;

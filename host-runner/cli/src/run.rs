@@ -14,6 +14,7 @@ use wasmtime::{Result, bail};
 use crate::denials::DenialLines;
 use crate::folders::parse_folder;
 use crate::grants::{GrantArgs, ListenArgs};
+use crate::profile::ProfileFile;
 use crate::{limits, say, signals};
 
 pub(crate) const SHORT_HELP: &str = "\
@@ -112,6 +113,9 @@ pub(crate) struct StartArgs {
         conflicts_with = "cold"
     )]
     image: Option<PathBuf>,
+    /// Write what the guest computes to this file, for the Firefox Profiler
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    profile: Option<PathBuf>,
 }
 
 const FILES: &str = "Folders and environment";
@@ -158,7 +162,14 @@ pub(crate) fn start(
     scratch: Option<&Path>,
 ) -> Result<u8> {
     let scratch = scratch.map(Path::to_owned);
+    let profile = start.profile.as_deref().map(ProfileFile::create);
+    let profile = profile.transpose()?;
+    let profiler = profile.as_ref().map(ProfileFile::profiler);
+    let written = profile.clone();
     let clean = move || {
+        if let Some(profile) = &written {
+            profile.write();
+        }
         if let Some(scratch) = &scratch {
             let _ = std::fs::remove_dir_all(scratch);
         }
@@ -204,7 +215,13 @@ pub(crate) fn start(
     if let Some(limit) = limits.max_cpu {
         limits::end_process_after_cpu(limit, leave);
     }
-    let end = python.run(program)?;
+    let end = match &profiler {
+        Some(profiler) => python.run_profiled(program, profiler)?,
+        None => python.run(program)?,
+    };
+    if let Some(profile) = &profile {
+        profile.write();
+    }
     if let End::Trap(text) = &end {
         say(format_args!("the guest trapped: {text}"));
     }
@@ -218,6 +235,9 @@ pub(crate) fn load(python: Option<&Path>, cold: bool, start: &StartArgs) -> Resu
         .time_limits(false);
     if cold {
         builder = builder.cold_start();
+    }
+    if start.profile.is_some() {
+        builder = builder.profiling();
     }
     if let Some(file) = &start.image {
         builder = builder.image(file);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -18,6 +19,7 @@ use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
 use crate::places::Places;
+use crate::profile;
 use crate::snapshot::{Image, Preload};
 use crate::system_certificates;
 use crate::trusted_folder::{TrustedFolder, hex};
@@ -59,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) module: Module,
     pub(crate) cache: Option<Cache>,
     pub(crate) has_time_limits: bool,
+    pub(crate) is_profiled: bool,
     folder: Option<TrustedFolder>,
     cached_hash: Option<String>,
     cache_error: Option<Error>,
@@ -81,6 +84,7 @@ pub struct PythonBuilder {
     distribution: Option<Distribution>,
     cache: Result<Cache>,
     time_limits: bool,
+    profiling: bool,
     pool: Option<(u32, usize)>,
     start: Start,
 }
@@ -102,6 +106,7 @@ impl Python {
             distribution: None,
             cache: Cache::from_env(),
             time_limits: true,
+            profiling: false,
             pool: None,
             start: Start::CachedImage,
         }
@@ -182,6 +187,15 @@ impl PythonBuilder {
         self
     }
 
+    /// Compiles python.wasm so that [`Python::run_profiled`] can sample what guests run. Their code then looks at a
+    /// counter in each loop and function. They have no time limits: those of [`PythonBuilder::time_limits`] count the
+    /// same epochs.
+    pub fn profiling(mut self) -> Self {
+        self.profiling = true;
+        self.time_limits = false;
+        self
+    }
+
     /// Starts every guest cold: Python and all modules are loaded anew, which takes tens of milliseconds.
     pub fn cold_start(mut self) -> Self {
         self.start = Start::Cold;
@@ -229,7 +243,10 @@ impl PythonBuilder {
             .async_stack_size(NATIVE_STACK)
             // OpenSSL's arithmetic of large numbers uses it: cpython-patch/src/steps/wide.rs.
             .wasm_wide_arithmetic(true)
-            .epoch_interruption(self.time_limits);
+            .epoch_interruption(self.time_limits || self.profiling);
+        if self.profiling {
+            config.wasm_backtrace_max_frames(NonZeroUsize::new(profile::C_FRAMES_MAX));
+        }
         let engine = Engine::new(&config)?;
         // A read-only home is no reason not to run.
         let (cache, unusable) = match self.cache {
@@ -246,12 +263,18 @@ impl PythonBuilder {
         };
         let loaded = compiled::load(&engine, distribution.wasm(), folder.as_ref())?;
         let cache_error = unusable.or(loaded.error);
-        let ticker = self.time_limits.then(|| Ticker::start(&engine)).transpose();
+        let ticker = match (self.profiling, self.time_limits) {
+            (true, _) => Some(Ticker::every(&engine, profile::INTERVAL)),
+            (false, true) => Some(Ticker::start(&engine)),
+            (false, false) => None,
+        }
+        .transpose();
         let shared = Shared {
             distribution,
             module: loaded.module,
             cache,
             has_time_limits: self.time_limits,
+            is_profiled: self.profiling,
             folder,
             cached_hash: loaded.wasm_hash,
             cache_error,

@@ -17,6 +17,7 @@ use crate::folders::Folder;
 use crate::guest::Guest;
 use crate::places::Place;
 use crate::preview1::Preview1;
+use crate::profile::Profiler;
 use crate::program::Program;
 use crate::snapshot::{self, Image, Preload, RESUME};
 use crate::stdio::Wait;
@@ -38,12 +39,30 @@ impl Python {
     ///
     /// [`PythonBuilder::time_limits`]: crate::PythonBuilder::time_limits
     pub fn run(&self, program: Program) -> Result<End> {
+        self.run_in_thread(program, None)
+    }
+
+    /// The same, and collects what the guest runs. [`PythonBuilder::profiling`] has to be on.
+    ///
+    /// # Errors
+    /// As for [`Python::run`], or profiling is off.
+    ///
+    /// [`PythonBuilder::profiling`]: crate::PythonBuilder::profiling
+    pub fn run_profiled(&self, program: Program, profiler: &Profiler) -> Result<End> {
+        ensure!(
+            self.shared.is_profiled,
+            "this Python was loaded without profiling"
+        );
+        self.run_in_thread(program, Some(profiler))
+    }
+
+    fn run_in_thread(&self, program: Program, profiler: Option<&Profiler>) -> Result<End> {
         // Before the store, which must be gone when the place is free.
         let _place = Place::take(&self.shared)?;
         let image = self.image_for(&program);
         // For the size of its stack.
         self.shared
-            .in_guest_thread(|shared| shared.run(program, image, self.preload()))
+            .in_guest_thread(|shared| shared.run(program, image, self.preload(), profiler))
     }
 
     /// Runs a program to its end, and lets other tasks run whenever the guest waits, and every 10 ms while it computes.
@@ -97,7 +116,13 @@ impl Python {
 }
 
 impl Shared {
-    fn run(&self, program: Program, image: Option<&Image>, preload: &Preload) -> Result<End> {
+    fn run(
+        &self,
+        program: Program,
+        image: Option<&Image>,
+        preload: &Preload,
+        profiler: Option<&Profiler>,
+    ) -> Result<End> {
         let (mut store, clock) = self.store(program.with_search_path(preload), false, preload)?;
         if self.has_time_limits {
             limit_time(&mut store, Guest::sockets);
@@ -106,6 +131,9 @@ impl Shared {
         if let Some(image) = image {
             let instance = linked.instantiate(&mut store)?;
             if image.apply(&instance, &mut store)? {
+                if let Some(profiler) = profiler {
+                    profiler.attach(&mut store, &instance)?;
+                }
                 let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
                 match clock.run(|| resume.call(&mut store, ())) {
                     Ok(_needs_cold_start) => {}
@@ -114,6 +142,9 @@ impl Shared {
             }
         }
         let instance = linked.instantiate(&mut store)?;
+        if let Some(profiler) = profiler {
+            profiler.attach(&mut store, &instance)?;
+        }
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
         Ok(End::of(clock.run(|| start.call(&mut store, ()))))
     }
@@ -219,6 +250,10 @@ impl Shared {
         let guest = Guest::new(preview1, sockets, end, Some(etc));
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);
+        if self.is_profiled {
+            // No epoch ends it.
+            store.set_epoch_deadline(u64::MAX >> 1);
+        }
         Ok((store, clock))
     }
 

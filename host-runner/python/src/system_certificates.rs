@@ -122,10 +122,10 @@ mod tests {
         fs::write(places.folders[0].join("a.0"), "one").unwrap();
         let current = |change: &dyn Fn()| {
             let list = sources::list(&places.files());
-            assert!(sources::are_current(&list));
+            assert!(sources::changed(&list).is_none());
             std::thread::sleep(std::time::Duration::from_millis(30));
             change();
-            sources::are_current(&list)
+            sources::changed(&list).is_none()
         };
         assert!(!current(&|| fs::write(
             places.folders[0].join("b.0"),
