@@ -169,6 +169,8 @@ def _load(names):
                 __import__(name)
             except ImportError:
                 pass
+        if names and "ssl" in sys.modules:
+            _start_openssl(sys.modules["ssl"])
         for name in names:
             _load_own(name)
     finally:
@@ -184,6 +186,17 @@ def _load(names):
 
 # The environment variables that a program's modules looked for when they were imported; an empty name stands for all.
 _variables = set()
+
+
+# The module _ssl, if OpenSSL's generators of random bytes were started for an image.
+_openssl = None
+
+
+def _start_openssl(ssl):
+    """Starts OpenSSL's generators, so that modules can make an SSL context; they are seeded again in each guest."""
+    global _openssl
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _openssl = sys.modules["_ssl"]
 
 
 class _Environment(dict):
@@ -208,6 +221,10 @@ def _load_own(name):
     seen = os.environ._data = os.environb._data = _Environment(variables)
     random = sys.modules["random"]._inst
     before = random.getstate()
+    drawn = []
+    if _openssl is not None:
+        ssl = sys.modules["ssl"]
+        ssl.RAND_bytes = lambda count: drawn.append(count) or _openssl.RAND_bytes(count)
     try:
         __import__(name)
     except BaseException as error:
@@ -215,8 +232,13 @@ def _load_own(name):
         raise SystemExit(1) from None
     finally:
         os.environ._data = os.environb._data = variables
+        if _openssl is not None:
+            ssl.RAND_bytes = _openssl.RAND_bytes
         variables.clear()
         variables.update(seen.items())
+    if drawn:
+        print("it takes random bytes from OpenSSL, and all guests would have the same", file=sys.stderr)
+        raise SystemExit(1)
     if random.getstate() != before:
         print("it uses the module random, which is seeded anew in each guest", file=sys.stderr)
         raise SystemExit(1)
@@ -373,6 +395,9 @@ _RENEWED = {"random": _renew_random, "logging": _renew_logging}
 def resume(original, arguments, variables):
     """Gives a guest its arguments, variables and standard streams. Returns False if it needs a cold start."""
     sys.orig_argv, sys.argv = original, arguments
+    if _openssl is not None:
+        # What is added is no secret: this has it take new random bytes from the host too.
+        _openssl.RAND_add(b"guest", 0.0)
     # The collector does not look at the image: the guest's own objects in its first module would never be collected.
     main = _Module("__main__")
     vars(main).update(vars(sys.modules["__main__"]), __annotations__={})

@@ -9,11 +9,12 @@ use wasmtime::Result;
 pub(crate) const HELP: &str = "\
 Guests that begin with the image (`wasisocket run --image`) import these modules in no time. They see
 the folders of --site, for reading, as if PYTHONPATH named them. The image has to be made again when
-Python, or a source file that was loaded, changes: `wasisocket run` says so.
+Python, or a file that was loaded, changes: `wasisocket run` says so.
 
 Modules are imported once, without grants and variables. A module cannot be in an image if it prints,
-takes random bytes, or leaves a file or a socket open when it is imported. Guests with a variable that
-a module looked for (--env) start without the image.
+takes random bytes, opens a file outside of the library and these folders, or leaves a file or a
+socket open when it is imported. Guests with a variable that a module looked for (--env) start without
+the image.
 
 Example:
   wasisocket pip install --target site requests

@@ -135,8 +135,8 @@ impl Python {
     /// writes it to a file that only this user can read. An image that is there is replaced.
     ///
     /// Modules are imported once, now, in a guest without grants and variables. What each guest sees is the same as if
-    /// it imported them itself, and so a module cannot be in an image if it prints, takes random bytes, or leaves a
-    /// file or socket open when it is imported. Guests with one of the variables that modules looked for start cold.
+    /// it imported them itself, and so a module cannot be in an image if it prints, takes random bytes, opens a file
+    /// outside of the library and the preload's folders, or leaves a file or socket open when it is imported. Guests with one of the variables that modules looked for start cold.
     /// Values that modules compute from the time are those of now.
     ///
     /// # Errors
@@ -213,8 +213,8 @@ impl PythonBuilder {
     /// Has guests begin with the image in this file, which [`Python::write_image`] made for this distribution. They see
     /// its folders with packages, also where they start cold.
     ///
-    /// [`PythonBuilder::load`] fails if the file is no such image, if somebody may write to it, or if a module's source
-    /// has changed since it was made. Files that modules read when they were imported are not looked at.
+    /// [`PythonBuilder::load`] fails if the file is no such image, if somebody may write to it, or if a file that
+    /// was loaded into it has changed since it was made.
     pub fn image(mut self, file: impl Into<PathBuf>) -> Self {
         self.start = Start::File(file.into());
         self

@@ -15,7 +15,7 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use crate::engine::Shared;
 use crate::etc::Etc;
-use crate::preview1::{self, Preview1};
+use crate::preview1::{self, OpenedFiles, Preview1};
 use crate::sleep;
 
 /// All that one guest has.
@@ -45,6 +45,11 @@ impl Guest {
 
     pub(crate) fn end(&self) -> Option<Instant> {
         self.end
+    }
+
+    /// Sets what receives the files that it opens.
+    pub(crate) fn on_opened(&mut self, opened: OpenedFiles) {
+        self.preview1.on_opened(opened);
     }
 
     /// How many files and folders it has open.

@@ -48,6 +48,26 @@ impl Preview1 {
         self.entries = granted.into_iter().zip(entries).collect();
     }
 
+    /// A file is opened in a folder.
+    pub(super) fn report_opened(&mut self, folder: u32, name: &Path) {
+        let Some(opened) = &self.opened else {
+            return;
+        };
+        // The name of a folder that was not granted, but opened, is not known.
+        let mut path = [0; super::PATH_MAX as usize];
+        let mut memory = GuestMemory::Unshared(&mut path);
+        let wasi = &mut self.wasi;
+        let length = wasi
+            .fd_prestat_get(&mut no_memory(), folder.into())
+            .map(|types::Prestat::Dir(folder)| folder.pr_name_len);
+        let named = length.and_then(|length| {
+            wasi.fd_prestat_dir_name(&mut memory, folder.into(), GuestPtr::new(0), length)?;
+            Ok(length as usize)
+        });
+        let length = named.unwrap_or_default();
+        opened(super::paths::from_bytes(&path[..length]).join(name));
+    }
+
     fn at(&mut self, entry: u32) -> Option<&mut Descriptor> {
         let table = self.wasi.ctx().table;
         table.get_mut(&Resource::new_borrow(entry)).ok()

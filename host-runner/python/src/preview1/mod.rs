@@ -43,7 +43,11 @@ pub(crate) struct Preview1 {
     entries: HashMap<u32, u32>,
     listings: Listings,
     may_block: bool,
+    opened: Option<OpenedFiles>,
 }
+
+/// Receives the guest's path of each file that it opens.
+pub(crate) type OpenedFiles = Box<dyn Fn(PathBuf) + Send>;
 
 impl Preview1 {
     /// `may_block` says what the builder was told by `allow_blocking_current_thread`: whether files are read on the
@@ -56,6 +60,7 @@ impl Preview1 {
             entries: HashMap::new(),
             listings: Listings::default(),
             may_block,
+            opened: None,
         };
         preview1.find_granted();
         preview1
@@ -64,6 +69,11 @@ impl Preview1 {
     /// wasmtime-wasi's own part, for `wasmtime_wasi::p1::add_to_linker_sync` and its like.
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
         &mut self.wasi
+    }
+
+    /// Sets what receives the files that are opened from now on.
+    pub(crate) fn on_opened(&mut self, opened: OpenedFiles) {
+        self.opened = Some(opened);
     }
 
     /// How many files and folders are open.
@@ -190,9 +200,14 @@ impl Preview1 {
             if error == 0 {
                 let number = memory.read(GuestPtr::new(opened as u32))?;
                 self.remember(number, entry);
+                let is_folder = open & i32::from(types::Oflags::DIRECTORY.bits()) != 0;
+                if !is_folder && let Ok(name) = memory.as_cow(bytes_at(path, length)) {
+                    self.report_opened(folder as u32, &paths::from_bytes(&name));
+                }
             }
             return Ok(error);
         };
+        self.report_opened(folder as u32, &name);
         let flags = paths::OpenFlags::new(lookup, open, rights, flags);
         let number = self.open(folder as u32, name, flags).await;
         errno(number.and_then(|number| Ok(memory.write(GuestPtr::new(opened as u32), number)?)))

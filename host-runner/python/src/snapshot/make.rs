@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tracing::debug;
@@ -65,6 +66,14 @@ impl Image {
         if shared.has_time_limits {
             limit_time(&mut store, Guest::sockets);
         }
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        let (output, seen) = (stdout.clone(), Arc::clone(&opened));
+        store.data_mut().on_opened(Box::new(move |path| {
+            if let Some(name) = module(&String::from_utf8_lossy(&output.bytes())) {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.push((name.to_owned(), path));
+            }
+        }));
         let files = store.data_mut().open_files();
         let instance = shared.blocking()?.instantiate(&mut store)?;
         let initialize = instance.get_typed_func::<(), ()>(&mut store, INITIALIZE)?;
@@ -97,7 +106,23 @@ impl Image {
             "one of these modules cannot be in an image, as it leaves a file or a socket open: {}",
             preload.names()
         );
-        let Told { sources, variables } = parse(shared, &preload, &told)?;
+        let Told {
+            mut sources,
+            variables,
+        } = parse(shared, &preload, &told)?;
+        let folders: Vec<_> = preload.folders().collect();
+        let opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, path) in opened.iter() {
+            match on_host(shared, &folders, path) {
+                Some(source) => sources.push(source),
+                None => bail!(
+                    "{name} cannot be in an image: it opens {} when it is imported, which differs between guests",
+                    path.display()
+                ),
+            }
+        }
+        sources.sort_unstable();
+        sources.dedup();
         let memory = instance
             .get_memory(&mut store, MEMORY)
             .context("the guest exports no memory")?;
@@ -141,7 +166,7 @@ fn parse(shared: &Shared, preload: &Preload, told: &str) -> Result<Told> {
             "variable" => result.variables.push(rest.trim_end_matches('\n').into()),
             "sources" => {
                 let sources = rest.lines();
-                let sources = sources.filter_map(|path| on_host(shared, &folders, path));
+                let sources = sources.filter_map(|path| on_host(shared, &folders, Path::new(path)));
                 result.sources.extend(sources);
             }
             _ => {}
@@ -151,11 +176,11 @@ fn parse(shared: &Shared, preload: &Preload, told: &str) -> Result<Told> {
 }
 
 /// The host's path of a file of the standard library or of a package.
-fn on_host(shared: &Shared, folders: &[Folder], path: &str) -> Option<PathBuf> {
+fn on_host(shared: &Shared, folders: &[Folder], path: &Path) -> Option<PathBuf> {
     let library = shared.distribution.library();
     // The first that fits: inner folders are mounted before outer ones.
     folders.iter().chain(library).find_map(|folder| {
-        let relative = Path::new(path).strip_prefix(folder.guest()).ok()?;
+        let relative = path.strip_prefix(folder.guest()).ok()?;
         Some(folder.host().join(relative))
     })
 }
