@@ -73,9 +73,10 @@ _site_names = set()
 
 
 def prepare(arguments):
-    """Loads modules, MODULES and those with these names, and hides them. Arguments with a slash are folders of packages.
+    """Loads modules, MODULES and those with these names, and hides them.
 
-    What the host needs to know is printed: a zero byte, a word, and lines.
+    Arguments with a slash are folders of packages. What the host needs to know is printed: a zero byte, a word, and
+    lines.
     """
     _sites.extend(argument for argument in arguments if "/" in argument)
     sys.path[:0] = _sites
@@ -104,10 +105,8 @@ def prepare(arguments):
         if any(origin.startswith(f"{entry}/") for entry in _sites):
             _site_names.add(name.partition(".")[0])
     for name in sorted(_variables):
-        print(f"\0variable\n{os.fsdecode(name)}")
-    print("\0sources")
-    for path in _sources():
-        print(path)
+        _tell(f"variable\n{os.fsdecode(name)}")
+    _tell("\n".join(["sources", *_sources()]))
     _meta_path.extend(sys.meta_path)
     _path_hooks.extend(sys.path_hooks)
     wrapper = _find_and_load_unlocked
@@ -123,11 +122,22 @@ def prepare(arguments):
     gc.freeze()
 
 
+# A program's modules may replace sys.stdout.
+_stdout = sys.stdout
+
+
+def _tell(text):
+    """Tells the host something, behind what was printed before."""
+    _stdout.write(f"\0{text}\n")
+    _stdout.flush()
+
+
 def _load(names):
     """Imports modules, and returns for each module the names that its code imported or put into sys.modules."""
     imported = {}
     loading = []
     loaded = set()
+    own = False
     lazy = {}
 
     def record(name):
@@ -138,6 +148,8 @@ def _load(names):
         record(name)
         loading.append(name)
         loaded.add(name)
+        if own:
+            _tell(f"module\n{name}")
         before = set(sys.modules)
         try:
             return _stock_find_and_load_unlocked(name, import_)
@@ -145,6 +157,8 @@ def _load(names):
             for other in sys.modules.keys() - before - loaded:
                 record(other)
             loading.pop()
+            if own and loading:
+                _tell(f"module\n{loading[-1]}")
             names = vars(sys.modules.get(name, sys))
             if "__getattr__" in names:
                 lazy[name] = set(names)
@@ -171,6 +185,7 @@ def _load(names):
                 pass
         if names and "ssl" in sys.modules:
             _start_openssl(sys.modules["ssl"])
+        own = True
         for name in names:
             _load_own(name)
     finally:
@@ -214,9 +229,9 @@ class _Environment(dict):
 def _load_own(name):
     """Imports one of a program's modules, which must not depend on what differs between guests.
 
-    The host looks at random bytes and output: both belong to the module that was named last.
+    The host looks at random bytes, files and output: they belong to the module that was named last.
     """
-    print(f"\0module\n{name}", flush=True)
+    _tell(f"module\n{name}")
     variables = os.environ._data
     seen = os.environ._data = os.environb._data = _Environment(variables)
     random = sys.modules["random"]._inst
@@ -242,7 +257,7 @@ def _load_own(name):
     if random.getstate() != before:
         print("it uses the module random, which is seeded anew in each guest", file=sys.stderr)
         raise SystemExit(1)
-    print("\0end", flush=True)
+    _tell("end")
 
 
 def _report(error):

@@ -269,6 +269,12 @@ fn module_that_cannot_be_in_an_image_is_named() {
         assert!(ended.stderr.contains(reason), "{code}: {}", ended.stderr);
         assert!(!site.image().exists());
     }
+    // By the name of the module that does it.
+    site.write("bad.py", "import os; os.urandom(1)");
+    site.write("outer.py", "import bad, pack.inner");
+    let ended = site.make(&["outer"]);
+    let reason = "bad cannot be in an image: it takes random bytes";
+    assert!(ended.stderr.contains(reason), "{}", ended.stderr);
     for (name, reason) in [
         (
             "nowhere",

@@ -134,7 +134,7 @@ impl Image {
     }
 }
 
-/// The module that was being imported at the end of this output, if one was.
+/// The innermost module that was being imported at the end of this output, if one was.
 pub(super) fn module(told: &str) -> Option<&str> {
     let last = told.rsplit(PART).next()?;
     last.strip_prefix("module\n")?.lines().next()

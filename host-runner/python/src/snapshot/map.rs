@@ -28,8 +28,8 @@ pub(super) fn map(file: &File, header: &Header, memory: &mut [u8]) -> io::Result
     //   alone (`MmapMemory`), grows by mprotect(2) beyond this range, and unmaps as a whole; it never asks what its
     //   pages are backed by, except in a pool, and this crate's engines have none.
     // - The mapping is private: writes do not reach the file. And nobody changes or shortens the file: it is sealed, or
-    //   one that `TrustedFolder` found and only this user can write to, or one of this user that nobody may write to; this
-    //   program replaces such files only.
+    //   one that `TrustedFolder` found and only this user can write to, or one of this user that nobody may write
+    //   to; this program replaces such files only.
     let mapped = unsafe {
         mmap(
             place.as_mut_ptr().cast(),
