@@ -160,7 +160,10 @@ async def httpx_upload(total):
 
 
 def hash_bytes(total):
-    hashlib.sha256(bytes(total))
+    hashed = hashlib.sha256()
+    for piece in pieces(total):
+        hashed.update(piece)
+    hashed.digest()
 
 
 rates.main(download, upload, fetch)
