@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: formatting, lints and documentation of the Rust and Python code, undefined behaviour,
 //! the interface since the last release, licences and advisories.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -137,10 +138,19 @@ fn miri(build: &Build, target: &Path) -> Result<()> {
         );
         return Ok(());
     };
+    let folder = target.join("miri");
+    // What miri compiled names the checkout that it was compiled in, which need not be there any more.
+    let compiled_in = folder.join("checkout");
+    let checkout = build.workspace.as_os_str().as_encoded_bytes();
+    if fs::read(&compiled_in).ok().as_deref() != Some(checkout) {
+        tree::remove(&folder)?;
+        fs::create_dir_all(&folder)?;
+        fs::write(&compiled_in, checkout)?;
+    }
     let mut miri = cargo(toolchain);
     miri.args(["test", "--locked", "--package", INTERPRETED, "--lib"])
         .current_dir(&build.workspace)
-        .env("CARGO_TARGET_DIR", target.join("miri"));
+        .env("CARGO_TARGET_DIR", folder);
     process::visible(&mut miri)
 }
 
