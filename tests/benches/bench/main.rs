@@ -18,6 +18,29 @@ use wasisocket_tests::guest::{built, run};
 /// The README whose sections have the tables, in the checkout.
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/README.md");
 
+/// The README of the project, which has the most important rows.
+const FRONT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+
+/// The section of that README, and its picture.
+const SUMMARY: &str = "speed";
+
+/// The rows of that section: groups and what cases begin with.
+const IMPORTANT: [(&str, &str); 13] = [
+    ("sockets", "recv_into 64"),
+    ("sockets", "sendall 64"),
+    ("sockets", "round trip"),
+    ("tls", "HTTPS download"),
+    ("tls", "HTTPS upload"),
+    ("tls", "asyncio download"),
+    ("tls", "full handshake, ECDSA P-256"),
+    ("tls", "hashlib.sha256"),
+    ("start", "process: pass, wall time"),
+    ("start", "process: imports, wall time"),
+    ("start", "further guest, to its first line"),
+    ("guests", "memory of each"),
+    ("python", "pyperformance"),
+];
+
 /// What the command line asks for.
 pub struct Options {
     /// Fewer rounds.
@@ -166,10 +189,42 @@ fn main() {
         }
         rows.extend(measured);
     }
+    if options.readme && options.groups.len() == GROUPS.len() {
+        write_summary(&rows, &plots);
+    }
     println!("\nplots: {}", plots.display());
     if let Some(path) = &options.json {
         fs::write(path, json(&rows)).expect("the file can be written");
     }
+}
+
+/// Puts the most important rows into the project's README.
+fn write_summary(rows: &[Row], plots: &Path) {
+    let is_important = |row: &&Row| {
+        let repeated = row.case.ends_with(']');
+        let begins =
+            |(group, case): &(&str, &str)| row.group == *group && row.case.starts_with(case);
+        !repeated && IMPORTANT.iter().any(begins)
+    };
+    let important = rows.iter().filter(is_important).map(|row| Row {
+        peer: None,
+        limit: None,
+        ..row.clone()
+    });
+    let important: Vec<_> = important.collect();
+    let picture = format!("{SUMMARY}.svg");
+    let in_benches = Path::new(README).with_file_name(&picture);
+    plot(&plots.join(&picture), &important, "").expect("the folder can be written to");
+    fs::copy(plots.join(&picture), in_benches).expect("the checkout can be written to");
+    let text = fs::read_to_string(FRONT_PAGE).expect("the checkout has it");
+    let section = format!(
+        "Measured on {}, on {}:\n\n{}\n![the ratios of this table](tests/benches/{picture})",
+        OffsetDateTime::now_utc().date(),
+        machine(),
+        table(&important, "")
+    );
+    let text = replace_section(&text, SUMMARY, &section).expect("its marks are there");
+    fs::write(FRONT_PAGE, text).expect("the checkout can be written to");
 }
 
 /// Puts the section into the README, and the picture beside it.

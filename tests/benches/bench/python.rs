@@ -195,7 +195,7 @@ pub(crate) fn measure(options: &Options) -> Vec<Row> {
     let (native, ours) = (samples.values(Column::Native), samples.values(Column::Ours));
     let limited = limited.values(Column::Ours);
     let count = ours.len();
-    let mean = format!("geometric mean of {count}");
+    let mean = format!("pyperformance, geometric mean of {count}");
     let limited_mean = format!("{mean}, with limits of time");
     let cost = format!("{mean}, with limits of time to without");
     let to_native = [
