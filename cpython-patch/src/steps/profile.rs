@@ -2,8 +2,7 @@
 //! and arranges code by it.
 //!
 //! `cargo xtask profile` counts, and writes the file in the checkout. A line of it is a function of CPython: its hash,
-//! its name, and its counts. It is text because LLVM's own file is as large as the interpreter's source, and has
-//! a version.
+//! its name, and its counts. It is text because LLVM's own file is binary, ten times as large, and of one version of LLVM.
 
 use std::fmt::Write as _;
 use std::fs;

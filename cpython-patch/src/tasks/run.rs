@@ -1,4 +1,4 @@
-//! `cargo xtask run`, `cargo xtask pip` and `cargo xtask snapshot`: run the user's program, the demo or pip in the guest.
+//! `cargo xtask run`, `cargo xtask pip` and `cargo xtask snapshot`: the command's subcommands, and the demo.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};

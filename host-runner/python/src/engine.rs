@@ -134,10 +134,10 @@ impl Python {
     /// Makes an image of a Python that has started and loaded modules of your own, for [`PythonBuilder::image`], and
     /// writes it to a file that only this user can read. An image that is there is replaced.
     ///
-    /// Modules are imported once, now, in a guest without grants and variables. What each guest sees is the same as if
-    /// it imported them itself, and so a module cannot be in an image if it prints, takes random bytes, opens a file
-    /// outside of the library and the preload's folders, or leaves a file or socket open when it is imported. Guests with one of the variables that modules looked for start cold.
-    /// Values that modules compute from the time are those of now.
+    /// Modules are imported once, now, in a guest without grants and variables. Each guest sees the same as if it had
+    /// imported them itself. So a module cannot be in an image if, when it is imported, it prints, takes random bytes,
+    /// opens a file outside the library and the preload's folders, or leaves a file or socket open. Guests with one of
+    /// the variables that modules looked for start cold. Values that modules compute from the time are those of now.
     ///
     /// # Errors
     /// A module does not exist or cannot be in an image, a folder has a `sitecustomize`, python.wasm cannot make

@@ -185,7 +185,7 @@ fn main() {
             let section = format!(
                 "{date}: {conditions}. {busy}.\n\n{table}\n![the ratios of this table]({picture})"
             );
-            write_section(group.name, &section, &plots.join(&picture));
+            write_section(README, group.name, &section, &plots.join(&picture));
         }
         rows.extend(measured);
     }
@@ -213,27 +213,24 @@ fn write_summary(rows: &[Row], plots: &Path) {
     });
     let important: Vec<_> = important.collect();
     let picture = format!("{SUMMARY}.svg");
-    let in_benches = Path::new(README).with_file_name(&picture);
-    plot(&plots.join(&picture), &important, "").expect("the folder can be written to");
-    fs::copy(plots.join(&picture), in_benches).expect("the checkout can be written to");
-    let text = fs::read_to_string(FRONT_PAGE).expect("the checkout has it");
+    let path = plots.join(&picture);
+    plot(&path, &important, "").expect("the folder can be written to");
     let section = format!(
         "Measured on {}, on {}:\n\n{}\n![the ratios of this table](tests/benches/{picture})",
         OffsetDateTime::now_utc().date(),
         machine(),
         table(&important, "")
     );
-    let text = replace_section(&text, SUMMARY, &section).expect("its marks are there");
-    fs::write(FRONT_PAGE, text).expect("the checkout can be written to");
+    write_section(FRONT_PAGE, SUMMARY, &section, &path);
 }
 
-/// Puts the section into the README, and the picture beside it.
-fn write_section(group: &str, section: &str, picture: &Path) {
-    let readme = Path::new(README);
+/// Puts a section into a README, and its picture beside the README of the benchmarks.
+fn write_section(readme: &str, name: &str, section: &str, picture: &Path) {
     let text = fs::read_to_string(readme).expect("the checkout has it");
-    let text = replace_section(&text, group, section).expect("its marks are there");
+    let text = replace_section(&text, name, section).expect("its marks are there");
     fs::write(readme, text).expect("the checkout can be written to");
     if let Some(name) = picture.file_name().filter(|_| picture.is_file()) {
-        fs::copy(picture, readme.with_file_name(name)).expect("the checkout can be written to");
+        let in_benches = Path::new(README).with_file_name(name);
+        fs::copy(picture, in_benches).expect("the checkout can be written to");
     }
 }

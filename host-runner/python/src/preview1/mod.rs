@@ -201,7 +201,11 @@ impl Preview1 {
                 let number = memory.read(GuestPtr::new(opened as u32))?;
                 self.remember(number, entry);
                 let is_folder = open & i32::from(types::Oflags::DIRECTORY.bits()) != 0;
-                if !is_folder && let Ok(name) = memory.as_cow(bytes_at(path, length)) {
+                // Only a guest that becomes an image is watched: others need no copy of the name.
+                if self.opened.is_some()
+                    && !is_folder
+                    && let Ok(name) = memory.as_cow(bytes_at(path, length))
+                {
                     self.report_opened(folder as u32, &paths::from_bytes(&name));
                 }
             }
