@@ -38,6 +38,10 @@ int wasisocket_aead_open(uint32_t algorithm, const unsigned char *key, size_t ke
 int wasisocket_ecdsa_verify(uint32_t group, const unsigned char *key, size_t key_len, const unsigned char *digest,
     size_t digest_len, const unsigned char *signature, size_t len);
 
+/* X25519 (RFC 7748) of a private key and a public one, or, with 9 in place of that, the public key. EBADMSG if the result
+ * is all zeros. */
+int wasisocket_x25519(unsigned char result[32], const unsigned char private_key[32], const unsigned char public_key[32]);
+
 /* Hashes whole blocks with SHA-256: changes the state. At most 64 KiB. */
 #define WASISOCKET_SHA256_MAX 65536
 int wasisocket_sha256_blocks(uint32_t state[8], const unsigned char *data, size_t len);

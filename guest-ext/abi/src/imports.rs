@@ -212,6 +212,11 @@ macro_rules! imports {
                     group: u32, key: &[u8; key_len], digest: &[u8; digest_len], signature: &[u8; len]
                 ) -> ();
 
+                /// X25519 (RFC 7748, 5): the secret that a private key shares with another's public key, or, with
+                /// 9 in place of that, the public key. [`Errno::EBADMSG`] if the result is all zeros, as with a
+                /// point of small order. [`Errno::EOPNOTSUPP`] from a host without cryptography.
+                call x25519(private: &X25519Bytes, public: &X25519Bytes) -> (result: X25519Bytes);
+
                 /// Hashes whole blocks with SHA-256 (FIPS 180-4, 6.2.2): changes `state`, which has
                 /// [`SHA256_STATE_LEN`](v1::SHA256_STATE_LEN) bytes. [`Errno::EINVAL`] for another length, or data
                 /// that ends within a block. [`Errno::EOPNOTSUPP`] from a host without cryptography.

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use wasisocket_abi::v1::{AEAD_CHACHA20_POLY1305, AeadNonce, AeadTag, SHA256_STATE_LEN};
+use wasisocket_abi::v1::{
+    AEAD_CHACHA20_POLY1305, AeadNonce, AeadTag, SHA256_STATE_LEN, X25519Bytes,
+};
 
 use crate::Result;
 use crate::host::{Host as _, Imp};
@@ -58,6 +60,15 @@ pub fn ecdsa_verify(group: u32, key: &[u8], digest: &[u8], signature: &[u8]) -> 
     Ok(Imp::ecdsa_verify(group, key, digest, signature)?)
 }
 
+/// X25519 (RFC 7748) of a private key and a public one, or of a private key and 9, which gives its public key.
+///
+/// # Errors
+/// ENOTSUP if the host cannot. EBADMSG if the result is all zeros.
+pub fn x25519(private: &[u8; 32], public: &[u8; 32]) -> Result<[u8; 32]> {
+    let [private, public] = [*private, *public].map(|bytes| X25519Bytes { bytes });
+    Ok(Imp::x25519(&private, &public)?.bytes)
+}
+
 /// Hashes whole blocks with SHA-256: changes the state between two blocks, whose numbers are little-endian.
 ///
 /// # Errors
@@ -70,6 +81,7 @@ pub fn sha256_blocks(state: &mut [u8; SHA256_STATE_LEN], data: &[u8]) -> Result<
 mod tests {
     use super::{
         AEAD_CHACHA20_POLY1305, aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks,
+        x25519,
     };
     use crate::Errno;
 
@@ -86,6 +98,7 @@ mod tests {
         assert_eq!(message, [4; 8]);
         let verified = ecdsa_verify(23, &[4; 65], &[0; 32], &[0x30, 0]);
         assert_eq!(verified, Err(unsupported));
+        assert_eq!(x25519(&[6; 32], &[9; 32]), Err(unsupported));
         assert_eq!(sha256_blocks(&mut [5; 32], &[0; 64]), Err(unsupported));
     }
 }

@@ -1,7 +1,7 @@
 //! Without the feature `crypto`: guests use their own code.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{AeadNonce, AeadTag, SHA256_STATE_LEN};
+use wasisocket_abi::v1::{AeadNonce, AeadTag, SHA256_STATE_LEN, X25519Bytes};
 
 #[derive(Default)]
 pub(crate) struct Keys {}
@@ -32,6 +32,10 @@ impl Key {
 }
 
 pub(crate) fn ecdsa_verify(_: u32, _: &[u8], _: &[u8], _: &[u8]) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+pub(crate) fn x25519(_: &X25519Bytes, _: &X25519Bytes) -> Result<X25519Bytes, Errno> {
     Err(Errno::EOPNOTSUPP)
 }
 

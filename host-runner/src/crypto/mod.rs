@@ -12,11 +12,13 @@ mod aead;
 mod ecdsa;
 #[cfg(feature = "crypto")]
 mod sha256;
+#[cfg(feature = "crypto")]
+mod x25519;
 
 #[cfg(not(feature = "crypto"))]
-pub(crate) use absent::{Keys, ecdsa_verify, sha256_blocks};
+pub(crate) use absent::{Keys, ecdsa_verify, sha256_blocks, x25519};
 #[cfg(feature = "crypto")]
-pub(crate) use {aead::Keys, ecdsa::ecdsa_verify, sha256::sha256_blocks};
+pub(crate) use {aead::Keys, ecdsa::ecdsa_verify, sha256::sha256_blocks, x25519::x25519};
 
 /// Whether TLS of guests is faster with AES than with ChaCha20: this processor has instructions for AES-GCM, and this
 /// crate has its feature `crypto`. Who writes a guest's `openssl.cnf` orders its cipher suites by it.

@@ -1,7 +1,9 @@
 //! Ciphers, signatures and hashes.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::{AEAD_AAD_MAX, AEAD_MESSAGE_MAX, AeadNonce, AeadTag, SHA256_DATA_MAX};
+use wasisocket_abi::v1::{
+    AEAD_AAD_MAX, AEAD_MESSAGE_MAX, AeadNonce, AeadTag, SHA256_DATA_MAX, X25519Bytes,
+};
 
 use super::Call;
 use crate::crypto;
@@ -64,6 +66,14 @@ impl<F> Call<'_, F> {
         let [key, digest, signature] =
             [key, digest, signature].map(|slice| self.memory.bytes(slice));
         crypto::ecdsa_verify(group, key?, digest?, signature?)
+    }
+
+    pub(super) fn x25519(
+        &mut self,
+        private: Pointer<X25519Bytes>,
+        public: Pointer<X25519Bytes>,
+    ) -> Result<X25519Bytes, Errno> {
+        crypto::x25519(&self.memory.read(private)?, &self.memory.read(public)?)
     }
 
     pub(super) fn sha256_blocks(&mut self, state: Slice<u8>, data: Slice<u8>) -> Result<(), Errno> {

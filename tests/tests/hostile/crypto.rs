@@ -41,7 +41,7 @@ fn arguments((algorithm, key_len): (u32, u32)) -> Arguments {
     [algorithm, KEY, key_len, NONCE, AAD, 5, MESSAGE, len, TAG]
 }
 
-fn changed(arguments: Arguments, at: usize, value: u32) -> Arguments {
+fn changed<const N: usize>(arguments: [u32; N], at: usize, value: u32) -> [u32; N] {
     let mut changed = arguments;
     changed[at] = value;
     changed
@@ -188,6 +188,30 @@ fn signatures_with_any_arguments_are_refused() {
             assert_eq!(guest.call("ecdsa_verify", &arguments), Err(Errno::EFAULT));
         }
     }
+}
+
+#[test]
+fn x25519_with_any_arguments_changes_only_a_whole_result() {
+    const RESULT: u32 = 512;
+    let mut guest = guest();
+    let good = [KEY, MESSAGE, RESULT];
+    for at in 0..3 {
+        for bad in OUTSIDE {
+            let called = guest.call("x25519", &changed(good, at, bad));
+            assert_eq!(called, Err(Errno::EFAULT), "{at} {bad}");
+        }
+    }
+    // Points of small order: all are zeros, or the number one.
+    for point in [[0; 32], std::array::from_fn(|at| u8::from(at == 0))] {
+        guest.write(MESSAGE, &point);
+        assert_eq!(guest.call("x25519", &good), Err(Errno::EBADMSG));
+    }
+    assert_eq!(guest.read(RESULT, 32), [0; 32]);
+    // The result takes the place of what it is computed from.
+    guest.write(MESSAGE, &[9]);
+    guest.call("x25519", &[KEY, MESSAGE, RESULT]).unwrap();
+    guest.call("x25519", &[KEY, MESSAGE, KEY]).unwrap();
+    assert_eq!(guest.read(KEY, 32), guest.read(RESULT, 32));
 }
 
 #[test]

@@ -54,9 +54,18 @@ structs! {
         /// It.
         pub bytes: [u8; 16],
     }
+
+    /// A number of X25519, least significant byte first: a private key, the coordinate of a public one, or what two
+    /// parties share.
+    #[derive(Default)]
+    pub struct X25519Bytes {
+        /// It.
+        pub bytes: [u8; 32],
+    }
 }
 
 const _: () = {
     assert!(AeadNonce::SIZE == 12);
     assert!(AeadTag::SIZE == 16);
+    assert!(X25519Bytes::SIZE == 32);
 };

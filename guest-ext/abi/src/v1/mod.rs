@@ -47,9 +47,9 @@
 //!
 //! `aead_seal` and `aead_open` compute the authenticated ciphers of TLS with the processor's own instructions, which
 //! WebAssembly has none of. The guest passes the key with every message, so there is no handle of a key. They change
-//! the message in place. `ecdsa_verify` checks signatures, of which nothing is secret. `sha256_blocks` is the part of
-//! SHA-256 that takes long; padding and the state between two calls are the guest's. A host without cryptography
-//! returns [`Errno::EOPNOTSUPP`], and the guest uses its own code.
+//! the message in place. `ecdsa_verify` checks signatures, of which nothing is secret. `x25519` multiplies, for the
+//! exchange of keys. `sha256_blocks` is the part of SHA-256 that takes long; padding and the state between two calls are
+//! the guest's. A host without cryptography returns [`Errno::EOPNOTSUPP`], and the guest uses its own code.
 //!
 //! # Errors
 //!
@@ -69,7 +69,7 @@ pub use address::{ADDR_MAX, ADDRESS_STRUCTS, Addr, SocketAddr, UNIX_PATH_MAX, Un
 pub use crypto::{
     AEAD_AAD_MAX, AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_MESSAGE_MAX,
     AeadNonce, AeadTag, CRYPTO_NUMBERS, CRYPTO_STRUCTS, ECDSA_SIGNATURE_MAX, GROUP_SECP256R1,
-    GROUP_SECP384R1, SHA256_BLOCK_LEN, SHA256_DATA_MAX, SHA256_STATE_LEN,
+    GROUP_SECP384R1, SHA256_BLOCK_LEN, SHA256_DATA_MAX, SHA256_STATE_LEN, X25519Bytes,
 };
 pub use option::SocketOption;
 pub use rights::{

@@ -9,7 +9,7 @@
 use std::ffi::c_int;
 
 use super::{bytes, slice_mut};
-use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks};
+use crate::crypto::{aead_open, aead_seal, ecdsa_verify, has_crypto, sha256_blocks, x25519};
 use crate::{Errno, Result};
 
 /// 1 if the host computes what is below, else 0.
@@ -107,6 +107,24 @@ unsafe extern "C" fn wasisocket_ecdsa_verify(
         ecdsa_verify(group, key, digest, signature)
     };
     error_number(verify())
+}
+
+/// X25519 of a private key and a public one, or 9.
+///
+/// # Safety
+/// See the module. All have 32 bytes.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn wasisocket_x25519(
+    result: *mut [u8; 32],
+    private: *const [u8; 32],
+    public: *const [u8; 32],
+) -> c_int {
+    // SAFETY: the caller's keys, which are not null and do not change meanwhile.
+    let (private, public) = unsafe { (&*private, &*public) };
+    error_number(x25519(private, public).map(|computed| {
+        // SAFETY: the caller's place for the result.
+        unsafe { result.write(computed) }
+    }))
 }
 
 /// Hashes whole blocks with SHA-256.

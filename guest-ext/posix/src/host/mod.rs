@@ -26,7 +26,7 @@ use std::net::{IpAddr, SocketAddr};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
     AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, Right,
-    SHA256_STATE_LEN, SocketOption,
+    SHA256_STATE_LEN, SocketOption, X25519Bytes,
 };
 
 pub use address::Address;
@@ -362,6 +362,14 @@ pub(crate) trait Host {
     /// # Errors
     /// EBADMSG if it is not valid; EINVAL for a group or length that the host does not know.
     fn ecdsa_verify(_group: u32, _key: &[u8], _digest: &[u8], _signature: &[u8]) -> Result<()> {
+        unsupported()
+    }
+
+    /// X25519 of a private key and a public one, or 9.
+    ///
+    /// # Errors
+    /// EBADMSG if the result is all zeros.
+    fn x25519(_private: &X25519Bytes, _public: &X25519Bytes) -> Result<X25519Bytes> {
         unsupported()
     }
 

@@ -4,7 +4,7 @@ use std::net::{self, IpAddr};
 
 use wasisocket_abi::v1::{
     AeadNonce, AeadTag, Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right,
-    SHA256_STATE_LEN, SocketAddr, SocketOption,
+    SHA256_STATE_LEN, SocketAddr, SocketOption, X25519Bytes,
 };
 use wasisocket_abi::{RESOLVE_MAX, v1};
 
@@ -199,6 +199,10 @@ impl Host for Wasisocket {
 
     fn ecdsa_verify(group: u32, key: &[u8], digest: &[u8], signature: &[u8]) -> Result<()> {
         import::ecdsa_verify(group, key, digest, signature)
+    }
+
+    fn x25519(private: &X25519Bytes, public: &X25519Bytes) -> Result<X25519Bytes> {
+        import::x25519(private, public)
     }
 
     fn sha256_blocks(state: &mut [u8; SHA256_STATE_LEN], data: &[u8]) -> Result<()> {
