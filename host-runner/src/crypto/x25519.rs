@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn published_keys_share_their_secret() {
         let [alice, bob, alices, bobs, secret] = [
-            "77076d0a7318a57d3c16c17251b26645df4c6f92ebc099c73eb7a0f5d2c7b1a4",
+            "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
             "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
             "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
             "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",

@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail, ensure};
 
-use super::format::{self, Header};
+use super::format;
 use super::{Image, Origin, Preload};
 use crate::engine::Shared;
 
@@ -46,13 +46,10 @@ impl Image {
             mode == MODE,
             "it has mode {mode:o}: only its owner may read it, and nobody write to it (chmod 400)"
         );
-        let opened = Header::read(&file).and_then(|header| {
-            let (origin, changed) = format::origin(&file, &header)?;
-            Some((header, origin, changed))
-        });
-        let Some((header, origin, changed)) = opened else {
+        let Some((image, changed)) = Self::read(file) else {
             bail!("it is damaged, or of another version of wasisocket: make it again");
         };
+        let origin = &image.origin;
         origin.check(path, &Origin::of(shared, Preload::new())?)?;
         if let Some(changed) = changed {
             bail!(
@@ -61,11 +58,7 @@ impl Image {
                 origin.remedy(path)
             );
         }
-        Ok(Self {
-            file,
-            header,
-            origin,
-        })
+        Ok(image)
     }
 
     /// Makes an image and writes it to a file, at once and in place of an earlier image.

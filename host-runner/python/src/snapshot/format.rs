@@ -1,6 +1,7 @@
 //! The file of an image: a header, the memory, and what it was made from.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
@@ -10,10 +11,23 @@ use super::PAGE;
 use super::origin::{ORIGIN_MAX, Origin};
 use crate::sources;
 
-const MAGIC: &[u8; 16] = b"wasisocket img 2";
+const MAGIC: &[u8; 16] = b"wasisocket img 3";
 
 /// Where the memory begins in the file: at a page of every system.
 pub(super) const DATA: usize = PAGE;
+
+/// Where the ranges begin that guests write to: behind the numbers of the header. Each has its first page and how many
+/// there are, with 32 bits each.
+const WRITTEN: usize = HEADER + size_of::<u32>();
+
+/// The length of magic and numbers.
+const HEADER: usize = MAGIC.len() + 4 * size_of::<u64>();
+
+/// The most ranges.
+const WRITTEN_MAX: usize = (DATA - WRITTEN) / 8;
+
+/// The unit of these ranges, in bytes: the smallest page of any system.
+const UNIT: usize = 4096;
 
 /// The most memory of an image, in bytes.
 const MEMORY_MAX: usize = 1 << 30;
@@ -33,7 +47,7 @@ pub(super) struct Header {
 impl Header {
     /// Reads and checks the header of a file.
     pub(super) fn read(file: &File) -> Option<Self> {
-        let mut bytes = [0; 16 + 4 * 8];
+        let mut bytes = [0; HEADER];
         file.read_exact_at(&mut bytes, 0).ok()?;
         let (magic, numbers) = bytes.split_first_chunk()?;
         let mut numbers = numbers
@@ -102,6 +116,41 @@ pub(super) fn write(memory: &[u8], origin: &Origin, sources: &[PathBuf]) -> Resu
     Ok(file)
 }
 
+/// Notes in an image which of its bytes each guest writes to.
+pub(super) fn set_written(image: &mut [u8], ranges: &[Range<usize>]) {
+    let ranges = &ranges[..ranges.len().min(WRITTEN_MAX)];
+    let numbers = ranges
+        .iter()
+        .flat_map(|range| [range.start / UNIT, range.len() / UNIT]);
+    let numbers = [ranges.len()].into_iter().chain(numbers);
+    let places = image[HEADER..DATA].as_chunks_mut::<4>().0;
+    for (place, number) in places.iter_mut().zip(numbers) {
+        // Memory has less than 2^32 bytes.
+        *place = (number as u32).to_le_bytes();
+    }
+}
+
+/// The bytes that each guest writes to, as far as the image tells.
+pub(super) fn written(file: &File, header: &Header) -> Option<Vec<Range<usize>>> {
+    let mut count = [0; 4];
+    file.read_exact_at(&mut count, HEADER as u64).ok()?;
+    let count = u32::from_le_bytes(count) as usize;
+    if count > WRITTEN_MAX {
+        return None;
+    }
+    let mut bytes = vec![0; count * 8];
+    file.read_exact_at(&mut bytes, WRITTEN as u64).ok()?;
+    let image = header.start..header.start + header.length;
+    let ranges = bytes.as_chunks::<8>().0.iter().map(|bytes| {
+        let number = u64::from_le_bytes(*bytes);
+        let [start, length] = [number & 0xffff_ffff, number >> 32].map(|number| number as usize);
+        let start = start * UNIT;
+        let range = start..start + length * UNIT;
+        (image.start <= range.start && range.end <= image.end).then_some(range)
+    });
+    ranges.collect()
+}
+
 /// What it was made from, and the first of its files that has changed since, if one has.
 pub(super) fn origin(file: &File, header: &Header) -> Option<(Origin, Option<PathBuf>)> {
     let mut list = vec![0; header.origin];
@@ -114,7 +163,7 @@ pub(super) fn origin(file: &File, header: &Header) -> Option<(Origin, Option<Pat
 
 #[cfg(test)]
 mod tests {
-    use super::{DATA, Header, Origin, PAGE};
+    use super::{DATA, HEADER, Header, Origin, PAGE, UNIT, WRITTEN, WRITTEN_MAX, set_written};
     use std::fs::File;
     use std::os::unix::fs::FileExt as _;
 
@@ -142,6 +191,28 @@ mod tests {
         assert_eq!(header.memory, 6 * PAGE);
         assert_eq!((header.start, header.length), (2 * PAGE, 2 * PAGE));
         assert_eq!(content[DATA + 5], 1);
+    }
+
+    #[test]
+    fn ranges_that_guests_write_to_are_read_as_they_were_written() {
+        let mut content = write(&memory());
+        let written = |content: &[u8]| {
+            let file = file(content);
+            super::written(&file, &Header::read(&file).unwrap())
+        };
+        assert_eq!(written(&content), Some(vec![]));
+        let ranges = [2 * PAGE..2 * PAGE + UNIT, 3 * PAGE..4 * PAGE];
+        set_written(&mut content, &ranges);
+        assert_eq!(written(&content), Some(ranges.to_vec()));
+        for outside in [0..UNIT, PAGE..3 * PAGE, 3 * PAGE..4 * PAGE + UNIT] {
+            set_written(&mut content, &[outside]);
+            assert_eq!(written(&content), None);
+        }
+        content[HEADER..WRITTEN].fill(0xff);
+        assert_eq!(written(&content), None);
+        let many = vec![2 * PAGE..2 * PAGE + UNIT; WRITTEN_MAX + 1];
+        set_written(&mut content, &many);
+        assert_eq!(written(&content).unwrap().len(), WRITTEN_MAX);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Making an image: a guest without grants starts Python, loads modules, and its memory is copied.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use tracing::debug;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail, ensure};
 
+use crate::end::End;
 use crate::engine::Shared;
 use crate::folders::Folder;
 use crate::guest::Guest;
@@ -18,13 +20,13 @@ use crate::trusted_folder::hex;
 use wasisocket_host::{SocketsView as _, limit_time};
 
 use super::random::WatchedRandom;
-use super::{INITIALIZE, Image, MEMORY, Origin, Preload, RESUME, format, state};
+use super::{INITIALIZE, Image, MEMORY, Origin, Preload, RESUME, format, map, state};
 
 /// The most that Python writes while an image is made: the names of the files that it reads.
 const OUTPUT_MAX: usize = 8 << 20;
 
 /// The version of this format, and of what is loaded.
-const VERSION: &str = "image 2";
+const VERSION: &str = "image 3";
 
 /// What [`_wasisocket_preload.py`] prints before each part of its output.
 ///
@@ -128,9 +130,38 @@ impl Image {
             .context("the guest exports no memory")?;
         let mut origin = Origin::of(shared, preload)?;
         origin.variables = variables;
-        let image = format::write(memory.data(&store), &origin, &sources)?;
+        let mut image = format::write(memory.data(&store), &origin, &sources)?;
+        drop(store);
+        let written = Self::private(&image)?.written_by_guests(shared)?;
+        format::set_written(&mut image, &written);
         debug!(elapsed = ?started.elapsed(), files = sources.len(), bytes = image.len(), "image made");
         Ok(image)
+    }
+}
+
+impl Image {
+    /// The parts of its memory that every guest writes to: those that one writes to which does nothing. None if the
+    /// system does not tell.
+    fn written_by_guests(&self, shared: &Shared) -> Result<Vec<Range<usize>>> {
+        let program = Program::code("pass");
+        let (mut store, clock) = shared.store(program, false, self.preload())?;
+        if shared.has_time_limits {
+            limit_time(&mut store, Guest::sockets);
+        }
+        let instance = shared.blocking()?.instantiate(&mut store)?;
+        if !self.apply(&instance, &mut store)? {
+            return Ok(Vec::new());
+        }
+        let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
+        // It exits.
+        if let Err(error) = clock.run(|| resume.call(&mut store, ()))
+            && !matches!(End::of(Err(error)), End::Exit(0))
+        {
+            bail!("no guest can begin with it");
+        }
+        let memory = instance.get_memory(&mut store, MEMORY);
+        let memory = memory.context("the guest exports no memory")?;
+        Ok(map::written(&self.header, memory.data(&store)).unwrap_or_default())
     }
 }
 

@@ -12,7 +12,9 @@ mod random;
 mod state;
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::io::Write as _;
@@ -40,18 +42,29 @@ pub(crate) struct Image {
     file: File,
     header: Header,
     origin: Origin,
+    /// The parts of its memory that each guest writes to.
+    written: Vec<Range<usize>>,
 }
 
 impl Image {
     /// An image in a file that nobody changes. `None` if it is no image, or was made from files that have changed since.
     pub(crate) fn open(file: File) -> Option<Self> {
+        let (image, changed) = Self::read(file)?;
+        changed.is_none().then_some(image)
+    }
+
+    /// An image in a file, and the first of the files it was made from that has changed since. `None` if it is no image.
+    fn read(file: File) -> Option<(Self, Option<PathBuf>)> {
         let header = Header::read(&file)?;
         let (origin, changed) = format::origin(&file, &header)?;
-        changed.is_none().then_some(Self {
+        let written = format::written(&file, &header)?;
+        let image = Self {
             file,
             header,
             origin,
-        })
+            written,
+        };
+        Some((image, changed))
     }
 
     /// An image that no other process has.
@@ -89,7 +102,9 @@ impl Image {
         if memory.grow(&mut store, (more / PAGE) as u64).is_err() {
             return Ok(false);
         }
-        map::map(&self.file, &self.header, memory.data_mut(&mut store))?;
+        let memory = memory.data_mut(&mut store);
+        map::map(&self.file, &self.header, memory)?;
+        map::populate(memory, &self.written);
         Ok(true)
     }
 }
