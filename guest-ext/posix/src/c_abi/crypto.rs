@@ -119,8 +119,10 @@ unsafe extern "C" fn wasisocket_x25519(
     private: *const [u8; 32],
     public: *const [u8; 32],
 ) -> c_int {
-    // SAFETY: the caller's keys, which are not null and do not change meanwhile.
-    let (private, public) = unsafe { (&*private, &*public) };
+    // SAFETY: the caller's private key, which is not null and does not change meanwhile.
+    let private = unsafe { &*private };
+    // SAFETY: the same of the public one.
+    let public = unsafe { &*public };
     error_number(x25519(private, public).map(|computed| {
         // SAFETY: the caller's place for the result.
         unsafe { result.write(computed) }
