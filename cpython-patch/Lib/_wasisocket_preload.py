@@ -37,7 +37,7 @@ MODULES = """
     subprocess sysconfig tempfile textwrap threading time token tokenize traceback types typing unicodedata unittest
     urllib urllib.error urllib.parse urllib.request urllib.response uuid warnings wasisocket weakref wsgiref
     wsgiref.handlers wsgiref.headers wsgiref.simple_server wsgiref.util xml.etree.ElementTree zipfile zipimport zlib
-    zoneinfo
+    zoneinfo _wasisocket_session
 """.split()
 
 # A file of one of these names in PYTHONPATH is imported when Python starts.

@@ -221,18 +221,13 @@ static _Noreturn void leave(int status)
     _Exit(status);
 }
 
-/* Returns 1 if this guest needs a cold start, in a new instance; nothing has happened then that others can see.
- * Otherwise the program runs, and the process exits. */
-__attribute__((export_name("snapshot-resume"))) int snapshot_resume(void)
+/* Gives this guest its arguments and variables. `words` of argv are the program, with Python's name, and `first` is
+ * sys.argv[0]. argv is freed. Returns 0 if the guest needs a cold start, in a new instance; nothing has happened then that
+ * others can see. */
+static int go_on(int argc, char **argv, int words, const char *first)
 {
-    int argc;
-    char **argv = read_arguments(&argc);
-    __wasilibc_initialize_environ();
-
     PyConfig *config = (PyConfig *)_PyInterpreterState_GetConfig(_PyInterpreterState_GET());
-    int words = set_program(config, argc, argv);
-    /* sys.argv[0] is "-c", "-m" or the script. */
-    append(&config->argv, argv[1]);
+    append(&config->argv, first);
     for (int i = words; i < argc; i++) {
         append(&config->argv, argv[i]);
     }
@@ -241,8 +236,7 @@ __attribute__((export_name("snapshot-resume"))) int snapshot_resume(void)
     }
     PyObject *original = list_of_arguments(argv, argc);
     PyObject *arguments = list_of_arguments(argv + words - 1, argc - words + 1);
-    PyObject *first = checked(PyUnicode_DecodeFSDefault(argv[1]));
-    if (PyList_SetItem(arguments, 0, first) < 0) {
+    if (PyList_SetItem(arguments, 0, checked(PyUnicode_DecodeFSDefault(first))) < 0) {
         give_up("out of memory");
     }
     PyObject *variables = list_of_variables();
@@ -253,16 +247,103 @@ __attribute__((export_name("snapshot-resume"))) int snapshot_resume(void)
     if (done == NULL) {
         give_up("resume() failed");
     }
-    int goes_on = PyObject_IsTrue(done);
-    if (goes_on == 0) {
-        return 1;
-    }
+    is_resumed = PyObject_IsTrue(done) != 0;
     Py_DECREF(done);
     Py_DECREF(original);
     Py_DECREF(arguments);
     Py_DECREF(variables);
-    is_resumed = 1;
+    return is_resumed;
+}
+
+/* Returns 1 if this guest needs a cold start. Otherwise the program runs, and the process exits. */
+__attribute__((export_name("snapshot-resume"))) int snapshot_resume(void)
+{
+    int argc;
+    char **argv = read_arguments(&argc);
+    __wasilibc_initialize_environ();
+
+    PyConfig *config = (PyConfig *)_PyInterpreterState_GetConfig(_PyInterpreterState_GET());
+    int words = set_program(config, argc, argv);
+    /* "-c", "-m" or the script. */
+    if (!go_on(argc, argv, words, argv[1])) {
+        return 1;
+    }
     leave(Py_RunMain());
+}
+
+/* A session: one guest runs one piece of code after another, each in a call of its own. Between two calls the stack is
+ * empty, as in an image. _wasisocket_session.py is the part of it that is written in Python. */
+
+/* _wasisocket_session.call. */
+static PyObject *session_function;
+
+/* The request that the host writes, and its answer to the last one. */
+static char *request;
+static PyObject *answer;
+
+/* Begins a session. Returns 1 if this guest needs a cold start; an instance without an image has one. */
+__attribute__((export_name("session-begin"))) int session_begin(void)
+{
+    int argc;
+    if (resume_function == NULL) {
+        __wasm_call_ctors();
+        char **argv = read_arguments(&argc);
+        if (argc < 1) {
+            give_up("no name");
+        }
+        initialize_python(argv[0]);
+    }
+    else {
+        char **argv = read_arguments(&argc);
+        __wasilibc_initialize_environ();
+        /* As Python without arguments. */
+        if (!go_on(argc, argv, 1, "")) {
+            return 1;
+        }
+    }
+    PyObject *session = PyImport_ImportModule("_wasisocket_session");
+    PyObject *done = session != NULL ? PyObject_CallMethod(session, "begin", NULL) : NULL;
+    session_function = done != NULL ? PyObject_GetAttrString(session, "call") : NULL;
+    if (session_function == NULL) {
+        give_up("no session");
+    }
+    Py_DECREF(done);
+    Py_DECREF(session);
+    return 0;
+}
+
+/* Room for a request of so many bytes, or NULL. */
+__attribute__((export_name("session-request"))) void *session_request(size_t length)
+{
+    free(request);
+    request = malloc(length ? length : 1);
+    return request;
+}
+
+/* Does what the request asks for, and returns where the answer is and its length, or NULL. The answer stays until the
+ * next call. */
+__attribute__((export_name("session-call"))) const void *session_call(size_t length)
+{
+    static struct {
+        const char *bytes;
+        size_t length;
+    } place;
+
+    Py_CLEAR(answer);
+    PyObject *bytes = PyBytes_FromStringAndSize(request, (Py_ssize_t)length);
+    free(request);
+    request = NULL;
+    if (bytes != NULL) {
+        answer = PyObject_CallOneArg(session_function, bytes);
+        Py_DECREF(bytes);
+    }
+    if (answer == NULL || !PyBytes_Check(answer)) {
+        PyErr_Print();
+        return NULL;
+    }
+    place.bytes = PyBytes_AS_STRING(answer);
+    place.length = (size_t)PyBytes_GET_SIZE(answer);
+    return &place;
 }
 
 /* Returns -1 if a stream could not be written. */
@@ -344,4 +425,16 @@ _Noreturn void __wrap_Py_Exit(int status)
         _PyInterpreterState_SetNotRunningMain(tstate->interp);
     }
     leave(finish() < 0 ? 120 : status);
+}
+
+/* Ends a session as a program ends: atexit, files that are flushed. */
+__attribute__((export_name("session-end"))) void session_end(void)
+{
+    if (is_resumed) {
+        finish();
+    }
+    else {
+        Py_FinalizeEx();
+    }
+    fflush(NULL);
 }

@@ -121,6 +121,23 @@ impl SocketsCtx {
         }
     }
 
+    /// Begins the time of this guest anew: [`Limits::timeout`](crate::Limits::timeout) and
+    /// [`Limits::max_cpu`](crate::Limits::max_cpu) count from now on. For a guest that runs again after it was at rest,
+    /// with a new [`SocketsCtx::clock`].
+    pub fn restart_clock(&mut self) {
+        // Centuries from now are without end.
+        self.end = self
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        self.cpu_before = self.cpu.used();
+        self.last_epoch = None;
+    }
+
+    /// The CPU time since [`SocketsCtx::restart_clock`].
+    pub fn cpu_time_of_run(&self) -> Duration {
+        self.cpu.used().saturating_sub(self.cpu_before)
+    }
+
     /// The CPU time of this guest, in calls that ran under its [`GuestClock`].
     pub fn cpu_time(&self) -> Duration {
         self.cpu.used()
@@ -138,7 +155,7 @@ impl SocketsCtx {
         // A call may bring an epoch about early.
         self.cpu
             .tick(last.map_or(TICK, |last| (now - last).min(TICK)));
-        if self.cpu.used() < max_cpu {
+        if self.cpu.used().saturating_sub(self.cpu_before) < max_cpu {
             return Ok(());
         }
         self.events.limit_reached(Limit::MaxCpu);

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -11,11 +12,15 @@ use crate::process;
 use crate::steps;
 use crate::steps::build_python::BuildPython;
 use crate::steps::guest::{self, Guest};
+use crate::steps::host;
 use crate::steps::libraries::Libraries;
 use crate::steps::nginx::Nginx;
 use crate::steps::sdk::Sdk;
 use crate::steps::site_packages::SitePackages;
 use crate::steps::wasm::Wasm;
+
+/// The crate of the Python package's native module.
+const PYTHON_PACKAGE: &str = "wasisocket-python-package";
 
 /// Builds what is missing and runs `cargo test` with `args` for all packages but those that are compiled
 /// only for the guest.
@@ -47,11 +52,13 @@ pub(crate) fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
     let libraries = &build.ensure::<Libraries>()?.0;
     let libraries = env::join_paths(libraries.iter().map(|library| &library.folder))?;
     let guest = build.ensure::<Guest>()?;
+    let module = python_package(build)?;
     let mut cargo = build.cargo(subcommand);
     cargo
         .env("WASISOCKET_XTASK", env::current_exe()?)
         .env("WASISOCKET_PYTHON", &python.folder)
         .env("WASISOCKET_BIN", host.command())
+        .env("WASISOCKET_NATIVE_MODULE", module)
         .env("WASISOCKET_SDK", &build.ensure::<Sdk>()?.folder)
         .env("WASISOCKET_WASM_BUILD", &build.ensure::<Wasm>()?.folder)
         .env(
@@ -70,4 +77,15 @@ pub(crate) fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
             guest.rust.build_std_flag().unwrap_or_default(),
         );
     Ok(cargo)
+}
+
+/// Builds the native module of the Python package, and returns its path.
+fn python_package(build: &Build) -> Result<PathBuf> {
+    let (target, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
+    let mut cargo = build.cargo("build");
+    cargo.args(["--release", "--locked", "--package", PYTHON_PACKAGE]);
+    // For the features of the tests, as the command is built: wasmtime is compiled once.
+    cargo.args(["--package", host::TESTS, "--lib"]);
+    process::visible(&mut cargo)?;
+    Ok(target.join("release/lib_native.so"))
 }

@@ -9,6 +9,7 @@ mod folders;
 mod grants;
 mod limits;
 mod pip;
+mod precompile;
 mod profile;
 mod run;
 mod signals;
@@ -39,6 +40,9 @@ enum Command {
     /// Make an image of a Python that has imported your modules, for `run --image`
     #[command(after_help = snapshot::HELP)]
     Snapshot(snapshot::SnapshotArgs),
+    /// Compile python.wasm in advance, for a package of this program
+    #[command(after_help = precompile::HELP)]
+    Precompile(precompile::PrecompileArgs),
     /// Check whether a python.wasm runs here, and say what to do if not
     Doctor(DoctorArgs),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Pip(args) => pip::pip(*args),
         Command::Snapshot(args) => snapshot::snapshot(args),
+        Command::Precompile(args) => precompile::precompile(&args),
         Command::Doctor(args) => doctor::doctor(args.python.as_deref()),
     };
     match result {

@@ -1,9 +1,10 @@
 //! python.wasm as machine code: compiling it takes seconds, and loading the result again milliseconds.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::hash::{Hash as _, Hasher};
-use std::io::{Read as _, Seek as _};
-use std::path::Path;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
@@ -31,16 +32,23 @@ pub(crate) fn load(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>)
     let started = Instant::now();
     let loaded = File::open(wasm)
         .map_err(Error::from)
-        .and_then(|file| load_file(engine, file, folder))
+        .and_then(|file| load_file(engine, wasm, file, folder))
         .with_context(|| format!("cannot load {}", wasm.display()));
     debug!(elapsed = ?started.elapsed(), "module loaded");
     loaded
 }
 
-fn load_file(engine: &Engine, mut file: File, folder: Option<&TrustedFolder>) -> Result<Loaded> {
+fn load_file(
+    engine: &Engine,
+    path: &Path,
+    mut file: File,
+    folder: Option<&TrustedFolder>,
+) -> Result<Loaded> {
     if let Some(folder) = folder {
         let wasm_hash = folder.hash_of(&file)?;
-        if let Some(module) = from_folder(engine, folder, &name(engine, &wasm_hash)) {
+        let known = from_folder(engine, folder, &name(engine, &wasm_hash))
+            .or_else(|| shipped(engine, path, &wasm_hash));
+        if let Some(module) = known {
             return Ok(Loaded {
                 module,
                 wasm_hash: Some(wasm_hash),
@@ -51,6 +59,14 @@ fn load_file(engine: &Engine, mut file: File, folder: Option<&TrustedFolder>) ->
     let mut wasm = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut wasm)?;
+    let wasm_hash = hex(&Sha256::digest(&wasm));
+    if let Some(module) = shipped(engine, path, &wasm_hash) {
+        return Ok(Loaded {
+            module,
+            wasm_hash: folder.map(|_| wasm_hash),
+            error: None,
+        });
+    }
     let module = Module::from_binary(engine, &wasm)?;
     let Some(folder) = folder else {
         return Ok(Loaded {
@@ -59,8 +75,6 @@ fn load_file(engine: &Engine, mut file: File, folder: Option<&TrustedFolder>) ->
             error: None,
         });
     };
-    // Of what was compiled: the file may have been replaced since its hash was looked up.
-    let wasm_hash = hex(&Sha256::digest(&wasm));
     let name = name(engine, &wasm_hash);
     let added = folder.add(&name, &module.serialize()?);
     // This process maps it as well: its pages are then shared with others, and the system can drop them.
@@ -81,6 +95,49 @@ fn from_folder(engine: &Engine, folder: &TrustedFolder, name: &str) -> Option<Mo
             None
         }
     }
+}
+
+/// The name of the module that [`precompile`] makes of a python.wasm with this hash, with time limits or without.
+fn shipped_name(wasm_hash: &str, has_time_limits: bool) -> String {
+    let limits = if has_time_limits { "-limits" } else { "" };
+    format!("python-{wasm_hash}{limits}.module")
+}
+
+/// The module that was compiled in advance and lies beside a python.wasm.
+fn shipped(engine: &Engine, wasm: &Path, wasm_hash: &str) -> Option<Module> {
+    [true, false].into_iter().find_map(|has_time_limits| {
+        let path = wasm.with_file_name(shipped_name(wasm_hash, has_time_limits));
+        match mapped::load_shipped(engine, File::open(&path).ok()?)? {
+            Ok(module) => Some(module),
+            // It is for processors that have more than this one, or for other settings.
+            Err(error) => {
+                debug!("{}: {error:#}", path.display());
+                None
+            }
+        }
+    })
+}
+
+/// Compiles a python.wasm by this engine into a file in a folder, which has to be beside the python.wasm to be used. It
+/// replaces a file that is there.
+pub(crate) fn precompile(
+    engine: &Engine,
+    has_time_limits: bool,
+    wasm: &Path,
+    folder: &Path,
+) -> Result<PathBuf> {
+    let wasm = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+    let path = folder.join(shipped_name(&hex(&Sha256::digest(&wasm)), has_time_limits));
+    let write = || {
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(&engine.precompile_module(&wasm)?)?;
+        file.persist(&path)?;
+        Ok::<_, Error>(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// The name of a module with this hash, compiled by this engine with its settings.
@@ -109,7 +166,7 @@ mod tests {
     use super::load;
     use crate::trusted_folder::TrustedFolder;
     use std::fs;
-    use std::os::unix::fs::FileExt as _;
+    use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
     use std::path::{Path, PathBuf};
     use std::thread;
     use wasmtime::{Config, Engine, Instance, Store};
@@ -181,6 +238,29 @@ mod tests {
         load(&other, &files.wasm, Some(&files.folder)).unwrap();
         assert_eq!(files.modules().len(), 3);
         assert_eq!(value(&engine, &files.wasm, None), 7);
+    }
+
+    #[test]
+    fn module_that_was_compiled_in_advance_is_used() {
+        let files = files();
+        let engine = Engine::default();
+        let beside = files.wasm.parent().unwrap();
+        let shipped = super::precompile(&engine, false, &files.wasm, beside).unwrap();
+        for folder in [None, Some(&files.folder)] {
+            assert_eq!(value(&engine, &files.wasm, folder), 7);
+        }
+        assert_eq!(files.modules().len(), 0);
+        // Not if it is for other settings, or everybody may write to it, or for another python.wasm.
+        let other = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+        super::load(&other, &files.wasm, Some(&files.folder)).unwrap();
+        assert_eq!(files.modules().len(), 1);
+        fs::set_permissions(&shipped, fs::Permissions::from_mode(0o646)).unwrap();
+        assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);
+        assert_eq!(files.modules().len(), 2);
+        fs::set_permissions(&shipped, fs::Permissions::from_mode(0o644)).unwrap();
+        files.write(8);
+        assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 8);
+        assert_eq!(files.modules().len(), 3);
     }
 
     #[test]

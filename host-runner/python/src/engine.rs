@@ -227,16 +227,7 @@ impl PythonBuilder {
         self
     }
 
-    /// Compiles python.wasm, or takes it from the cache.
-    ///
-    /// # Errors
-    /// There is no distribution, its python.wasm is no WebAssembly module, the thread that counts time cannot be
-    /// started, or the file of [`PythonBuilder::image`] cannot be used.
-    pub fn load(self) -> Result<Python> {
-        let distribution = match self.distribution {
-            Some(distribution) => distribution,
-            None => Distribution::find(None)?,
-        };
+    fn config(&self) -> Config {
         let mut config = Config::new();
         config
             .max_wasm_stack(WASM_STACK)
@@ -247,6 +238,38 @@ impl PythonBuilder {
         if self.profiling {
             config.wasm_backtrace_max_frames(NonZeroUsize::new(profile::C_FRAMES_MAX));
         }
+        config
+    }
+
+    /// Compiles python.wasm for the oldest processor of this machine's architecture, into a file in `folder`, and returns
+    /// its path. Where the file lies beside the python.wasm, [`PythonBuilder::load`] of this version of the crate with
+    /// the same settings uses it in place of compiling. Its code is trusted as that of the program is: ship both
+    /// together.
+    ///
+    /// # Errors
+    /// There is no distribution, its python.wasm is no WebAssembly module, or the file cannot be written.
+    pub fn precompile(self, folder: &Path) -> Result<PathBuf> {
+        let mut config = self.config();
+        config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+        let distribution = match self.distribution {
+            Some(distribution) => distribution,
+            None => Distribution::find(None)?,
+        };
+        let engine = Engine::new(&config)?;
+        compiled::precompile(&engine, self.time_limits, distribution.wasm(), folder)
+    }
+
+    /// Compiles python.wasm, or takes it from the cache.
+    ///
+    /// # Errors
+    /// There is no distribution, its python.wasm is no WebAssembly module, the thread that counts time cannot be
+    /// started, or the file of [`PythonBuilder::image`] cannot be used.
+    pub fn load(self) -> Result<Python> {
+        let config = self.config();
+        let distribution = match self.distribution {
+            Some(distribution) => distribution,
+            None => Distribution::find(None)?,
+        };
         let engine = Engine::new(&config)?;
         // A read-only home is no reason not to run.
         let (cache, unusable) = match self.cache {

@@ -71,6 +71,7 @@ mod preview1;
 mod profile;
 mod program;
 mod run;
+mod sandbox;
 mod sleep;
 mod snapshot;
 mod sources;
@@ -87,5 +88,8 @@ pub use folders::Folder;
 pub use imports::{Import, ImportState};
 pub use profile::Profiler;
 pub use program::Program;
+pub use sandbox::{
+    Frame, GuestError, Outcome, Sandbox, SandboxBuilder, SandboxError, Usage, Value,
+};
 pub use snapshot::Preload;
 pub use stdio::Capture;

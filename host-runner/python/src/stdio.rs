@@ -15,6 +15,8 @@ use wasmtime_wasi::p2::{InputStream, OutputStream as _, Pollable, StreamError, S
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{WasiCtxBuilder, async_trait};
 
+use crate::sandbox::Tap;
+
 /// What a guest writes to its standard output or error, in memory. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Capture(MemoryOutputPipe);
@@ -54,6 +56,7 @@ pub(crate) enum Output {
     #[default]
     Discard,
     Capture(Capture),
+    Tap(Tap),
     Inherit,
 }
 
@@ -171,6 +174,7 @@ impl Output {
         match self {
             Self::Discard => wasi,
             Self::Capture(capture) => wasi.stdout(capture.0),
+            Self::Tap(tap) => wasi.stdout(tap),
             Self::Inherit => wasi.inherit_stdout(),
         };
     }
@@ -179,6 +183,7 @@ impl Output {
         match self {
             Self::Discard => wasi,
             Self::Capture(capture) => wasi.stderr(capture.0),
+            Self::Tap(tap) => wasi.stderr(tap),
             Self::Inherit => wasi.inherit_stderr(),
         };
     }

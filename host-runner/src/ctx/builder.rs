@@ -175,7 +175,7 @@ impl SocketsCtxBuilder {
     pub fn build(self) -> SocketsCtx {
         let cpu = Arc::<CpuTime>::default();
         let events = Events::new(self.on_event);
-        SocketsCtx {
+        let mut sockets = SocketsCtx {
             policy: self.policy,
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
@@ -192,18 +192,18 @@ impl SocketsCtxBuilder {
             events,
             closed: Bytes::default(),
             started: Instant::now(),
-            // Times that the clock cannot represent, centuries from now, are without end.
-            end: self
-                .limits
-                .timeout
-                .and_then(|timeout| Instant::now().checked_add(timeout)),
+            timeout: self.limits.timeout,
+            end: None,
             time_slice: TimeSlice::default(),
             last_epoch: None,
             shares_thread: false,
             max_cpu: self.limits.max_cpu,
             cpu,
+            cpu_before: Duration::ZERO,
             approve: self.approve,
-        }
+        };
+        sockets.restart_clock();
+        sockets
     }
 }
 

@@ -71,7 +71,8 @@ pub struct SocketsCtx {
     closed: Bytes,
     started: Instant,
     pub(crate) usage: Usage,
-    /// When the guest's time is over.
+    /// How much time the guest has, and when it is over.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) end: Option<Instant>,
     pub(crate) time_slice: TimeSlice,
     /// The last epoch, for CPU time.
@@ -81,6 +82,8 @@ pub struct SocketsCtx {
     /// The guest's limit of CPU time.
     pub(crate) max_cpu: Option<Duration>,
     pub(crate) cpu: Arc<CpuTime>,
+    /// What it had used of it when its time began.
+    pub(crate) cpu_before: Duration,
     /// The host's own decision, in addition to the rules.
     approve: Option<Arc<Approval>>,
 }

@@ -24,14 +24,14 @@ use wasmtime::{AsContextMut, Instance, Result};
 use format::Header;
 pub(crate) use origin::Origin;
 pub use origin::Preload;
-pub(crate) use program::{SEARCH_PATH, may_resume};
+pub(crate) use program::{SEARCH_PATH, may_hold, may_resume};
 pub(crate) use random::WatchedRandom;
 
 /// The export that goes on from an image. It returns if the guest needs a cold start after all.
 pub(crate) const RESUME: &str = "snapshot-resume";
 
 const INITIALIZE: &str = "snapshot-initialize";
-const MEMORY: &str = "memory";
+pub(crate) const MEMORY: &str = "memory";
 
 /// A page of WebAssembly's memory, in bytes.
 const PAGE: usize = 1 << 16;

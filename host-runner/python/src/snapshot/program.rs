@@ -18,6 +18,11 @@ pub(crate) const SEARCH_PATH: &str = "PYTHONPATH";
 /// Whether a guest with this program can begin with the image.
 pub(crate) fn may_resume(program: &Program, image: &Image) -> bool {
     let words = program.script.is_none().then_some(&program.arguments);
+    words.is_none_or(|words| has_no_options(words)) && may_hold(program, image)
+}
+
+/// Whether a guest that is given what the program is given can begin with the image, whatever it runs.
+pub(crate) fn may_hold(program: &Program, image: &Image) -> bool {
     let scripts = program
         .script_folder()
         .map(|folder| Folder::read_only(folder, "/"));
@@ -27,11 +32,10 @@ pub(crate) fn may_resume(program: &Program, image: &Image) -> bool {
         false => 1,
     };
     let memory = (image.memory() + TABLES) * instances;
-    words.is_none_or(|words| has_no_options(words))
-        && !program
-            .env
-            .iter()
-            .any(|(name, _)| is_setting(name) || image.origin.depends_on(name))
+    !program
+        .env
+        .iter()
+        .any(|(name, _)| is_setting(name) || image.origin.depends_on(name))
         && !program.folders.iter().chain(&scripts).any(has_settings)
         && program
             .grants

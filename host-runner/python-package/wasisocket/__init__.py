@@ -1,0 +1,238 @@
+"""Sandboxes for Python code that you do not trust, with the network that you allow.
+
+    >>> from wasisocket import Sandbox
+    >>> with Sandbox(allow_net=["example.com:443"], timeout="10s") as box:
+    ...     box.run("x = 40 + 2").check()
+    ...     box.run("x").value
+    42
+
+The code runs in CPython compiled to WebAssembly. It reaches no file, no network and no program of this machine but what
+the sandbox is given. Inside, `wasisocket` is another module: the guest's own functions for sockets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import _native
+
+__all__ = ["Ended", "Frame", "GuestError", "LimitReached", "Other", "Result", "Sandbox", "Usage"]
+
+_DISTRIBUTION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
+
+
+@dataclass(frozen=True)
+class Other:
+    """A value that stays in the guest: the name of its type, and its repr() there."""
+
+    type: str
+    repr: str
+
+    def __repr__(self) -> str:
+        return self.repr
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A line that was running when an exception was raised."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+class GuestError(Exception):
+    """An exception of the code in a sandbox.
+
+    type and message are of the exception, traceback is its text as Python prints it, frames has its lines, the outermost
+    first.
+    """
+
+    def __init__(self, type: str, message: str, traceback: str, frames: Iterable[Frame]):
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type = type
+        self.message = message
+        self.traceback = traceback
+        self.frames = list(frames)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run used: seconds of wall time and of CPU time, and the size of the guest's memory afterwards in bytes."""
+
+    elapsed: float
+    cpu_time: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
+
+    value is that of the last statement, if it was an expression: None, bool, int, float, complex, str, bytes, list, tuple,
+    dict, set, frozenset and the types of datetime; anything else is an Other. error is the exception that ended the code.
+    stdout and stderr are what it wrote, up to max_output bytes each; cut is how many bytes more there were. events tells
+    what it did with its sockets, and what was denied.
+    """
+
+    value: Any
+    error: GuestError | None
+    stdout: str
+    stderr: str
+    cut: int
+    usage: Usage
+    events: list[str]
+
+    def check(self) -> Result:
+        """Raises the error if there is one, and returns the result otherwise."""
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+class LimitReached(Exception):
+    """The guest reached a limit, and was ended. limit is its name, result what the guest had written until then."""
+
+    def __init__(self, limit: str, result: Result):
+        super().__init__(f"the guest reached its limit {limit}")
+        self.limit = limit
+        self.result = result
+
+
+class Ended(Exception):
+    """The guest has ended: it exited, or did so earlier. result is what it had written until then."""
+
+    def __init__(self, message: str, result: Result):
+        super().__init__(message)
+        self.result = result
+
+
+class Sandbox:
+    """A guest that runs one piece of code after another, and keeps what they define.
+
+    Grants and limits have the names and the texts that they have on the command line of `wasisocket run`:
+    allow_net=["example.com:443"], timeout="10s", max_memory="256M". A list may be one text. timeout and max_cpu hold for
+    each run. policy is the text of a policy file, which grants and limits add to.
+
+    dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
+    {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
+    certificates that it trusts.
+
+    on_stdout and on_stderr are called with the bytes that the guest writes, while it runs, in the thread that runs it.
+
+    Several threads may use a sandbox, one at a time; threads with sandboxes of their own run side by side.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: str | None = None,
+        allow_net: str | Iterable[str] = (),
+        deny_net: str | Iterable[str] = (),
+        allow_listen: str | Iterable[str] = (),
+        deny_listen: str | Iterable[str] = (),
+        allow_lookup: str | Iterable[str] = (),
+        deny_lookup: str | Iterable[str] = (),
+        resolve: str | Iterable[str] = (),
+        dns: str | Iterable[str] = (),
+        max_sockets: int | str | None = None,
+        max_connections: int | str | None = None,
+        connect_rate: str | None = None,
+        max_bytes_in: int | str | None = None,
+        max_bytes_out: int | str | None = None,
+        rate_in: str | None = None,
+        rate_out: str | None = None,
+        max_lookups: int | str | None = None,
+        timeout: str | None = None,
+        max_cpu: str | None = None,
+        max_memory: int | str | None = None,
+        dirs: Mapping[str | os.PathLike[str], str] | None = None,
+        env: Mapping[str, str] | None = None,
+        ca_bundle: str | os.PathLike[str] | None = None,
+        max_output: int | None = None,
+        on_stdout: Callable[[bytes], object] | None = None,
+        on_stderr: Callable[[bytes], object] | None = None,
+    ):
+        given = locals()
+        grants = []
+        for name in _native.LISTS:
+            texts = given[name.replace("-", "_")]
+            grants.append((name, [texts] if isinstance(texts, str) else list(texts)))
+        for name in _native.LIMITS:
+            value = given[name.replace("-", "_")]
+            if value is not None:
+                grants.append((name, [str(value)]))
+        folders = []
+        for host, guest in (dirs or {}).items():
+            path, colon, mode = guest.partition(":")
+            if mode not in ("", "ro", "rw") or not path.startswith("/"):
+                raise ValueError(f"{guest!r} is no path of the guest: it begins with / and may end in :ro or :rw")
+            folders.append((os.fspath(host), path, mode == "rw"))
+        self._native = _native.NativeSandbox(
+            _DISTRIBUTION,
+            policy,
+            grants,
+            folders,
+            list((env or {}).items()),
+            None if ca_bundle is None else os.fspath(ca_bundle),
+            max_output,
+            on_stdout,
+            on_stderr,
+            Other,
+        )
+
+    def run(self, code: str, *, filename: str = "<sandbox>") -> Result:
+        """Runs code, like a cell of a notebook: it may have `await` outside of functions, and its last expression is the
+        value. filename is what tracebacks show."""
+        return _result(self._native.run(code, filename))
+
+    def run_file(self, path: str | os.PathLike[str]) -> Result:
+        """Runs the code in a file of this machine."""
+        with open(path, encoding="utf-8") as file:
+            return self.run(file.read(), filename=os.fspath(path))
+
+    def run_module(self, name: str) -> Result:
+        """Runs a module of the guest, as `python -m` does."""
+        return _result(self._native.run_module(name))
+
+    def call(self, name: str, /, *arguments: Any, **keywords: Any) -> Result:
+        """Calls a function that the guest's code defined, or another name of its `__main__`. If what it returns can be
+        awaited, the value is what that gives."""
+        return _result(self._native.call(name, list(arguments), list(keywords.items())))
+
+    def close(self) -> Result | None:
+        """Ends the guest as a program ends: functions of atexit run. Returns what it wrote then, or None if it had ended
+        before."""
+        ended = self._native.close()
+        return None if ended is None else _result(ended)
+
+    def kill(self) -> None:
+        """Ends the guest at once."""
+        self._native.kill()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.kill()
+
+
+def _result(answer: tuple[Any, ...]) -> Result:
+    status, what, value, error, stdout, stderr, cut, elapsed, cpu_time, memory, events = answer
+    if error is not None:
+        kind, message, traceback, frames = error
+        error = GuestError(kind, message, traceback, (Frame(*frame) for frame in frames))
+    texts = (stream.decode("utf-8", "replace") for stream in (stdout, stderr))
+    result = Result(value, error, *texts, cut, Usage(elapsed, cpu_time, memory), events)
+    if status == "limit":
+        raise LimitReached(what, result)
+    if status == "ended":
+        raise Ended(what, result)
+    return result

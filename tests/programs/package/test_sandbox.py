@@ -1,0 +1,165 @@
+"""The Python package wasisocket, in native CPython."""
+
+import datetime
+import inspect
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from wasisocket import Ended, GuestError, LimitReached, Other, Result, Sandbox, _native
+
+
+class Runs(unittest.TestCase):
+    def setUp(self):
+        self.box = self.enterContext(Sandbox(timeout="60s"))
+
+    def test_state_is_kept_and_values_come_back(self):
+        self.assertIsNone(self.box.run("x = [1]").value)
+        self.assertEqual(self.box.run("x.append('a'); x").value, [1, "a"])
+        self.assertEqual(self.box.run("await __import__('asyncio').sleep(0, 7)").value, 7)
+        other = self.box.run("object").value
+        self.assertEqual((other.type, repr(other)), ("type", "<class 'object'>"))
+        self.assertIsInstance(other, Other)
+
+    def test_every_value_goes_in_and_comes_out_as_it_was(self):
+        self.box.run("def echo(*arguments, **keywords): return arguments, keywords").check()
+        now = datetime.datetime.now(datetime.timezone.utc)
+        values = (None, True, False, 0, -1, 1 << 31, -(1 << 63), 1 << 64, -(1 << 100), 0.1, float("inf"), 2j, "",
+                  "ä\0\U0010ffff", b"\0\xff", [], [[1]], (), (None,), set(), {1, "a"}, frozenset({2}), {}, {1: {2: 3}},
+                  now, now.replace(tzinfo=None), now.date(), now.time(), now - now, datetime.timedelta(-1, 2, 3))
+        came, keywords = self.box.call("echo", *values, key=values).check().value
+        self.assertEqual(came, values)
+        self.assertEqual([type(value) for value in came], [type(value) for value in values])
+        self.assertEqual(keywords, {"key": values})
+        self.assertEqual(self.box.call("echo", bytearray(b"x")).value[0], (b"x",))
+        deep = []
+        for _ in range(1000):
+            deep = [deep]
+        for value in (object(), print, [{1: object()}], deep):
+            self.assertRaises(TypeError, self.box.call, "echo", value)
+
+    def test_an_exception_is_a_result_and_can_be_raised(self):
+        result = self.box.run("def f():\n    raise ValueError('no')\nf()", filename="cell")
+        self.assertIsInstance(result, Result)
+        error = result.error
+        self.assertEqual((error.type, error.message, str(error)), ("ValueError", "no", "ValueError: no"))
+        lines = [(frame.file, frame.line, frame.function, frame.text) for frame in error.frames]
+        self.assertEqual(lines, [("cell", 3, "<module>", "f()"), ("cell", 2, "f", "raise ValueError('no')")])
+        self.assertTrue(error.traceback.endswith("ValueError: no\n"))
+        self.assertRaises(GuestError, result.check)
+
+    def test_files_and_modules_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "my.py")
+            path.write_text("name = __name__\n1 / 0\n")
+            result = self.box.run_file(path)
+            self.assertEqual(result.error.frames[0].file, str(path))
+            self.assertEqual(self.box.run("name").value, "__main__")
+            with Sandbox(dirs={folder: "/app"}, env={"PYTHONPATH": "/app"}) as box:
+                self.assertEqual(box.run_module("my").error.type, "ZeroDivisionError")
+
+    def test_output_is_text_and_streamed(self):
+        seen = []
+        with Sandbox(on_stdout=seen.append, on_stderr=seen.append, max_output=4) as box:
+            result = box.run("import sys\nprint('one')\nprint('two', file=sys.stderr)\nprint('three')")
+        self.assertEqual((result.stdout, result.stderr, result.cut), ("one\n", "two\n", 6))
+        self.assertEqual(seen, [b"one\n", b"two\n", b"three\n"])
+
+    def test_folders_are_for_reading_unless_said_otherwise(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "a").write_text("text")
+            read, write = "open('/data/a').read()", "open('/data/b', 'w').write('new')"
+            with Sandbox(dirs={folder: "/data"}) as box:
+                self.assertEqual(box.run(read).value, "text")
+                self.assertIsNotNone(box.run(write).error)
+            with Sandbox(dirs={folder: "/data:rw"}) as box:
+                self.assertEqual(box.run(write).value, 3)
+            self.assertEqual(pathlib.Path(folder, "b").read_text(), "new")
+
+    def test_only_granted_addresses_are_reached(self):
+        server = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        port = server.getsockname()[1]
+        connect = f"import socket; socket.create_connection(('127.0.0.1', {port})).sendall(b'hello')"
+        result = self.box.run(connect)
+        self.assertEqual(result.error.type, "PermissionError")
+        self.assertTrue(any(f"--allow-net=127.0.0.1:{port}" in event for event in result.events), result.events)
+        for grants in ({"allow_net": f"127.0.0.1:{port}"}, {"policy": f'allow-net = ["127.0.0.1:{port}"]'}):
+            with Sandbox(**grants) as box:
+                box.run(connect).check()
+                self.assertEqual(server.accept()[0].recv(5), b"hello")
+
+
+class Ends(unittest.TestCase):
+    def test_a_reached_limit_is_raised_and_ends_the_guest(self):
+        box = Sandbox(timeout="300ms")
+        with self.assertRaises(LimitReached) as caught:
+            box.run("print('begun')\nwhile True: pass")
+        self.assertEqual((caught.exception.limit, caught.exception.result.stdout), ("timeout", "begun\n"))
+        self.assertRaises(Ended, box.run, "1")
+        self.assertIsNone(box.close())
+        with Sandbox(max_memory="64M") as box:
+            self.assertEqual(box.run("b'x' * (256 << 20)").error.type, "MemoryError")
+
+    def test_a_guest_that_exits_has_ended(self):
+        with self.assertRaises(Ended) as caught, Sandbox() as box:
+            box.run("import os; os._exit(3)")
+        self.assertIn("status 3", str(caught.exception))
+        box = Sandbox()
+        box.run("import atexit; atexit.register(print, 'bye')")
+        self.assertEqual(box.close().stdout, "bye\n")
+        self.assertRaises(RuntimeError, box.run, "1")
+        box = Sandbox()
+        box.kill()
+        self.assertRaises(RuntimeError, box.run, "1")
+
+    def test_misuse_is_an_error_at_once(self):
+        for keywords in ({"timeout": "soon"}, {"allow_net": "a b"}, {"policy": "allow-net = 1"}, {"dirs": {".": "data"}}):
+            self.assertRaises(ValueError, Sandbox, **keywords)
+        self.assertRaises(TypeError, Sandbox, allow_nets=[])
+        self.assertRaises(OSError, Sandbox, dirs={"/nonexistent/folder": "/data"})
+
+    def test_every_grant_and_limit_is_a_keyword(self):
+        keywords = inspect.signature(Sandbox).parameters
+        for name in (*_native.LISTS, *_native.LIMITS):
+            self.assertIn(name.replace("-", "_"), keywords)
+
+
+class Threads(unittest.TestCase):
+    def test_other_threads_run_meanwhile_and_one_sandbox_is_used_by_one(self):
+        box = self.enterContext(Sandbox())
+        thread = threading.Thread(target=box.run, args=("import time; time.sleep(1)",))
+        begun = time.monotonic()
+        thread.start()
+        time.sleep(0.3)
+        self.assertRaises(RuntimeError, box.run, "1")
+        self.assertLess(time.monotonic() - begun, 0.9)
+        thread.join()
+        self.assertEqual(box.run("1").value, 1)
+
+    def test_a_callback_that_uses_its_own_sandbox_is_refused(self):
+        errors = []
+
+        def call(_):
+            try:
+                box.run("1")
+            except RuntimeError as error:
+                errors.append(str(error))
+
+        box = self.enterContext(Sandbox(on_stdout=call))
+        box.run("print()").check()
+        self.assertEqual(len(errors), 1)
+        self.assertRegex(errors[0], "something runs in it")
+
+    def test_an_interpreter_ends_with_sandboxes_open(self):
+        code = "from wasisocket import Sandbox; box = Sandbox(); print(box.run('40 + 2').value)"
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "42\n", ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
