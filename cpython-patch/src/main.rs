@@ -24,7 +24,7 @@ use crate::build::{Build, Options};
 use crate::process::Failure;
 use crate::progress::Detail;
 use crate::steps::AnyStep;
-use crate::tasks::{bench, clean, cpython_tests, doctor, install, lint, profile, run, test};
+use crate::tasks::{bench, clean, cpython_tests, dist, doctor, install, lint, profile, run, test};
 
 /// Builds CPython for wasm32-wasip1 with wasisocket in it, runs and tests it
 #[derive(Parser)]
@@ -69,6 +69,8 @@ enum Task {
     CpythonTests(cpython_tests::TestsArgs),
     /// Build what is missing and install it, so that `wasisocket run` works in any folder
     Install(install::InstallArgs),
+    /// Build what is missing and make what is shipped: the wheel of the Python package
+    Dist(dist::DistArgs),
     /// Count anew what CPython's C code does in common programs, for builds to be compiled by
     Profile,
     /// Check formatting, lints, documentation, licences and advisories
@@ -161,6 +163,7 @@ fn execute(task: Task, options: Options) -> Result<ExitCode> {
         Task::CpythonTests(args) => {
             return cpython_tests::run(&build(product, Detail::Steps)?, &args);
         }
+        Task::Dist(args) => dist::dist(&build(product, Detail::Steps)?, &args)?,
         Task::Install(args) => install::install(&build(product, Detail::Steps)?, &args)?,
         Task::Profile => profile::profile(&build(product, Detail::Steps)?)?,
         Task::Lint => lint::lint(&build(&[], Detail::Steps)?)?,

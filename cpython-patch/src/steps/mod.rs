@@ -8,7 +8,7 @@ pub(crate) mod distribution;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod libraries;
-mod licences;
+pub(crate) mod licences;
 pub(crate) mod nginx;
 pub(crate) mod profile;
 pub(crate) mod recipe;

@@ -25,7 +25,7 @@ const MARKER: &str = ".installed-by-cargo-xtask";
 const HOST_LICENCES: &str = "command";
 
 /// Not installed: python-core.wasm is for other hosts.
-const LEFT_OUT: &str = "python-core.wasm";
+pub(super) const LEFT_OUT: &str = "python-core.wasm";
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod clean;
 pub(crate) mod cpython_tests;
+pub(crate) mod dist;
 pub(crate) mod doctor;
 pub(crate) mod install;
 pub(crate) mod lint;

@@ -18,9 +18,7 @@ use crate::steps::nginx::Nginx;
 use crate::steps::sdk::Sdk;
 use crate::steps::site_packages::SitePackages;
 use crate::steps::wasm::Wasm;
-
-/// The crate of the Python package's native module.
-const PYTHON_PACKAGE: &str = "wasisocket-python-package";
+use crate::tasks::dist::PYTHON_PACKAGE;
 
 /// Builds what is missing and runs `cargo test` with `args` for all packages but those that are compiled
 /// only for the guest.

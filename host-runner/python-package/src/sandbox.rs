@@ -1,9 +1,9 @@
 //! One sandbox.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use wasisocket_host::{Grants, Limit, List};
@@ -14,9 +14,11 @@ use wasisocket_python::{
 
 use crate::value::{from_python, to_python};
 
-/// CPython for all sandboxes of this process, which is loaded once.
+/// CPython for all sandboxes of this process.
+static ENGINE: OnceLock<Engine> = OnceLock::new();
+
+/// Loads it, once.
 fn engine(distribution: PathBuf) -> PyResult<&'static Engine> {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
     let _loading = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(engine) = ENGINE.get() {
@@ -31,6 +33,23 @@ fn engine(distribution: PathBuf) -> PyResult<&'static Engine> {
     };
     let engine = load().map_err(|error| PyOSError::new_err(format!("{error:#}")))?;
     Ok(ENGINE.get_or_init(|| engine))
+}
+
+/// Warns if sandboxes start more slowly than they could.
+fn warn_once(py: Python<'_>) -> PyResult<()> {
+    static WARNED: Once = Once::new();
+    let why = ENGINE
+        .get()
+        .and_then(|engine| engine.cache_error().or(engine.image_error()));
+    let mut warned = Ok(());
+    if let Some(why) = why {
+        WARNED.call_once(|| {
+            let text = format!("sandboxes start slowly: {why:#}").replace('\0', "");
+            let text = std::ffi::CString::new(text).unwrap_or_default();
+            warned = PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 2);
+        });
+    }
+    warned
 }
 
 /// A guest that is kept. Its methods return (status, what, value, error, stdout, stderr, cut, seconds, CPU seconds,
@@ -92,6 +111,7 @@ impl NativeSandbox {
             let opened = builder.open(engine(distribution)?);
             opened.map_err(|error| PyOSError::new_err(format!("{error:#}")))
         })?;
+        warn_once(py)?;
         Ok(Self {
             sandbox: Mutex::new(Some(sandbox)),
             other,

@@ -21,7 +21,7 @@ from . import _native
 
 __all__ = ["Ended", "Frame", "GuestError", "LimitReached", "Other", "Result", "Sandbox", "Usage"]
 
-_DISTRIBUTION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Sandbox:
                 raise ValueError(f"{guest!r} is no path of the guest: it begins with / and may end in :ro or :rw")
             folders.append((os.fspath(host), path, mode == "rw"))
         self._native = _native.NativeSandbox(
-            _DISTRIBUTION,
+            os.path.join(_FOLDER, "guest"),
             policy,
             grants,
             folders,
