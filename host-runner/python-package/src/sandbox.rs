@@ -1,15 +1,18 @@
 //! One sandbox.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
     Certificates, Distribution, Folder, GuestError, Outcome, Program, Python as Engine, Sandbox,
-    SandboxError,
+    SandboxError, Value,
 };
 
 use crate::value::{from_python, to_python};
@@ -52,13 +55,87 @@ fn warn_once(py: Python<'_>) -> PyResult<()> {
     warned
 }
 
-/// A guest that is kept. Its methods return (status, what, value, error, stdout, stderr, cut, seconds, CPU seconds,
+/// The threads that run sandboxes of asyncio. Guests that wait take none.
+fn runtime() -> PyResult<&'static Runtime> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
+    let build = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .thread_name("sandboxes")
+            .enable_all()
+            .build()
+    };
+    match RUNTIME.get_or_init(build) {
+        Ok(runtime) => Ok(runtime),
+        Err(error) => Err(PyOSError::new_err(format!("cannot start threads: {error}"))),
+    }
+}
+
+/// A guest that is kept. What runs in it gives (status, what, value, error, stdout, stderr, cut, seconds, CPU seconds,
 /// memory, events); status is "done", "limit" or "ended", and `what` names the limit or how the guest ended.
 #[pyclass(frozen)]
 pub(crate) struct NativeSandbox {
-    /// `None` while a call runs in it, and when it is closed.
-    sandbox: Mutex<Option<Sandbox>>,
+    /// `None` while something runs in it, and when it is closed.
+    sandbox: Arc<Mutex<Option<Sandbox>>>,
+    /// Ends what `start` started.
+    cancel: Mutex<Option<oneshot::Sender<()>>>,
     other: Py<PyAny>,
+}
+
+/// What a guest is to do.
+enum Request {
+    /// Code, and the name of its file.
+    Run(String, String),
+    Module(String),
+    Call(String, Vec<Value>, Vec<(String, Value)>),
+}
+
+/// As Python has it: "run", code, file name, or "module", name, or "call", name, arguments, keywords.
+impl<'py> FromPyObject<'_, 'py> for Request {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let (kind, name): (String, String) = (
+            object.get_item(0)?.extract()?,
+            object.get_item(1)?.extract()?,
+        );
+        Ok(match &*kind {
+            "run" => Self::Run(name, object.get_item(2)?.extract()?),
+            "module" => Self::Module(name),
+            _ => {
+                let arguments = object.get_item(2)?;
+                let arguments = arguments.try_iter()?.map(|value| from_python(&value?));
+                let keywords = object.get_item(3)?.cast_into::<PyDict>()?;
+                let keywords = keywords
+                    .iter()
+                    .map(|(name, value)| Ok((name.extract()?, from_python(&value)?)));
+                Self::Call(
+                    name,
+                    arguments.collect::<PyResult<_>>()?,
+                    keywords.collect::<PyResult<_>>()?,
+                )
+            }
+        })
+    }
+}
+
+impl Request {
+    fn run(self, sandbox: &mut Sandbox) -> Result<Outcome, SandboxError> {
+        match self {
+            Self::Run(code, name) => sandbox.run_named(&code, &name),
+            Self::Module(name) => sandbox.run_module(&name),
+            Self::Call(name, arguments, keywords) => sandbox.call(&name, arguments, keywords),
+        }
+    }
+
+    async fn run_async(self, sandbox: &mut Sandbox) -> Result<Outcome, SandboxError> {
+        match self {
+            Self::Run(code, name) => sandbox.run_async(&code, &name).await,
+            Self::Module(name) => sandbox.run_module_async(&name).await,
+            Self::Call(name, arguments, keywords) => {
+                sandbox.call_async(&name, arguments, keywords).await
+            }
+        }
+    }
 }
 
 #[pymethods]
@@ -113,135 +190,151 @@ impl NativeSandbox {
         })?;
         warn_once(py)?;
         Ok(Self {
-            sandbox: Mutex::new(Some(sandbox)),
+            sandbox: Arc::new(Mutex::new(Some(sandbox))),
+            cancel: Mutex::default(),
             other,
         })
     }
 
-    fn run<'py>(&self, py: Python<'py>, code: &str, name: &str) -> PyResult<Bound<'py, PyTuple>> {
-        self.with(py, |sandbox| sandbox.run_named(code, name))
+    /// Has the guest do something, while other threads of Python run.
+    fn run<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyTuple>> {
+        let mut sandbox = self.take()?;
+        let called = py.detach(|| {
+            let called = request.run(&mut sandbox);
+            *lock(&self.sandbox) = Some(sandbox);
+            called
+        });
+        result(self.other.bind(py), called)
     }
 
-    fn run_module<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyTuple>> {
-        self.with(py, |sandbox| sandbox.run_module(name))
+    /// Has the guest do something in another thread, which then calls done with the result and None, or with None and an
+    /// exception; after `cancel` with None twice.
+    fn start(&self, py: Python<'_>, request: Request, done: Py<PyAny>) -> PyResult<()> {
+        let runtime = runtime()?;
+        let mut sandbox = self.take()?;
+        let (cancel, cancelled) = oneshot::channel();
+        *lock(&self.cancel) = Some(cancel);
+        let place = Arc::clone(&self.sandbox);
+        let other = self.other.clone_ref(py);
+        runtime.spawn(async move {
+            let called = tokio::select! {
+                called = request.run_async(&mut sandbox) => Some(called),
+                _ = cancelled => None,
+            };
+            match called {
+                Some(_) => *lock(&place) = Some(sandbox),
+                // Its memory is given back before anyone knows.
+                None => drop(sandbox),
+            }
+            // Not if the interpreter ends: nobody waits then.
+            Python::try_attach(|py| {
+                let answer = match called.map(|called| result(other.bind(py), called)) {
+                    Some(Ok(answer)) => (Some(answer), None),
+                    Some(Err(error)) => (None, Some(error)),
+                    None => (None, None),
+                };
+                if let Err(error) = done.call1(py, answer) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+        Ok(())
     }
 
-    fn call<'py>(
-        &self,
-        py: Python<'py>,
-        name: &str,
-        arguments: Vec<Bound<'py, PyAny>>,
-        keywords: Vec<(String, Bound<'py, PyAny>)>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let arguments = arguments.iter().map(from_python);
-        let arguments: Vec<_> = arguments.collect::<PyResult<_>>()?;
-        let keywords = keywords
-            .into_iter()
-            .map(|(name, value)| Ok((name, from_python(&value)?)));
-        let keywords: Vec<_> = keywords.collect::<PyResult<_>>()?;
-        self.with(py, |sandbox| sandbox.call(name, arguments, keywords))
+    /// Ends what `start` started, and the guest.
+    fn cancel(&self) {
+        if let Some(cancel) = lock(&self.cancel).take() {
+            // It may be done already.
+            let _ = cancel.send(());
+        }
     }
 
     /// Ends the guest as a program ends. None if it has ended before.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let Some(sandbox) = self.lock().take() else {
+        let Some(sandbox) = lock(&self.sandbox).take() else {
             return Ok(None);
         };
         if sandbox.end().is_some() {
             return Ok(None);
         }
         let closed = py.detach(|| sandbox.close());
-        self.result(py, closed).map(Some)
+        result(self.other.bind(py), closed).map(Some)
     }
 
     /// Ends the guest at once.
     fn kill(&self, py: Python<'_>) {
-        let sandbox = self.lock().take();
+        let sandbox = lock(&self.sandbox).take();
         py.detach(|| drop(sandbox));
     }
 }
 
 impl NativeSandbox {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Sandbox>> {
-        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self) -> PyResult<Sandbox> {
+        let sandbox = lock(&self.sandbox).take();
+        let why = "this sandbox is closed, or something runs in it";
+        sandbox.ok_or_else(|| PyRuntimeError::new_err(why))
     }
+}
 
-    /// Does something with the guest while other threads of Python run.
-    fn with<'py>(
-        &self,
-        py: Python<'py>,
-        call: impl FnOnce(&mut Sandbox) -> Result<Outcome, SandboxError> + Send,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let Some(mut sandbox) = self.lock().take() else {
-            return Err(PyRuntimeError::new_err(
-                "this sandbox is closed, or something runs in it",
-            ));
-        };
-        let called = py.detach(|| {
-            let called = call(&mut sandbox);
-            *self.lock() = Some(sandbox);
-            called
-        });
-        self.result(py, called)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-    fn result<'py>(
-        &self,
-        py: Python<'py>,
-        called: Result<Outcome, SandboxError>,
-    ) -> PyResult<Bound<'py, PyTuple>> {
-        let (status, what, outcome) = match called {
-            Ok(outcome) => ("done", String::new(), outcome),
-            Err(SandboxError::Limit { limit, outcome }) => {
-                ("limit", limit.name().to_owned(), *outcome)
-            }
-            Err(error @ SandboxError::Ended { .. }) => {
-                let text = error.to_string();
-                let SandboxError::Ended { outcome, .. } = error else {
-                    return Err(PyRuntimeError::new_err(text));
-                };
-                ("ended", text, *outcome)
-            }
-            Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
-        };
-        let error = outcome.error.map(|error| {
-            let GuestError {
-                type_name,
-                message,
-                traceback,
-                frames,
-                ..
-            } = error;
-            let frames: Vec<_> = frames
-                .into_iter()
-                .map(|frame| (frame.file, frame.line, frame.function, frame.text))
-                .collect();
-            (type_name, message, traceback, frames)
-        });
-        let events: Vec<_> = outcome
-            .events
-            .iter()
-            .map(|event| event.to_string())
+/// What came of a run, as Python has it.
+fn result<'py>(
+    other: &Bound<'py, PyAny>,
+    called: Result<Outcome, SandboxError>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let py = other.py();
+    let (status, what, outcome) = match called {
+        Ok(outcome) => ("done", String::new(), outcome),
+        Err(SandboxError::Limit { limit, outcome }) => ("limit", limit.name().to_owned(), *outcome),
+        Err(error @ SandboxError::Ended { .. }) => {
+            let text = error.to_string();
+            let SandboxError::Ended { outcome, .. } = error else {
+                return Err(PyRuntimeError::new_err(text));
+            };
+            ("ended", text, *outcome)
+        }
+        Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
+    };
+    let error = outcome.error.map(|error| {
+        let GuestError {
+            type_name,
+            message,
+            traceback,
+            frames,
+            ..
+        } = error;
+        let frames: Vec<_> = frames
+            .into_iter()
+            .map(|frame| (frame.file, frame.line, frame.function, frame.text))
             .collect();
-        let usage = outcome.usage;
-        let stdout = pyo3::types::PyBytes::new(py, &outcome.stdout);
-        let stderr = pyo3::types::PyBytes::new(py, &outcome.stderr);
-        let value = to_python(outcome.value, self.other.bind(py))?;
-        (
-            status,
-            what,
-            value,
-            error,
-            stdout,
-            stderr,
-            outcome.cut,
-            usage.elapsed.as_secs_f64(),
-            usage.cpu_time.as_secs_f64(),
-            usage.memory,
-            events,
-        )
-            .into_pyobject(py)
-    }
+        (type_name, message, traceback, frames)
+    });
+    let events: Vec<_> = outcome
+        .events
+        .iter()
+        .map(|event| event.to_string())
+        .collect();
+    let usage = outcome.usage;
+    let stdout = pyo3::types::PyBytes::new(py, &outcome.stdout);
+    let stderr = pyo3::types::PyBytes::new(py, &outcome.stderr);
+    let value = to_python(outcome.value, other)?;
+    (
+        status,
+        what,
+        value,
+        error,
+        stdout,
+        stderr,
+        outcome.cut,
+        usage.elapsed.as_secs_f64(),
+        usage.cpu_time.as_secs_f64(),
+        usage.memory,
+        events,
+    )
+        .into_pyobject(py)
 }
 
 /// Grants, from a policy file's text and from names with texts.

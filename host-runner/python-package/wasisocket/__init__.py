@@ -19,7 +19,19 @@ from typing import Any
 
 from . import _native
 
-__all__ = ["Ended", "Frame", "GuestError", "LimitReached", "Other", "Result", "Sandbox", "Usage"]
+# asyncio is imported where it is used: that takes longer than a sandbox.
+
+__all__ = [
+    "AsyncSandbox",
+    "Ended",
+    "Frame",
+    "GuestError",
+    "LimitReached",
+    "Other",
+    "Result",
+    "Sandbox",
+    "Usage",
+]
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -188,7 +200,7 @@ class Sandbox:
     def run(self, code: str, *, filename: str = "<sandbox>") -> Result:
         """Runs code, like a cell of a notebook: it may have `await` outside of functions, and its last expression is the
         value. filename is what tracebacks show."""
-        return _result(self._native.run(code, filename))
+        return _result(self._native.run(("run", code, filename)))
 
     def run_file(self, path: str | os.PathLike[str]) -> Result:
         """Runs the code in a file of this machine."""
@@ -197,12 +209,12 @@ class Sandbox:
 
     def run_module(self, name: str) -> Result:
         """Runs a module of the guest, as `python -m` does."""
-        return _result(self._native.run_module(name))
+        return _result(self._native.run(("module", name)))
 
     def call(self, name: str, /, *arguments: Any, **keywords: Any) -> Result:
         """Calls a function that the guest's code defined, or another name of its `__main__`. If what it returns can be
         awaited, the value is what that gives."""
-        return _result(self._native.call(name, list(arguments), list(keywords.items())))
+        return _result(self._native.run(("call", name, arguments, keywords)))
 
     def close(self) -> Result | None:
         """Ends the guest as a program ends: functions of atexit run. Returns what it wrote then, or None if it had ended
@@ -220,6 +232,100 @@ class Sandbox:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if kind is None:
             self.close()
+        else:
+            self.kill()
+
+
+class AsyncSandbox:
+    """A Sandbox for asyncio: with the same keywords, and methods that are awaited.
+
+        async with AsyncSandbox(timeout="10s") as box:
+            result = await box.run("40 + 2")
+
+    Cancelling what is awaited ends the guest, and the cancellation goes on when the guest is gone. on_stdout and on_stderr
+    are called in other threads.
+    """
+
+    def __init__(self, **keywords: Any):
+        self._keywords = keywords
+        self._box: Sandbox | None = None
+
+    async def open(self) -> AsyncSandbox:
+        """Starts the guest, if `async with` has not done that."""
+        import asyncio
+
+        if self._box is None:
+            self._box = await asyncio.to_thread(Sandbox, **self._keywords)
+        return self
+
+    async def run(self, code: str, *, filename: str = "<sandbox>") -> Result:
+        """Sandbox.run()"""
+        return await self._start("run", code, filename)
+
+    async def run_file(self, path: str | os.PathLike[str]) -> Result:
+        """Sandbox.run_file()"""
+        with open(path, encoding="utf-8") as file:
+            code = file.read()
+        return await self.run(code, filename=os.fspath(path))
+
+    async def run_module(self, name: str) -> Result:
+        """Sandbox.run_module()"""
+        return await self._start("module", name)
+
+    async def call(self, name: str, /, *arguments: Any, **keywords: Any) -> Result:
+        """Sandbox.call()"""
+        return await self._start("call", name, arguments, keywords)
+
+    async def close(self) -> Result | None:
+        """Sandbox.close()"""
+        import asyncio
+
+        return await asyncio.to_thread(self._opened().close)
+
+    def kill(self) -> None:
+        """Sandbox.kill()"""
+        self._opened().kill()
+
+    def _opened(self) -> Sandbox:
+        if self._box is None:
+            raise RuntimeError("this sandbox is not open: use `async with`, or await open()")
+        return self._box
+
+    async def _start(self, *request: Any) -> Result:
+        import asyncio
+
+        native = self._opened()._native
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def done(answer: tuple[Any, ...] | None, error: BaseException | None) -> None:
+            try:
+                loop.call_soon_threadsafe(ended.set_result, (answer, error))
+            except RuntimeError:
+                pass  # The loop is closed: nobody waits.
+
+        native.start(request, done)
+        cancelled = None
+        while not ended.done():
+            try:
+                await asyncio.shield(ended)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                native.cancel()
+        if cancelled is not None:
+            raise cancelled
+        answer, error = ended.result()
+        if error is not None:
+            raise error
+        assert answer is not None
+        return _result(answer)
+
+    async def __aenter__(self) -> AsyncSandbox:
+        return await self.open()
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            await self.close()
         else:
             self.kill()
 

@@ -1,5 +1,6 @@
 """The Python package wasisocket, in native CPython."""
 
+import asyncio
 import datetime
 import inspect
 import pathlib
@@ -11,7 +12,7 @@ import threading
 import time
 import unittest
 
-from wasisocket import Ended, GuestError, LimitReached, Other, Result, Sandbox, _native
+from wasisocket import AsyncSandbox, Ended, GuestError, LimitReached, Other, Result, Sandbox, _native
 
 
 class Runs(unittest.TestCase):
@@ -159,6 +160,48 @@ class Threads(unittest.TestCase):
         code = "from wasisocket import Sandbox; box = Sandbox(); print(box.run('40 + 2').value)"
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
         self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "42\n", ""))
+
+
+class Asynchronous(unittest.IsolatedAsyncioTestCase):
+    async def test_sandboxes_run_side_by_side(self):
+        async def nap(number):
+            async with AsyncSandbox(timeout="60s") as box:
+                await box.run(f"import time; time.sleep(0.5); x = {number}")
+                await box.run("def add(n): return x + n")
+                return (await box.call("add", 1)).value
+
+        begun = time.monotonic()
+        self.assertEqual(await asyncio.gather(*map(nap, range(20))), list(range(1, 21)))
+        self.assertLess(time.monotonic() - begun, 5)
+
+    async def test_errors_and_limits_are_those_of_the_other(self):
+        async with AsyncSandbox(timeout="300ms") as box:
+            self.assertEqual((await box.run("1 / 0")).error.type, "ZeroDivisionError")
+            with self.assertRaises(TypeError):
+                await box.call("print", object())
+            with self.assertRaises(LimitReached):
+                await box.run("while True: pass")
+            with self.assertRaises(Ended):
+                await box.run("1")
+        with self.assertRaises(RuntimeError):
+            await AsyncSandbox().run("1")
+
+    async def test_cancellation_ends_the_guest(self):
+        for code in ("while True: pass", "import time; time.sleep(60)", "await __import__('asyncio').sleep(60)"):
+            box = await AsyncSandbox().open()
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(box.run(code), 0.3)
+            with self.assertRaises(RuntimeError):
+                await box.run("1")
+            self.assertIsNone(await box.close())
+
+    async def test_one_thing_runs_in_a_sandbox_at_a_time(self):
+        async with AsyncSandbox() as box:
+            first = asyncio.ensure_future(box.run("import time; time.sleep(0.3); 1"))
+            await asyncio.sleep(0.1)
+            with self.assertRaises(RuntimeError):
+                await box.run("2")
+            self.assertEqual((await first).value, 1)
 
 
 if __name__ == "__main__":

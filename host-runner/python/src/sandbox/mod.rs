@@ -206,7 +206,7 @@ impl Sandbox {
     /// # Errors
     /// As for [`Sandbox::run`].
     pub fn run_module(&mut self, module: &str) -> Result<Outcome, SandboxError> {
-        block_on(self.ask("run-module", vec![module.into()]))?
+        block_on(self.run_module_async(module))?
     }
 
     /// Calls what the guest's `__main__` has under a name, such as a function, `name` or `name.attribute`. The value is
@@ -229,6 +229,14 @@ impl Sandbox {
     /// As for [`Sandbox::run`].
     pub async fn run_async(&mut self, code: &str, name: &str) -> Result<Outcome, SandboxError> {
         self.ask("run", vec![code.into(), name.into()]).await
+    }
+
+    /// [`Sandbox::run_module`] on a tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::run`].
+    pub async fn run_module_async(&mut self, module: &str) -> Result<Outcome, SandboxError> {
+        self.ask("run-module", vec![module.into()]).await
     }
 
     /// [`Sandbox::call`] on a tokio runtime.
@@ -262,11 +270,15 @@ impl Sandbox {
     ///
     /// # Errors
     /// A limit was reached, or the guest had ended before.
-    pub fn close(mut self) -> Result<Outcome, SandboxError> {
+    pub fn close(self) -> Result<Outcome, SandboxError> {
         block_on(self.close_async())?
     }
 
-    async fn close_async(&mut self) -> Result<Outcome, SandboxError> {
+    /// [`Sandbox::close`] on a tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::close`].
+    pub async fn close_async(mut self) -> Result<Outcome, SandboxError> {
         let begun = Instant::now();
         let mut resting = self.take()?;
         let called = resting.finish().await;
