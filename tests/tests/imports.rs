@@ -94,6 +94,10 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
             "_start",
             "memory",
             "python-runtime",
+            "session-begin",
+            "session-call",
+            "session-end",
+            "session-request",
             "snapshot-initialize",
             "snapshot-resume"
         ]

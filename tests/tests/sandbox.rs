@@ -354,6 +354,17 @@ fn limits_of_time_hold_for_each_run_and_end_the_guest() {
 }
 
 #[test]
+fn arguments_that_the_guest_has_no_memory_for_are_refused() {
+    let mut sandbox = Sandbox::open(&PYTHON, limited(&[("max-memory", "64M")])).unwrap();
+    value(&mut sandbox, "def length(bytes): return len(bytes)");
+    let long = Value::Bytes(vec![0; 100 << 20]);
+    let refused = sandbox.call("length", [long], []).unwrap_err();
+    assert!(refused.to_string().contains("no memory"), "{refused}");
+    let called = sandbox.call("length", [Value::Bytes(vec![0; 1 << 20])], []);
+    assert_eq!(called.unwrap().value, (1 << 20).into());
+}
+
+#[test]
 fn guest_that_exits_or_traps_has_ended() {
     for (code, end) in [
         ("import os; print('bye'); os._exit(4)", Some(End::Exit(4))),

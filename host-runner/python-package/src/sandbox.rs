@@ -20,6 +20,21 @@ use crate::value::{from_python, to_python};
 /// CPython for all sandboxes of this process.
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
+/// The process that loaded it.
+static PROCESS: OnceLock<u32> = OnceLock::new();
+
+/// # Errors
+/// This process came from the one with the sandboxes by fork(2): it does not have their threads.
+fn check_process() -> PyResult<()> {
+    match *PROCESS.get_or_init(std::process::id) == std::process::id() {
+        true => Ok(()),
+        false => Err(PyRuntimeError::new_err(
+            "this process was forked from one with sandboxes, and cannot have any: start processes by another method \
+             (multiprocessing: \"spawn\" or \"forkserver\")",
+        )),
+    }
+}
+
 /// Loads it, once.
 fn engine(distribution: PathBuf) -> PyResult<&'static Engine> {
     static LOADING: Mutex<()> = Mutex::new(());
@@ -158,6 +173,7 @@ impl NativeSandbox {
         on_stderr: Option<Py<PyAny>>,
         other: Py<PyAny>,
     ) -> PyResult<Self> {
+        check_process()?;
         let mut program = Program::default().grants(parse(policy, &grants)?);
         for (host, guest, is_writable) in dirs {
             program = program.folder(match is_writable {
@@ -251,6 +267,7 @@ impl NativeSandbox {
 
     /// Ends the guest as a program ends. None if it has ended before.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        check_process()?;
         let Some(sandbox) = lock(&self.sandbox).take() else {
             return Ok(None);
         };
@@ -270,6 +287,7 @@ impl NativeSandbox {
 
 impl NativeSandbox {
     fn take(&self) -> PyResult<Sandbox> {
+        check_process()?;
         let sandbox = lock(&self.sandbox).take();
         let why = "this sandbox is closed, or something runs in it";
         sandbox.ok_or_else(|| PyRuntimeError::new_err(why))

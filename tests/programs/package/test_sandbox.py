@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import inspect
+import os
 import pathlib
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
 
 from wasisocket import AsyncSandbox, Ended, GuestError, LimitReached, Other, Result, Sandbox, _native
 
@@ -155,6 +157,23 @@ class Threads(unittest.TestCase):
         box.run("print()").check()
         self.assertEqual(len(errors), 1)
         self.assertRegex(errors[0], "something runs in it")
+
+    def test_a_forked_process_is_told_that_it_has_none(self):
+        box = self.enterContext(Sandbox())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            status = 0
+            for call in (Sandbox, lambda: box.run("1"), box.close):
+                try:
+                    call()
+                    status = 1
+                except RuntimeError as error:
+                    status |= 0 if "forked" in str(error) else 2
+            os._exit(status)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual(box.run("1").value, 1)
 
     def test_an_interpreter_ends_with_sandboxes_open(self):
         code = "from wasisocket import Sandbox; box = Sandbox(); print(box.run('40 + 2').value)"

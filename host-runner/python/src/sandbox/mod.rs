@@ -304,6 +304,7 @@ impl Sandbox {
         match answer {
             Ok(answer) => {
                 self.state = State::AtRest(resting);
+                let answer = answer.context("the guest has no memory left for that")?;
                 let (value, error) = outcome::parse(&answer);
                 Ok(self.outcome(value, error, usage))
             }
@@ -407,18 +408,23 @@ impl Resting {
         })
     }
 
-    /// Has the guest do what a request asks for. An error is how it ended.
-    async fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>, End> {
+    /// Has the guest do what a request asks for. `None` if it has no memory for the request or the answer. An error is how
+    /// it ended.
+    async fn ask(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>, End> {
         let clock = self.clock();
         let asked = clock.run_async(async {
             let length = u32::try_from(request.len()).context("too many arguments")?;
             let place = self.request.call_async(&mut self.store, length).await?;
-            ensure!(place != 0, "no memory for the arguments");
+            if place == 0 {
+                return Ok(None);
+            }
             self.memory
                 .write(&mut self.store, place as usize, request)?;
             let answer = self.call.call_async(&mut self.store, length).await?;
-            ensure!(answer != 0, "the guest gave no answer");
-            self.answer(answer)
+            match answer {
+                0 => Ok(None),
+                place => self.answer(place).map(Some),
+            }
         });
         match asked.await {
             Ok(Ok(answer)) => Ok(answer),
