@@ -19,7 +19,7 @@ from typing import Any
 
 from . import _native
 
-# asyncio is imported where it is used: that takes longer than a sandbox.
+# asyncio and json are imported where they are used: that takes longer than a sandbox.
 
 __all__ = [
     "AsyncSandbox",
@@ -128,7 +128,7 @@ class Sandbox:
 
     Grants and limits have the names and the texts that they have on the command line of `wasisocket run`:
     allow_net=["example.com:443"], timeout="10s", max_memory="256M". A list may be one text. timeout and max_cpu hold for
-    each run. policy is the text of a policy file, which grants and limits add to.
+    each run. policy is the path of a policy file, or its content as a mapping; grants and limits add to it.
 
     dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
     {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
@@ -142,7 +142,7 @@ class Sandbox:
     def __init__(
         self,
         *,
-        policy: str | None = None,
+        policy: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         allow_net: str | Iterable[str] = (),
         deny_net: str | Iterable[str] = (),
         allow_listen: str | Iterable[str] = (),
@@ -186,7 +186,7 @@ class Sandbox:
             folders.append((os.fspath(host), path, mode == "rw"))
         self._native = _native.NativeSandbox(
             os.path.join(_FOLDER, "guest"),
-            policy,
+            _policy(policy),
             grants,
             folders,
             list((env or {}).items()),
@@ -234,6 +234,20 @@ class Sandbox:
             self.close()
         else:
             self.kill()
+
+
+def _policy(policy: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | None:
+    """The text of a policy file, which is TOML."""
+    if policy is None:
+        return None
+    if isinstance(policy, Mapping):
+        import json
+
+        # Its values are texts, numbers and lists of them, which JSON writes as TOML does.
+        pairs = ([json.dumps(part, ensure_ascii=False) for part in pair] for pair in policy.items())
+        return "".join(f"{key} = {value}\n" for key, value in pairs)
+    with open(policy, encoding="utf-8") as file:
+        return file.read()
 
 
 class AsyncSandbox:

@@ -91,7 +91,11 @@ class Runs(unittest.TestCase):
         result = self.box.run(connect)
         self.assertEqual(result.error.type, "PermissionError")
         self.assertTrue(any(f"--allow-net=127.0.0.1:{port}" in event for event in result.events), result.events)
-        for grants in ({"allow_net": f"127.0.0.1:{port}"}, {"policy": f'allow-net = ["127.0.0.1:{port}"]'}):
+        rule = f"127.0.0.1:{port}"
+        file = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "policy.toml")
+        file.write_text(f'allow-net = ["{rule}"]\ntimeout = "60s"\n')
+        policies = (file, str(file), {"allow-net": [rule], "timeout": "60s", "max-sockets": 5})
+        for grants in ({"allow_net": rule}, *({"policy": policy} for policy in policies)):
             with Sandbox(**grants) as box:
                 box.run(connect).check()
                 self.assertEqual(server.accept()[0].recv(5), b"hello")
@@ -121,7 +125,7 @@ class Ends(unittest.TestCase):
         self.assertRaises(RuntimeError, box.run, "1")
 
     def test_misuse_is_an_error_at_once(self):
-        for keywords in ({"timeout": "soon"}, {"allow_net": "a b"}, {"policy": "allow-net = 1"}, {"dirs": {".": "data"}}):
+        for keywords in ({"timeout": "soon"}, {"allow_net": "a b"}, {"policy": {"allow-net": 1}}, {"policy": {"a b\n": []}}, {"dirs": {".": "data"}}):
             self.assertRaises(ValueError, Sandbox, **keywords)
         self.assertRaises(TypeError, Sandbox, allow_nets=[])
         self.assertRaises(OSError, Sandbox, dirs={"/nonexistent/folder": "/data"})
