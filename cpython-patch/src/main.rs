@@ -12,6 +12,7 @@ mod steps;
 mod tasks;
 mod tree;
 mod upstream;
+mod venv;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

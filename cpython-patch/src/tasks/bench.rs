@@ -19,6 +19,7 @@ use crate::steps::site_packages::SitePackages;
 use crate::steps::{self, host};
 use crate::tasks::test;
 use crate::tree;
+use crate::venv::venv;
 
 /// The programs of `componentize-py`, and their WIT.
 const PROGRAMS: &str = "tests/programs/bench/componentize";
@@ -225,15 +226,9 @@ impl<'a> Tools<'a> {
                 .arg(folder)
                 .arg("wasmtime-cli"),
         )?;
-        let venv = folder.join("venv");
-        if !venv.join("bin/pip").is_file() {
-            process::visible(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-                .context("install Python 3.10 or later with venv (Debian: python3-venv)")?;
-        }
-        process::visible(
-            Command::new(venv.join("bin/pip"))
-                .args(["install", "--quiet", "--requirement"])
-                .arg(build.checkout(REQUIREMENTS).join("componentize-py.txt")),
+        let venv = venv(
+            folder,
+            &build.checkout(REQUIREMENTS).join("componentize-py.txt"),
         )?;
         Ok(Self {
             build,

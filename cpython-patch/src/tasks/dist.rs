@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::build::{Build, TARGET};
@@ -13,6 +13,7 @@ use crate::progress::human_bytes;
 use crate::steps::{self, licences};
 use crate::tasks::install::LEFT_OUT;
 use crate::tree;
+use crate::venv::venv;
 
 /// The crate of the Python package's native module.
 pub(crate) const PYTHON_PACKAGE: &str = "wasisocket-python-package";
@@ -34,7 +35,9 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     let (work, _lock) = build.claim("dist", |waiting| eprintln!("{waiting}"))?;
     fs::create_dir_all(&args.out)?;
 
-    let wheel = wheel(build, &work)?;
+    let requirements = build.checkout(PACKAGE).join("build-requirements.txt");
+    let venv = venv(&work, &requirements)?;
+    let wheel = wheel(build, &venv, &work)?;
     let added = work.join("added");
     tree::remove(&added)?;
     let package = added.join("wasisocket");
@@ -58,7 +61,7 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     tree::copy_file(&host.command(), &package.join("bin/wasisocket"))?;
     licences::beside_host(build, PYTHON_PACKAGE, &package)?;
     process::visible(
-        Command::new("python3")
+        Command::new(venv.join("bin/python"))
             .arg(build.checkout(PACKAGE).join("add_to_wheel.py"))
             .args([&wheel, &added, &args.out]),
     )?;
@@ -72,17 +75,7 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
 }
 
 /// The wheel as maturin makes it, which finds out on which systems the native module runs.
-fn wheel(build: &Build, work: &Path) -> Result<PathBuf> {
-    let venv = work.join("venv");
-    if !venv.join("bin/pip").is_file() {
-        process::visible(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-            .context("install Python 3.10 or later with venv (Debian: python3-venv)")?;
-    }
-    process::visible(
-        Command::new(venv.join("bin/pip"))
-            .args(["install", "--quiet", "--require-hashes", "--requirement"])
-            .arg(build.checkout(PACKAGE).join("build-requirements.txt")),
-    )?;
+fn wheel(build: &Build, venv: &Path, work: &Path) -> Result<PathBuf> {
     let wheels = work.join("wheels");
     tree::remove(&wheels)?;
     let (target, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;

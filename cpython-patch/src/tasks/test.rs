@@ -28,7 +28,8 @@ pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
     cargo
         .env("WASISOCKET_SITE", &site.folder)
         .env("WASISOCKET_SITE_PYTHON", &site.python)
-        .env("WASISOCKET_NGINX", &build.ensure::<Nginx>()?.command);
+        .env("WASISOCKET_NGINX", &build.ensure::<Nginx>()?.command)
+        .env("WASISOCKET_NATIVE_MODULE", python_package(build)?);
     let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     // A separate run: with this package's features enabled too, wasmtime would be compiled a second time.
     if args.is_empty() {
@@ -50,13 +51,11 @@ pub(crate) fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
     let libraries = &build.ensure::<Libraries>()?.0;
     let libraries = env::join_paths(libraries.iter().map(|library| &library.folder))?;
     let guest = build.ensure::<Guest>()?;
-    let module = python_package(build)?;
     let mut cargo = build.cargo(subcommand);
     cargo
         .env("WASISOCKET_XTASK", env::current_exe()?)
         .env("WASISOCKET_PYTHON", &python.folder)
         .env("WASISOCKET_BIN", host.command())
-        .env("WASISOCKET_NATIVE_MODULE", module)
         .env("WASISOCKET_SDK", &build.ensure::<Sdk>()?.folder)
         .env("WASISOCKET_WASM_BUILD", &build.ensure::<Wasm>()?.folder)
         .env(

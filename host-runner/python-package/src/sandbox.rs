@@ -1,18 +1,16 @@
 //! One sandbox.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use tokio::runtime::Runtime;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
     Certificates, Distribution, Folder, GuestError, Outcome, Program, Python as Engine, Sandbox,
-    SandboxError, Value,
+    SandboxError, Value, block_on, runtime,
 };
 
 use crate::value::{from_python, to_python};
@@ -70,21 +68,6 @@ fn warn_once(py: Python<'_>) -> PyResult<()> {
     warned
 }
 
-/// The threads that run sandboxes of asyncio. Guests that wait take none.
-fn runtime() -> PyResult<&'static Runtime> {
-    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
-    let build = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .thread_name("sandboxes")
-            .enable_all()
-            .build()
-    };
-    match RUNTIME.get_or_init(build) {
-        Ok(runtime) => Ok(runtime),
-        Err(error) => Err(PyOSError::new_err(format!("cannot start threads: {error}"))),
-    }
-}
-
 /// A guest that is kept. What runs in it gives (status, what, value, error, stdout, stderr, cut, seconds, CPU seconds,
 /// memory, events); status is "done", "limit" or "ended", and `what` names the limit or how the guest ended.
 #[pyclass(frozen)]
@@ -134,15 +117,7 @@ impl<'py> FromPyObject<'_, 'py> for Request {
 }
 
 impl Request {
-    fn run(self, sandbox: &mut Sandbox) -> Result<Outcome, SandboxError> {
-        match self {
-            Self::Run(code, name) => sandbox.run_named(&code, &name),
-            Self::Module(name) => sandbox.run_module(&name),
-            Self::Call(name, arguments, keywords) => sandbox.call(&name, arguments, keywords),
-        }
-    }
-
-    async fn run_async(self, sandbox: &mut Sandbox) -> Result<Outcome, SandboxError> {
+    async fn run(self, sandbox: &mut Sandbox) -> Result<Outcome, SandboxError> {
         match self {
             Self::Run(code, name) => sandbox.run_async(&code, &name).await,
             Self::Module(name) => sandbox.run_module_async(&name).await,
@@ -216,9 +191,9 @@ impl NativeSandbox {
     fn run<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyTuple>> {
         let mut sandbox = self.take()?;
         let called = py.detach(|| {
-            let called = request.run(&mut sandbox);
+            let called = block_on(request.run(&mut sandbox));
             *lock(&self.sandbox) = Some(sandbox);
-            called
+            called?
         });
         result(self.other.bind(py), called)
     }
@@ -226,7 +201,7 @@ impl NativeSandbox {
     /// Has the guest do something in another thread, which then calls done with the result and None, or with None and an
     /// exception; after `cancel` with None twice.
     fn start(&self, py: Python<'_>, request: Request, done: Py<PyAny>) -> PyResult<()> {
-        let runtime = runtime()?;
+        let runtime = runtime().map_err(|error| PyOSError::new_err(error.to_string()))?;
         let mut sandbox = self.take()?;
         let (cancel, cancelled) = oneshot::channel();
         *lock(&self.cancel) = Some(cancel);
@@ -234,7 +209,7 @@ impl NativeSandbox {
         let other = self.other.clone_ref(py);
         runtime.spawn(async move {
             let called = tokio::select! {
-                called = request.run_async(&mut sandbox) => Some(called),
+                called = request.run(&mut sandbox) => Some(called),
                 _ = cancelled => None,
             };
             match called {
@@ -306,15 +281,16 @@ fn result<'py>(
     let py = other.py();
     let (status, what, outcome) = match called {
         Ok(outcome) => ("done", String::new(), outcome),
-        Err(SandboxError::Limit { limit, outcome }) => ("limit", limit.name().to_owned(), *outcome),
-        Err(error @ SandboxError::Ended { .. }) => {
+        Err(error) => {
             let text = error.to_string();
-            let SandboxError::Ended { outcome, .. } = error else {
-                return Err(PyRuntimeError::new_err(text));
-            };
-            ("ended", text, *outcome)
+            match error {
+                SandboxError::Limit { limit, outcome } => {
+                    ("limit", limit.name().to_owned(), *outcome)
+                }
+                SandboxError::Ended { outcome, .. } => ("ended", text, *outcome),
+                _ => return Err(PyRuntimeError::new_err(text)),
+            }
         }
-        Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
     };
     let error = outcome.error.map(|error| {
         let GuestError {
@@ -336,8 +312,8 @@ fn result<'py>(
         .map(|event| event.to_string())
         .collect();
     let usage = outcome.usage;
-    let stdout = pyo3::types::PyBytes::new(py, &outcome.stdout);
-    let stderr = pyo3::types::PyBytes::new(py, &outcome.stderr);
+    let stdout = PyBytes::new(py, &outcome.stdout);
+    let stderr = PyBytes::new(py, &outcome.stderr);
     let value = to_python(outcome.value, other)?;
     (
         status,

@@ -204,8 +204,7 @@ class Sandbox:
 
     def run_file(self, path: str | os.PathLike[str]) -> Result:
         """Runs the code in a file of this machine."""
-        with open(path, encoding="utf-8") as file:
-            return self.run(file.read(), filename=os.fspath(path))
+        return self.run(_read(path), filename=os.fspath(path))
 
     def run_module(self, name: str) -> Result:
         """Runs a module of the guest, as `python -m` does."""
@@ -246,7 +245,11 @@ def _policy(policy: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | 
         # Its values are texts, numbers and lists of them, which JSON writes as TOML does.
         pairs = ([json.dumps(part, ensure_ascii=False) for part in pair] for pair in policy.items())
         return "".join(f"{key} = {value}\n" for key, value in pairs)
-    with open(policy, encoding="utf-8") as file:
+    return _read(policy)
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    with open(path, encoding="utf-8") as file:
         return file.read()
 
 
@@ -278,9 +281,7 @@ class AsyncSandbox:
 
     async def run_file(self, path: str | os.PathLike[str]) -> Result:
         """Sandbox.run_file()"""
-        with open(path, encoding="utf-8") as file:
-            code = file.read()
-        return await self.run(code, filename=os.fspath(path))
+        return await self.run(_read(path), filename=os.fspath(path))
 
     async def run_module(self, name: str) -> Result:
         """Sandbox.run_module()"""

@@ -60,21 +60,18 @@ fn load_file(
     file.rewind()?;
     file.read_to_end(&mut wasm)?;
     let wasm_hash = hex(&Sha256::digest(&wasm));
-    if let Some(module) = shipped(engine, path, &wasm_hash) {
-        return Ok(Loaded {
-            module,
-            wasm_hash: folder.map(|_| wasm_hash),
-            error: None,
-        });
-    }
-    let module = Module::from_binary(engine, &wasm)?;
     let Some(folder) = folder else {
+        let module = match shipped(engine, path, &wasm_hash) {
+            Some(module) => module,
+            None => Module::from_binary(engine, &wasm)?,
+        };
         return Ok(Loaded {
             module,
             wasm_hash: None,
             error: None,
         });
     };
+    let module = Module::from_binary(engine, &wasm)?;
     let name = name(engine, &wasm_hash);
     let added = folder.add(&name, &module.serialize()?);
     // This process maps it as well: its pages are then shared with others, and the system can drop them.

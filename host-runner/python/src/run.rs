@@ -83,9 +83,6 @@ impl Python {
             true,
             self.preload(),
         )?;
-        if self.shared.has_time_limits {
-            limit_time_async(&mut store, Guest::sockets);
-        }
         let linked = self.shared.asynchronous()?;
         if let Some(image) = image {
             let instance = linked.instantiate_async(&mut store).await?;
@@ -124,9 +121,6 @@ impl Shared {
         profiler: Option<&Profiler>,
     ) -> Result<End> {
         let (mut store, clock) = self.store(program.with_search_path(preload), false, preload)?;
-        if self.has_time_limits {
-            limit_time(&mut store, Guest::sockets);
-        }
         let linked = self.blocking()?;
         if let Some(image) = image {
             let instance = linked.instantiate(&mut store)?;
@@ -149,7 +143,7 @@ impl Shared {
         Ok(End::of(clock.run(|| start.call(&mut store, ()))))
     }
 
-    /// A store with all that the program is given, and the folders of packages of the image.
+    /// A store with all that the program is given, the folders of packages of the image, and its limits.
     pub(crate) fn store(
         &self,
         mut program: Program,
@@ -250,6 +244,11 @@ impl Shared {
         let guest = Guest::new(preview1, sockets, end, Some(etc));
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);
+        match (self.has_time_limits, is_async) {
+            (true, true) => limit_time_async(&mut store, Guest::sockets),
+            (true, false) => limit_time(&mut store, Guest::sockets),
+            (false, _) => {}
+        }
         if self.is_profiled {
             // No epoch ends it.
             store.set_epoch_deadline(u64::MAX >> 1);

@@ -2,17 +2,16 @@
 
 mod outcome;
 mod output;
+mod runtime;
 mod value;
 
-use std::future::Future;
 use std::mem;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::runtime::{Handle, Runtime};
-use wasisocket_host::{Event, SocketsView as _, limit_time_async};
+use wasisocket_host::{Event, SocketsView as _};
 use wasmtime::error::Context as _;
-use wasmtime::{Instance, Memory, Result, Store, TypedFunc, bail, ensure, format_err};
+use wasmtime::{Instance, Memory, Result, Store, TypedFunc, bail, ensure};
 
 use crate::end::End;
 use crate::engine::Python;
@@ -24,6 +23,7 @@ use crate::stdio::Output;
 
 pub use outcome::{Frame, GuestError, Outcome, SandboxError, Usage};
 pub(crate) use output::Tap;
+pub use runtime::{block_on, runtime};
 pub use value::Value;
 
 /// The name of code that has none of its own.
@@ -369,9 +369,6 @@ impl Resting {
         let image = image.filter(|image| snapshot::may_hold(&program, image));
         let program = program.with_search_path(python.preload());
         let (mut store, clock) = python.shared.store(program, true, python.preload())?;
-        if python.shared.has_time_limits {
-            limit_time_async(&mut store, Guest::sockets);
-        }
         let linked = python.shared.asynchronous()?;
         let mut begun = None;
         for image in [image, None] {
@@ -472,25 +469,5 @@ impl Resting {
             cpu_time: self.store.data_mut().sockets().cpu_time_of_run(),
             memory: self.memory.data_size(&self.store),
         }
-    }
-}
-
-/// Waits for a future on a runtime that all sandboxes share.
-fn block_on<F: Future>(future: F) -> Result<F::Output> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    ensure!(
-        Handle::try_current().is_err(),
-        "this thread runs asynchronous tasks: await the method that ends in _async"
-    );
-    let runtime = RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("sandboxes")
-            .enable_all()
-            .build()
-    });
-    match runtime {
-        Ok(runtime) => Ok(runtime.block_on(future)),
-        Err(error) => Err(format_err!("cannot start threads: {error}")),
     }
 }

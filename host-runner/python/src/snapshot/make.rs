@@ -13,11 +13,10 @@ use wasmtime::{Result, bail, ensure};
 use crate::end::End;
 use crate::engine::Shared;
 use crate::folders::Folder;
-use crate::guest::Guest;
 use crate::program::Program;
 use crate::stdio::Capture;
 use crate::trusted_folder::hex;
-use wasisocket_host::{SocketsView as _, limit_time};
+use wasisocket_host::SocketsView as _;
 
 use super::random::WatchedRandom;
 use super::{INITIALIZE, Image, MEMORY, Origin, Preload, RESUME, format, map, state};
@@ -65,9 +64,6 @@ impl Image {
         program.arguments = preload.arguments().collect();
         program.random = Some(random);
         let (mut store, clock) = shared.store(program, false, &preload)?;
-        if shared.has_time_limits {
-            limit_time(&mut store, Guest::sockets);
-        }
         let opened = Arc::new(Mutex::new(Vec::new()));
         let (output, seen) = (stdout.clone(), Arc::clone(&opened));
         store.data_mut().on_opened(Box::new(move |path| {
@@ -145,9 +141,6 @@ impl Image {
     fn written_by_guests(&self, shared: &Shared) -> Result<Vec<Range<usize>>> {
         let program = Program::code("pass");
         let (mut store, clock) = shared.store(program, false, self.preload())?;
-        if shared.has_time_limits {
-            limit_time(&mut store, Guest::sockets);
-        }
         let instance = shared.blocking()?.instantiate(&mut store)?;
         if !self.apply(&instance, &mut store)? {
             return Ok(Vec::new());
