@@ -43,7 +43,7 @@ class InlineExecutor(ThreadPoolExecutor):
         return future
 
 
-async def _readable(loop, fd):
+async def readable(loop, fd):
     """Wait until fd is readable."""
     ready = loop.create_future()
 
@@ -67,7 +67,7 @@ async def _look_up(loop, host, family, flags):
     """Return the addresses of a host name as text, and its canonical name if flags ask for it."""
     fd = _wasisocket.lookup_name(host, family)
     try:
-        await _readable(loop, fd)
+        await readable(loop, fd)
         found = _wasisocket.lookup_addrs(fd)
         canonical = ""
         if flags & _socket.AI_CANONNAME:
@@ -135,7 +135,7 @@ def install(base_events):
         try:
             fd = _wasisocket.lookup_addr(packed)
             try:
-                await _readable(self, fd)
+                await readable(self, fd)
                 name = _wasisocket.lookup_host(fd).decode("utf-8", "replace")
             finally:
                 os.close(fd)

@@ -1,28 +1,23 @@
 """The guest's part of a session, in which one guest runs one piece of code after another.
 
 The host calls call() with a request and gets an answer (session-call in cpython-patch/snapshot/snapshot.c). Both are in
-the format of marshal, version 2, without code objects. What marshal has no type for is a tuple that begins with
-StopIteration, which is a constant of that format and no value of a session's:
-
-    (StopIteration, "date", text)                   date.isoformat(), and so for time and datetime
-    (StopIteration, "timedelta", days, seconds, microseconds)
-    (StopIteration, "other", type, repr)            anything else
+the format of _wasisocket_values.
 
 Nothing is imported before it is needed: a session begins in a millisecond or two.
 """
 
 import _ast
-import marshal
 import sys
 
-_FORMAT = 2
+import _wasisocket_functions
+from _wasisocket_values import dump, load, other, type_name
+
 _ANSWER_MAX = 64 << 20
-_REPR_MAX = 10_000
+_TEXT_MAX = 10_000
 _FRAMES_MAX = 200
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _FLAGS = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-_LEAVES = {type(None), bool, int, float, complex, str, bytes}
 
 # The text of each piece of code that was run, by file name, for tracebacks.
 _sources = {}
@@ -36,12 +31,13 @@ def begin():
     # As for code that is typed in, and for programs whose output somebody follows.
     sys.path.insert(0, "")
     sys.stdout.reconfigure(line_buffering=True)
+    _wasisocket_functions.install(sys.modules["__main__"])
 
 
 def call(request):
     """Does what a request asks for, and returns the answer: ("value", value) or ("error", error)."""
-    kind, *arguments = marshal.loads(request)
     try:
+        kind, *arguments = load(request)
         answer = ("value", _KINDS[kind](*arguments))
     except BaseException as error:
         answer = ("error", _error(error))
@@ -54,12 +50,9 @@ def call(request):
 
 
 def _answer(kind, value):
-    try:
-        data = marshal.dumps((kind, value), _FORMAT, allow_code=False)
-    except Exception:
-        data = marshal.dumps((kind, _data(value, set())), _FORMAT)
+    data = dump((kind, value), other)
     if len(data) > _ANSWER_MAX:
-        data = marshal.dumps((kind, _other(value)), _FORMAT)
+        data = dump((kind, other(value)), other)
     return data
 
 
@@ -95,7 +88,7 @@ def _call(name, arguments, keywords):
     function = names[first]
     for part in rest:
         function = getattr(function, part)
-    value = function(*_value(arguments), **_value(keywords))
+    value = function(*arguments, **keywords)
     return _await(value) if hasattr(type(value), "__await__") else value
 
 
@@ -120,70 +113,13 @@ def _await(awaitable):
     return _runner.run(main())
 
 
-def _data(value, inside):
-    """A value as marshal takes it. `inside` has the identities of the containers that it is in."""
-    kind = type(value)
-    if kind in _LEAVES:
-        return value
-    if id(value) in inside or len(inside) > 200:
-        return _other(value)
-    inside.add(id(value))
+def _message(error):
+    """str() of a program's exception, which may do anything."""
     try:
-        if kind in (list, tuple, set, frozenset):
-            items = [_data(item, inside) for item in value]
-            try:
-                return kind(items)
-            except TypeError:
-                return _other(value)
-        if kind is dict:
-            return {_data(key, inside): _data(item, inside) for key, item in value.items()}
-    finally:
-        inside.discard(id(value))
-    module = sys.modules.get("datetime")
-    if module is not None:
-        for name in ("datetime", "date", "time"):
-            if kind is getattr(module, name):
-                return (StopIteration, name, value.isoformat())
-        if kind is module.timedelta:
-            return (StopIteration, "timedelta", value.days, value.seconds, value.microseconds)
-    if kind is bytearray:
-        return bytes(value)
-    return _other(value)
-
-
-def _value(data):
-    """The inverse of _data()."""
-    kind = type(data)
-    if kind is tuple and data and data[0] is StopIteration:
-        import datetime
-
-        _, name, *arguments = data
-        if name == "timedelta":
-            return datetime.timedelta(*arguments)
-        return getattr(datetime, name).fromisoformat(*arguments)
-    if kind in (list, tuple, set, frozenset):
-        return kind(map(_value, data))
-    if kind is dict:
-        return {_value(key): _value(item) for key, item in data.items()}
-    return data
-
-
-def _other(value):
-    return (StopIteration, "other", _type_name(type(value)), _text(repr, value))
-
-
-def _type_name(kind):
-    name = kind.__qualname__
-    return name if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{name}"
-
-
-def _text(function, value):
-    """repr() or str() of a program's object, which may do anything."""
-    try:
-        text = function(value)
+        text = str(error)
     except Exception:
-        return f"<{type(value).__qualname__} without a {function.__name__}>"
-    return text if len(text) <= _REPR_MAX else f"{text[:_REPR_MAX]}..."
+        return f"<{type(error).__qualname__} without a str>"
+    return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}..."
 
 
 def _error(error):
@@ -199,12 +135,12 @@ def _error(error):
         frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in report.stack]
         text = "".join(report.format())
     except Exception:
-        frames, text = [], f"{_type_name(type(error))}\n"
-    return (_type_name(type(error)), _text(str, error), text, frames)
+        frames, text = [], f"{type_name(type(error))}\n"
+    return (type_name(type(error)), _message(error), text, frames)
 
 
 def _without_own_frames(report):
-    """Takes out the frames of this module, and those of the event loop between them."""
+    """Takes out the frames of this module, those of the event loop between them, and those of host's functions."""
     import traceback
 
     parts, seen = [report], set()
@@ -213,9 +149,11 @@ def _without_own_frames(report):
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        own = [at for at, frame in enumerate(part.stack) if frame.filename == __file__]
+        frames = [frame for frame in part.stack if frame.filename != _wasisocket_functions.__file__]
+        own = [at for at, frame in enumerate(frames) if frame.filename == __file__]
         if own and own[0] == 0:
-            part.stack = traceback.StackSummary.from_list(list(part.stack)[own[-1] + 1 :])
+            frames = frames[own[-1] + 1 :]
+        part.stack = traceback.StackSummary.from_list(frames)
         parts += [part.__cause__, part.__context__, *(part.exceptions or ())]
 
 

@@ -121,9 +121,13 @@ pub(crate) fn bytes_filled_by<'py>(
     let filled = fill(room)?.min(capacity);
     // SAFETY: `fill` returned how many bytes it initialised, and the capacity is at least that.
     unsafe { buffer.set_len(filled) };
-    // Not `PyBytes::new`, which panics if there is no memory.
-    PyBytes::new_with(py, filled, |bytes| {
-        bytes.copy_from_slice(&buffer);
+    bytes_of(py, &buffer)
+}
+
+/// A copy. Not `PyBytes::new`, which panics if there is no memory.
+pub(crate) fn bytes_of<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, bytes.len(), |room| {
+        room.copy_from_slice(bytes);
         Ok(())
     })
 }

@@ -2,13 +2,13 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use wasisocket_posix::{self as posix, Errno, netdb};
+use wasisocket_posix::{self as posix, Errno, calls, netdb};
 
 use crate::arguments::{
     AddressTuple, Port, host_name, ip_addr, length, socket_addr, socket_family, socket_type,
     to_tuple,
 };
-use crate::buffer::{ReadBuffer, WriteBuffer, bytes_filled_by};
+use crate::buffer::{ReadBuffer, WriteBuffer, bytes_filled_by, bytes_of};
 use crate::error::os_error;
 
 /// The most bytes that one `sock_recv` requests. It limits the buffer for a large `bufsize`; a receive may
@@ -160,12 +160,42 @@ pub(crate) fn lookup_addrs(py: Python<'_>, fd: i32) -> PyResult<Vec<AddressTuple
 #[pyo3(signature = (fd, /))]
 pub(crate) fn lookup_host(py: Python<'_>, fd: i32) -> PyResult<Bound<'_, PyBytes>> {
     match netdb::name_found(fd).map_err(|errno| os_error(py, errno))? {
-        Ok(name) => PyBytes::new_with(py, name.len(), |room| {
-            room.copy_from_slice(&name);
-            Ok(())
-        }),
+        Ok(name) => bytes_of(py, &name),
         Err(failure) => Err(os_error(py, of_look_up(failure))),
     }
+}
+
+/// Call the function of the program that embeds this one with request, a bytes-like object, and return its answer.
+///
+/// What the two mean is up to that program. Sandboxes of wasisocket have functions by name: the module host.
+/// Raises OSError: ENOTSUP if there is no such function, EMSGSIZE, ENOBUFS, EBUSY and EMFILE beyond its limits, EIO if it
+/// gave no answer.
+#[pyfunction]
+#[pyo3(signature = (request, /))]
+pub(crate) fn call<'py>(py: Python<'py>, request: ReadBuffer) -> PyResult<Bound<'py, PyBytes>> {
+    let answer = calls::call(request.as_slice()).map_err(|errno| os_error(py, errno))?;
+    bytes_of(py, &answer)
+}
+
+/// Call that function with request and return a file descriptor that is readable when its answer is there.
+///
+/// For event loops: wait for it, call call_answer, and close it with os.close or sock_close. Closing it gives the
+/// call up.
+/// Raises OSError: as call does.
+#[pyfunction]
+#[pyo3(signature = (request, /))]
+pub(crate) fn call_start(py: Python<'_>, request: ReadBuffer) -> PyResult<i32> {
+    calls::start(request.as_slice()).map_err(|errno| os_error(py, errno))
+}
+
+/// Return the answer to call_start.
+///
+/// Raises BlockingIOError before it is there, and OSError as call does.
+#[pyfunction]
+#[pyo3(signature = (fd, /))]
+pub(crate) fn call_answer(py: Python<'_>, fd: i32) -> PyResult<Bound<'_, PyBytes>> {
+    let answer = calls::answer(fd).map_err(|errno| os_error(py, errno))?;
+    bytes_of(py, &answer)
 }
 
 /// The errno of a look-up that has failed. EAGAIN means that it has not ended, so a temporary failure is

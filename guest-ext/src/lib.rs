@@ -23,6 +23,7 @@ use pyo3::pymodule;
 ///
 /// File descriptors, families and types are those of the socket module too.
 /// Errors are OSError, by errno: PermissionError where no grant of the host covers the call.
+/// call, call_start and call_answer reach a function of the program that embeds this one.
 #[pymodule]
 mod _wasisocket {
     use wasisocket_abi as abi;
@@ -36,6 +37,8 @@ mod _wasisocket {
     #[pymodule_export]
     const SOCK_DGRAM: u32 = abi::SOCK_DGRAM;
 
+    #[pymodule_export]
+    use crate::functions::{call, call_answer, call_start};
     #[pymodule_export]
     use crate::functions::{lookup_addr, lookup_addrs, lookup_host, lookup_name};
     #[pymodule_export]

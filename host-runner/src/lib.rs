@@ -35,6 +35,7 @@
 //! | `limits` | what is counted, and how much is left | sockets |
 //! | `sockets` | system calls, and the state of each socket | rules and limits |
 //! | `names` | who answers look-ups, and on which threads | rules |
+//! | `calls` | calls of the embedder's function, and their answers | what they mean |
 //! | `crypto` | ciphers for the TLS of guests | sockets, rules and limits |
 //! | [`Event`] | everything that the host can see | |
 //!
@@ -133,6 +134,8 @@
 //! - Descriptors in messages of Unix sockets: regular files, with the access mode that they were opened with, Unix
 //!   sockets of anybody, and the guest's own sockets. IPv4 and IPv6 sockets of others are closed. A guest with a folder
 //!   and its peers there trust each other: a socket that one sends is the receiver's too, to use without any policy.
+//! - Calls of the embedder's own function, if there is one: [`SocketsCtxBuilder::on_call`]. What it does for the guest is
+//!   up to it.
 //! - The names of the host's network interfaces: with any allow rule. Without one the list is empty.
 //!
 //! # Features
@@ -148,6 +151,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
 mod clock;
 mod crypto;
 mod ctx;
@@ -166,6 +170,7 @@ mod sockets;
 mod testing;
 mod view;
 
+pub use calls::Reply;
 #[cfg(feature = "async")]
 pub use clock::limit_time_async;
 pub use clock::{GuestClock, TICK, Ticker, limit_time};

@@ -10,7 +10,7 @@ assert (w.AF_INET, w.AF_INET6, w.SOCK_STREAM, w.SOCK_DGRAM) == (2, 10, 1, 2)
 assert "_wasisocket" in sys.builtin_module_names
 public = {name for name in dir(w) if not name.startswith("_")}
 functions = {"sock_open", "sock_resolve", "sock_connect", "sock_send", "sock_recv", "sock_recv_into", "sock_close",
-             "lookup_name", "lookup_addr", "lookup_addrs", "lookup_host"}
+             "call", "call_answer", "call_start", "lookup_name", "lookup_addr", "lookup_addrs", "lookup_host"}
 assert public == functions | {"AF_INET", "AF_INET6", "SOCK_STREAM", "SOCK_DGRAM"}, public
 for name in functions:
     function = getattr(w, name)

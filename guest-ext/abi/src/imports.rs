@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use crate::{Errno, v1};
 
-/// A socket, an interest set or a look-up: [`FIRST_HANDLE`](crate::FIRST_HANDLE) or above.
+/// A socket, an interest set, a look-up or a call: [`FIRST_HANDLE`](crate::FIRST_HANDLE) or above.
 pub type Handle = u32;
 
 /// How long a call may wait, in nanoseconds: 0 does not wait, a negative number waits without end.
@@ -180,6 +180,18 @@ macro_rules! imports {
                 /// [`Errno::ENAMETOOLONG`] if it is longer.
                 wait lookup_host(
                     lookup: Handle, name: &mut [u8; max], timeout: Timeout
+                ) -> (len: u32);
+
+                /// Calls the embedder's function with a request, whose meaning is theirs. [`Errno::EMSGSIZE`] for more
+                /// than [`CALL_MAX`](v1::CALL_MAX) bytes, [`Errno::ENOBUFS`] if all requests and answers of the
+                /// guest together have more, [`Errno::EBUSY`] if [`CALLS_MAX`](v1::CALLS_MAX) calls run.
+                /// [`Errno::EOPNOTSUPP`] from an embedder without one.
+                call call_start(request: &[u8; len]) -> (call: Handle);
+
+                /// The answer to `call_start`: as many of its bytes as there is room for, and how many it has. It
+                /// can be had again until the handle is closed. [`Errno::EIO`] if the function gave none.
+                wait call_answer(
+                    call: Handle, answer: &mut [u8; max], timeout: Timeout
                 ) -> (len: u32);
 
                 /// `if_nameindex(3)`: up to `max` interfaces; none for a guest without a grant to connect or

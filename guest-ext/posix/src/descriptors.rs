@@ -119,6 +119,7 @@ pub(crate) enum Kind {
     },
     InterestSet,
     Lookup,
+    Call,
 }
 
 impl Kind {

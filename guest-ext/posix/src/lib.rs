@@ -11,6 +11,7 @@
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
+//! | [`calls`] | functions of the program that embeds the guest |
 //! | [`crypto`] | ciphers and signatures that the host computes |
 //! | `host` | the seam: the trait that each host implements |
 
@@ -42,6 +43,7 @@ mod address;
 mod ancillary;
 #[cfg(target_os = "wasi")]
 mod c_abi;
+pub mod calls;
 pub mod crypto;
 mod descriptors;
 mod epoll;

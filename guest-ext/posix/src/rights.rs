@@ -58,7 +58,7 @@ fn right_of(fd: RawFd) -> Result<Right> {
                 kind: RIGHT_SOCKET,
                 number: descriptor.handle,
             }),
-            Kind::InterestSet | Kind::Lookup => Err(Errno(libc::EOPNOTSUPP)),
+            Kind::InterestSet | Kind::Lookup | Kind::Call => Err(Errno(libc::EOPNOTSUPP)),
         },
         Err(Errno(libc::ENOTSOCK)) => Ok(Right {
             kind: RIGHT_FILE,

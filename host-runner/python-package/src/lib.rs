@@ -1,5 +1,6 @@
 //! `wasisocket._native`: the runner's sandbox for CPython. Converts and calls; the rest is in `wasisocket/__init__.py`.
 
+mod functions;
 mod sandbox;
 mod value;
 

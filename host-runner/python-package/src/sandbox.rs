@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
     Certificates, Distribution, Folder, GuestError, Outcome, Program, Python as Engine, Sandbox,
-    SandboxError, Value, block_on, runtime,
+    SandboxError, Value, block_on, blocking, runtime,
 };
 
+use crate::functions::{Functions, function};
 use crate::value::{from_python, to_python};
 
 /// CPython for all sandboxes of this process.
@@ -131,9 +132,12 @@ impl Request {
 #[pymethods]
 impl NativeSandbox {
     /// distribution is the folder with python.wasm, or none; grants has names of lists and limits with texts; dirs has
-    /// (host, guest, writable); env has (name, value); other makes objects for values that stay in the guest.
+    /// (host, guest, writable); env has (name, value); functions has (name, is asynchronous, documentation, callable): see
+    /// `crate::functions`; other makes objects for values that stay in the guest.
     #[new]
-    #[pyo3(signature = (distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, other))]
+    #[pyo3(signature = (
+        distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, other
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -146,6 +150,7 @@ impl NativeSandbox {
         max_output: Option<usize>,
         on_stdout: Option<Py<PyAny>>,
         on_stderr: Option<Py<PyAny>>,
+        functions: Functions,
         other: Py<PyAny>,
     ) -> PyResult<Self> {
         check_process()?;
@@ -174,6 +179,10 @@ impl NativeSandbox {
         }
         if let Some(on_stderr) = on_stderr {
             builder = builder.on_stderr(move |bytes| pass_on(&on_stderr, bytes));
+        }
+        for (name, is_async, doc, callable) in functions {
+            let function = function(is_async, callable, other.clone_ref(py)).doc(doc);
+            builder = builder.function(name, function);
         }
         let sandbox = py.detach(|| {
             let opened = builder.open(engine(distribution)?);
@@ -358,9 +367,11 @@ fn parse(policy: Option<&str>, named: &[(String, Vec<String>)]) -> PyResult<Gran
 
 /// Calls a function of Python with what a guest wrote. Its exceptions are reported as those of destructors are.
 fn pass_on(function: &Py<PyAny>, bytes: &[u8]) {
-    Python::attach(|py| {
-        if let Err(error) = function.call1(py, (bytes,)) {
-            error.write_unraisable(py, Some(function.bind(py)));
-        }
+    blocking(|| {
+        Python::attach(|py| {
+            if let Err(error) = function.call1(py, (bytes,)) {
+                error.write_unraisable(py, Some(function.bind(py)));
+            }
+        });
     });
 }

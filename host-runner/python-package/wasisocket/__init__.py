@@ -13,7 +13,7 @@ the sandbox is given. Inside, `wasisocket` is another module: the guest's own fu
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "AsyncSandbox",
     "Ended",
     "Frame",
+    "Function",
     "GuestError",
     "LimitReached",
     "Other",
@@ -123,6 +124,27 @@ class Ended(Exception):
         self.result = result
 
 
+class Function:
+    """A function for a guest, with what holds for its calls.
+
+    A read-only one changes nothing: the sandbox's approve is not asked about it. approve is asked in place of that one. It
+    gets the function's name, the arguments and the keywords, and returns whether the call may be made.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        read_only: bool = False,
+        approve: Callable[[str, tuple[Any, ...], dict[str, Any]], bool | Awaitable[bool]] | None = None,
+    ):
+        if not callable(function):
+            raise TypeError(f"{function!r} is no function")
+        self.function = function
+        self.read_only = read_only
+        self.approve = approve
+
+
 class Sandbox:
     """A guest that runs one piece of code after another, and keeps what they define.
 
@@ -135,6 +157,12 @@ class Sandbox:
     certificates that it trusts.
 
     on_stdout and on_stderr are called with the bytes that the guest writes, while it runs, in the thread that runs it.
+
+    functions has functions that the guest may call, by name: {"search": search} is host.search(...) there. They get and
+    return values of the types that Result has; anything else is a TypeError. Their exceptions are host.HostError in the guest,
+    with the name of the type and the message; the logger "wasisocket" has their tracebacks at the level DEBUG. A coroutine function is one that the guest awaits, and many may run at a time;
+    another one runs in the thread that runs the guest, which waits. approve is asked before each call that is not of a
+    read-only Function: see there. With a coroutine function it may be one too.
 
     Several threads may use a sandbox, one at a time; threads with sandboxes of their own run side by side.
     """
@@ -168,6 +196,9 @@ class Sandbox:
         max_output: int | None = None,
         on_stdout: Callable[[bytes], object] | None = None,
         on_stderr: Callable[[bytes], object] | None = None,
+        functions: Mapping[str, Callable[..., Any] | Function] | None = None,
+        approve: Callable[[str, tuple[Any, ...], dict[str, Any]], bool | Awaitable[bool]] | None = None,
+        _loop: Any = None,
     ):
         given = locals()
         grants = []
@@ -194,6 +225,7 @@ class Sandbox:
             max_output,
             on_stdout,
             on_stderr,
+            _prepared(functions, approve, _loop) if functions else [],
             Other,
         )
 
@@ -235,6 +267,12 @@ class Sandbox:
             self.kill()
 
 
+def _prepared(functions: Mapping[str, Callable[..., Any] | Function], approve: Any, loop: Any) -> list[Any]:
+    from ._functions import prepared
+
+    return [prepared(name, function, approve, loop) for name, function in functions.items()]
+
+
 def _policy(policy: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | None:
     """The text of a policy file, which is TOML."""
     if policy is None:
@@ -259,8 +297,8 @@ class AsyncSandbox:
         async with AsyncSandbox(timeout="10s") as box:
             result = await box.run("40 + 2")
 
-    Cancelling what is awaited ends the guest, and the cancellation goes on when the guest is gone. on_stdout and on_stderr
-    are called in other threads.
+    Cancelling what is awaited ends the guest, and the cancellation goes on when the guest is gone. on_stdout, on_stderr and
+    functions are called in other threads; coroutine functions run in the event loop in which the sandbox was opened.
     """
 
     def __init__(self, **keywords: Any):
@@ -272,7 +310,8 @@ class AsyncSandbox:
         import asyncio
 
         if self._box is None:
-            self._box = await asyncio.to_thread(Sandbox, **self._keywords)
+            loop = asyncio.get_running_loop()
+            self._box = await asyncio.to_thread(Sandbox, **self._keywords, _loop=loop)
         return self
 
     async def run(self, code: str, *, filename: str = "<sandbox>") -> Result:

@@ -89,8 +89,8 @@ pub use imports::{Import, ImportState};
 pub use profile::Profiler;
 pub use program::Program;
 pub use sandbox::{
-    Frame, GuestError, Outcome, Sandbox, SandboxBuilder, SandboxError, Usage, Value, block_on,
-    runtime,
+    Arguments, Frame, Function, FunctionError, GuestError, Outcome, Sandbox, SandboxBuilder,
+    SandboxError, Usage, Value, block_on, blocking, runtime,
 };
 pub use snapshot::Preload;
 pub use stdio::Capture;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::handles::Handles;
 use super::report::Bytes;
 use super::{Approval, SocketsCtx, TimeSlice};
+use crate::calls::{Calls, Function, Reply};
 use crate::crypto::Keys;
 use crate::event::{Event, Events, Sink};
 use crate::limits::{CpuTime, Limits, Usage, with_limits};
@@ -28,6 +29,7 @@ pub struct SocketsCtxBuilder {
     unix_folders: Vec<UnixFolder>,
     on_event: Option<Arc<Sink>>,
     approve: Option<Arc<Approval>>,
+    on_call: Option<Arc<Function>>,
 }
 
 impl SocketsCtx {
@@ -43,6 +45,7 @@ impl SocketsCtx {
             unix_folders: Vec::new(),
             on_event: None,
             approve: None,
+            on_call: None,
         }
     }
 }
@@ -170,6 +173,28 @@ impl SocketsCtxBuilder {
         self
     }
 
+    /// A function that the guest can call (`call_start` in [`wasisocket_abi`]). It gets the request, and answers it by the
+    /// [`Reply`]: before it returns or later, from any thread. A later call replaces an earlier one.
+    ///
+    /// It runs on the guest's thread, while the guest waits, and what it does there counts as the guest's CPU time. The
+    /// guest decides what is in a request; at most [`CALLS_MAX`](wasisocket_abi::v1::CALLS_MAX) replies exist at a time.
+    ///
+    /// ```
+    /// use wasisocket_host::{Policy, SocketsCtx};
+    ///
+    /// let sockets = SocketsCtx::builder(Policy::new())
+    ///     .on_call(|request, reply| match &*request {
+    ///         b"version" => reply.send(env!("CARGO_PKG_VERSION").into()),
+    ///         _ => drop(reply),
+    ///     })
+    ///     .build();
+    /// ```
+    #[must_use]
+    pub fn on_call(mut self, function: impl Fn(Vec<u8>, Reply) + Send + Sync + 'static) -> Self {
+        self.on_call = Some(Arc::new(function));
+        self
+    }
+
     /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
@@ -180,6 +205,7 @@ impl SocketsCtxBuilder {
             looked_up: LookedUp::default(),
             handles: Handles::new(self.limits.max_sockets),
             lookups: Lookups::new(self.resolver, Arc::clone(&cpu), events.clone()),
+            calls: Calls::new(self.on_call),
             resolving: None,
             last_counted: None,
             keys: Keys::default(),

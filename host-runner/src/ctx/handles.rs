@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use wasisocket_abi::{Errno, FIRST_HANDLE};
 
+use crate::calls::Call;
 use crate::names::Lookup;
 use crate::sockets::{InterestSet, Socket};
 
@@ -15,6 +16,7 @@ pub(crate) enum Open {
     Socket(Socket),
     InterestSet(InterestSet),
     Lookup(Lookup),
+    Call(Call),
 }
 
 impl AsFd for Open {
@@ -23,6 +25,7 @@ impl AsFd for Open {
             Self::Socket(socket) => socket.as_fd(),
             Self::InterestSet(set) => set.as_fd(),
             Self::Lookup(lookup) => lookup.as_fd(),
+            Self::Call(call) => call.as_fd(),
         }
     }
 }
@@ -146,6 +149,14 @@ impl Handles {
     pub(crate) fn lookup(&self, handle: u32) -> Result<&Lookup, Errno> {
         match self.get(handle)? {
             Open::Lookup(lookup) => Ok(lookup),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// The call of a handle, or EBADF.
+    pub(crate) fn call(&self, handle: u32) -> Result<&Call, Errno> {
+        match self.get(handle)? {
+            Open::Call(call) => Ok(call),
             _ => Err(Errno::EBADF),
         }
     }

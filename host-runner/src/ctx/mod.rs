@@ -4,6 +4,7 @@
 
 mod address;
 mod builder;
+mod call;
 mod handles;
 mod limits;
 mod lookup;
@@ -37,6 +38,7 @@ pub use rights::Files;
 pub(crate) use rights::NoFiles;
 pub(crate) use time_slice::TimeSlice;
 
+use crate::calls::Calls;
 use crate::crypto::Keys;
 use crate::event::Events;
 use crate::limits::{CpuTime, Usage};
@@ -52,6 +54,7 @@ pub struct SocketsCtx {
     looked_up: LookedUp,
     handles: Handles,
     lookups: Lookups,
+    calls: Calls,
     /// The look-up of `sock_resolve`.
     resolving: Option<u32>,
     /// The last look-up, if it counted.
@@ -89,7 +92,7 @@ pub struct SocketsCtx {
 }
 
 impl SocketsCtx {
-    /// How many sockets, interest sets and look-ups the guest has open.
+    /// How many sockets, interest sets, look-ups and calls the guest has open.
     #[must_use]
     pub fn open_handles(&self) -> usize {
         self.handles.count()

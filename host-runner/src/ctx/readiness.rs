@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::event::PollFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags};
 use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
@@ -27,6 +27,8 @@ const WATCHED_MAX: usize = 16;
 pub(crate) enum WaitsFor {
     /// These events of a handle.
     Handle(u32, u32),
+    /// The answer to a call.
+    Answer(u32),
     /// Any of these entries.
     Entries(Box<[PollEntry]>),
 }
@@ -71,6 +73,10 @@ impl SocketsCtx {
         match waits_for {
             WaitsFor::Handle(handle, events) => {
                 let watched = watched(*handle, poll_from_abi(*events as u16));
+                Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
+            }
+            WaitsFor::Answer(call) => {
+                let watched = watched(*call, PollFlags::IN);
                 Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
             }
             WaitsFor::Entries(entries) => Ok(entries

@@ -1,5 +1,6 @@
 //! The imports: read guest memory, call, write back.
 
+mod calls;
 mod core_six;
 mod crypto;
 mod iovecs;

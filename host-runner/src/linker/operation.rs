@@ -196,9 +196,10 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
                     if let Some(moment) = moment {
                         sleep(moment).await;
                     }
-                    let ready = match sockets.waited_for(&waits_for) {
-                        Ok(watched) => ready_until(&watched, end).await,
-                        Err(errno) => Err(errno),
+                    let ready = match (&waits_for, sockets.waited_for(&waits_for)) {
+                        (WaitsFor::Answer(call), Ok(_)) => sockets.answered(*call, end).await,
+                        (_, Ok(watched)) => ready_until(&watched, end).await,
+                        (_, Err(errno)) => Err(errno),
                     };
                     self.woken(ready);
                 }

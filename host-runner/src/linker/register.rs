@@ -25,6 +25,7 @@ use wasisocket_abi::v1::{
 use wasisocket_abi::{CoreSocketAddr, Handle, imports};
 use wasmtime::{Caller, Linker, Result};
 
+use super::calls::*;
 use super::core_six::*;
 use super::lookups::*;
 use super::messages::*;

@@ -7,6 +7,7 @@ const ASYNC: bool = false;
 mod ancillary;
 mod answers;
 mod arguments;
+mod calls;
 mod core_six;
 mod crypto;
 mod datagrams;

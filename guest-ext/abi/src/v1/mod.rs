@@ -1,8 +1,8 @@
 //! `wasisocket_v1`: what the core six leave out.
 //!
 //! Handles are those of the core six: `sock_open` makes most of them (with this module it also accepts
-//! [`AF_UNIX`]), and `sock_close` closes any, whatever made it. Sockets, interest sets and look-ups share one range
-//! of numbers, and `sock_poll` and interest sets can wait for each of them.
+//! [`AF_UNIX`]), and `sock_close` closes any, whatever made it. Sockets, interest sets, look-ups and calls share one
+//! range of numbers, and `sock_poll` and interest sets can wait for each of them.
 //!
 //! Every function of [`IMPORTS`] returns 0 or an [`Errno`] in Linux numbering, and writes its results only if it
 //! returns 0. Numbers are `i32` and read as unsigned, a `timeout` is an `i64`. Pointers need no alignment. All
@@ -42,6 +42,12 @@
 //! be a way around the policy. The first right that the guest may not have, or that there is no room for, and all
 //! behind it are closed, and [`MSG_CTRUNC`] is set. [`MSG_PEEK`] receives no rights; they stay with the message.
 //! `sock_recvmsg` closes the rights of its message.
+//!
+//! # Calls
+//!
+//! `call_start` and `call_answer` reach what is no part of this interface: a function of the program that embeds the
+//! guest. Requests and answers are bytes, in a format on which the two have agreed. A handle of a call is readable when
+//! the answer is there, so an event loop can wait for many of them. Closing it tells the function that nobody waits.
 //!
 //! # Cryptography
 //!
@@ -117,7 +123,12 @@ numbers! {
     /// Most [`Interface`]s that `net_interfaces` returns.
     pub const INTERFACES_MAX: usize = 256;
 
-    /// Event: there is something to read, a connection to accept, or a look-up is over.
+    /// Most bytes of a request or an answer of `call_start`, and of all that a guest has at a time.
+    pub const CALL_MAX: usize = 64 << 20;
+    /// Most calls of a guest that run at a time. One that it closed runs until the embedder's function ends.
+    pub const CALLS_MAX: usize = 1024;
+
+    /// Event: there is something to read, a connection to accept, or a look-up or a call is over.
     pub const EVENT_IN: u32 = 0x1;
     /// Event: out-of-band data.
     pub const EVENT_PRI: u32 = 0x2;

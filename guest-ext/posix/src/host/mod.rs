@@ -98,7 +98,7 @@ fn unsupported<T>() -> Result<T> {
 
 /// A host, as this crate needs it. Each function is one crossing into it, if not said otherwise.
 ///
-/// A handle is the host's number of a socket, an interest set or a look-up; EBADF if there is none with that number,
+/// A handle is the host's number of a socket, an interest set, a look-up or a call; EBADF if there is none with that number,
 /// or if it is of another kind. Numbers of families, types, options, events and flags are those of `wasisocket_abi`. A
 /// `timeout` is in nanoseconds: 0 does not wait, a negative one waits without end ([`FOREVER`]); EAGAIN if the time is
 /// over. Functions without a timeout do not wait.
@@ -319,6 +319,23 @@ pub(crate) trait Host {
         let found = Self::lookup_addrs(lookup, FOREVER);
         Self::close(lookup)?;
         found
+    }
+
+    /// Calls the embedder's function: a handle.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP if it has none; EMSGSIZE, ENOBUFS, EBUSY, EMFILE.
+    fn call_start(_request: &[u8]) -> Result<u32> {
+        unsupported()
+    }
+
+    /// The answer to [`call_start`](Host::call_start): how many bytes it has, of which as many are written as there is
+    /// room for.
+    ///
+    /// # Errors
+    /// EAGAIN if it is not there yet; EIO if there will be none; ENOBUFS.
+    fn call_answer(_call: u32, _answer: &mut [u8], _timeout: i64) -> Result<usize> {
+        unsupported()
     }
 
     /// if_nameindex(3): how many of `entries` are written.

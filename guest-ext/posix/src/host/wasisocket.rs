@@ -172,6 +172,14 @@ impl Host for Wasisocket {
         Ok(import::lookup_host(lookup, name, timeout)? as usize)
     }
 
+    fn call_start(request: &[u8]) -> Result<u32> {
+        import::call_start(request)
+    }
+
+    fn call_answer(call: u32, answer: &mut [u8], timeout: i64) -> Result<usize> {
+        Ok(import::call_answer(call, answer, timeout)? as usize)
+    }
+
     fn net_interfaces(entries: &mut [Interface]) -> Result<usize> {
         Ok(import::net_interfaces(entries)? as usize)
     }

@@ -1,8 +1,10 @@
 //! A guest that is kept: it runs one piece of code after another, and remembers what they defined.
 
+mod functions;
 mod outcome;
 mod output;
 mod runtime;
+mod tasks;
 mod value;
 
 use std::mem;
@@ -21,9 +23,13 @@ use crate::program::Program;
 use crate::snapshot::{self, MEMORY};
 use crate::stdio::Output;
 
+use functions::Functions;
+use tasks::Tasks;
+
+pub use functions::{Arguments, Function, FunctionError};
 pub use outcome::{Frame, GuestError, Outcome, SandboxError, Usage};
 pub(crate) use output::Tap;
-pub use runtime::{block_on, runtime};
+pub use runtime::{block_on, blocking, runtime};
 pub use value::Value;
 
 /// The name of code that has none of its own.
@@ -66,6 +72,7 @@ pub struct Sandbox {
     stdout: Tap,
     stderr: Tap,
     events: Arc<Mutex<Vec<Event>>>,
+    tasks: Tasks,
 }
 
 enum State {
@@ -92,6 +99,7 @@ pub struct SandboxBuilder {
     max_output: usize,
     on_stdout: Option<output::OnWrite>,
     on_stderr: Option<output::OnWrite>,
+    functions: Functions,
 }
 
 impl SandboxBuilder {
@@ -102,8 +110,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Passes on what the guest writes to its standard output, while it runs. It runs on the guest's thread, and sees
-    /// all, also what is not kept.
+    /// Passes on what the guest writes to its standard output, while it runs. It is called on the thread that the guest
+    /// runs on, which waits, and sees all, also what is not kept.
     pub fn on_stdout(mut self, on_stdout: impl FnMut(&[u8]) + Send + 'static) -> Self {
         self.on_stdout = Some(Box::new(on_stdout));
         self
@@ -112,6 +120,32 @@ impl SandboxBuilder {
     /// The same for its standard error.
     pub fn on_stderr(mut self, on_stderr: impl FnMut(&[u8]) + Send + 'static) -> Self {
         self.on_stderr = Some(Box::new(on_stderr));
+        self
+    }
+
+    /// Lets the guest call a function of the host, as `host.NAME(...)`. A later one of the same name replaces it.
+    ///
+    /// ```
+    /// use wasisocket_python::{Function, FunctionError, Program, Sandbox, Value};
+    ///
+    /// let double = Function::new(|arguments| match *arguments.positional {
+    ///     [Value::Int(number)] => Ok((number * 2).into()),
+    ///     _ => Err(FunctionError::new("TypeError", "double() takes an int")),
+    /// });
+    /// let builder = Sandbox::builder(Program::default()).function("double", double);
+    /// ```
+    pub fn function(mut self, name: impl Into<String>, function: Function) -> Self {
+        self.functions.named.insert(name.into(), function);
+        self
+    }
+
+    /// Decides about each call of a function that is not [`Function::read_only`] and has no [`Function::approve`] of its
+    /// own: by the function's name, and what the guest passes to it. The guest waits.
+    pub fn approve(
+        mut self,
+        approve: impl Fn(&str, &Arguments) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.approve = Some(Arc::new(approve));
         self
     }
 
@@ -128,8 +162,9 @@ impl SandboxBuilder {
     /// # Errors
     /// As for [`Python::run`].
     pub async fn open_async(self, python: &Python) -> Result<Sandbox> {
-        let stdout = Tap::new(self.max_output, self.on_stdout);
-        let stderr = Tap::new(self.max_output, self.on_stderr);
+        let tasks = Tasks::default();
+        let stdout = Tap::new(self.max_output, self.on_stdout, &tasks);
+        let stderr = Tap::new(self.max_output, self.on_stderr, &tasks);
         let events = Arc::<Mutex<Vec<_>>>::default();
         let mut program = self.program;
         ensure!(
@@ -139,15 +174,23 @@ impl SandboxBuilder {
         program.stdout = Output::Tap(stdout.clone());
         program.stderr = Output::Tap(stderr.clone());
         let kept = Arc::clone(&events);
+        let functions = Arc::new(self.functions);
+        let functions_tasks = tasks.clone();
         program = program.sockets(move |sockets| {
-            sockets.on_event(move |event| {
+            let sockets = sockets.on_event(move |event| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < EVENTS_MAX {
                     kept.push(event.clone());
                 }
-            })
+            });
+            match functions.named.is_empty() {
+                true => sockets,
+                false => sockets.on_call(move |request, reply| {
+                    functions.answer(&functions_tasks, request, reply);
+                }),
+            }
         });
-        let resting = Resting::begin(python, program).await;
+        let resting = tasks.run(Resting::begin(python, program)).await;
         let resting = resting.with_context(|| {
             let (written, _) = stderr.take();
             format!(
@@ -160,6 +203,7 @@ impl SandboxBuilder {
             stdout,
             stderr,
             events,
+            tasks,
         })
     }
 }
@@ -172,6 +216,7 @@ impl Sandbox {
             max_output: OUTPUT_MAX,
             on_stdout: None,
             on_stderr: None,
+            functions: Functions::default(),
         }
     }
 
@@ -281,7 +326,7 @@ impl Sandbox {
     pub async fn close_async(mut self) -> Result<Outcome, SandboxError> {
         let begun = Instant::now();
         let mut resting = self.take()?;
-        let called = resting.finish().await;
+        let called = self.tasks.run(resting.finish()).await;
         let usage = resting.usage(begun);
         drop(resting);
         match called {
@@ -299,7 +344,7 @@ impl Sandbox {
         parts.insert(0, kind.into());
         let mut request = Vec::new();
         Value::Tuple(parts).write(&mut request);
-        let answer = resting.ask(&request).await;
+        let answer = self.tasks.run(resting.ask(&request)).await;
         let usage = resting.usage(begun);
         match answer {
             Ok(answer) => {

@@ -9,32 +9,40 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::tasks::Tasks;
+
 /// Most bytes that one write takes.
 const WRITE_MAX: usize = 64 << 10;
 
-/// Receives what a guest writes, on the guest's thread.
+/// Receives what a guest writes, on the thread that it runs on.
 pub(super) type OnWrite = Box<dyn FnMut(&[u8]) + Send>;
 
 /// One stream of a guest. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Tap(Arc<Mutex<Written>>);
+pub(crate) struct Tap {
+    written: Arc<Mutex<Written>>,
+    on_write: Option<Arc<Mutex<OnWrite>>>,
+    tasks: Tasks,
+}
 
 struct Written {
     kept: Vec<u8>,
     max: usize,
     cut: u64,
-    on_write: Option<OnWrite>,
 }
 
 impl Tap {
     /// Keeps up to `max` bytes.
-    pub(super) fn new(max: usize, on_write: Option<OnWrite>) -> Self {
-        Self(Arc::new(Mutex::new(Written {
-            kept: Vec::new(),
-            max,
-            cut: 0,
-            on_write,
-        })))
+    pub(super) fn new(max: usize, on_write: Option<OnWrite>, tasks: &Tasks) -> Self {
+        Self {
+            written: Arc::new(Mutex::new(Written {
+                kept: Vec::new(),
+                max,
+                cut: 0,
+            })),
+            on_write: on_write.map(|on_write| Arc::new(Mutex::new(on_write))),
+            tasks: tasks.clone(),
+        }
     }
 
     /// What was written since the last time, and how many bytes more there were.
@@ -45,7 +53,7 @@ impl Tap {
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,7 +82,12 @@ impl StdoutStream for Tap {
 
 #[async_trait]
 impl Pollable for Tap {
-    async fn ready(&mut self) {}
+    /// Waits until what was written is passed on.
+    async fn ready(&mut self) {
+        if self.on_write.is_some() {
+            self.tasks.done().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -85,8 +98,13 @@ impl OutputStream for Tap {
         let kept = &bytes[..bytes.len().min(room)];
         written.kept.extend_from_slice(kept);
         written.cut += (bytes.len() - kept.len()) as u64;
-        if let Some(on_write) = &mut written.on_write {
-            on_write(&bytes);
+        drop(written);
+        if let Some(on_write) = &self.on_write {
+            let on_write = Arc::clone(on_write);
+            self.tasks.push(move || {
+                let mut on_write = on_write.lock().unwrap_or_else(PoisonError::into_inner);
+                on_write(&bytes);
+            });
         }
         Ok(())
     }
