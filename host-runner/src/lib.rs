@@ -180,7 +180,9 @@ pub use event::{Endpoint, Event, SocketId};
 pub use grants::Grants;
 #[cfg(feature = "policy-file")]
 pub use grants::GrantsError;
-pub use limits::{Limit, LimitError, LimitReached, Limits, MAX_SOCKETS_DEFAULT};
+pub use limits::{
+    DiskQuota, Limit, LimitError, LimitReached, Limits, MAX_DISK_DEFAULT, MAX_SOCKETS_DEFAULT,
+};
 #[cfg(feature = "async")]
 pub use linker::add_to_linker_async;
 pub use linker::{add_files_to_linker, add_to_linker};

@@ -163,6 +163,7 @@ impl Shared {
         let end = limits
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
+        let limits_disk = limits.max_disk.is_some();
         let script = program.script_in_guest()?;
         let root = match (program.root(), program.script_folder()) {
             (Some(_), _) => None,
@@ -240,7 +241,10 @@ impl Shared {
         }
         let sockets = sockets.build();
         let clock = sockets.clock();
-        let preview1 = Preview1::new(wasi, !is_async);
+        let mut preview1 = Preview1::new(wasi, !is_async);
+        if limits_disk {
+            preview1.limit_disk(sockets.disk());
+        }
         let guest = Guest::new(preview1, sockets, end, Some(etc));
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);

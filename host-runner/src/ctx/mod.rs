@@ -41,7 +41,7 @@ pub(crate) use time_slice::TimeSlice;
 use crate::calls::Calls;
 use crate::crypto::Keys;
 use crate::event::Events;
-use crate::limits::{CpuTime, Usage};
+use crate::limits::{CpuTime, DiskQuota, Usage};
 use crate::names::{Lookups, Question};
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Socket, UDP_LITE, UnixFolder};
@@ -96,6 +96,12 @@ impl SocketsCtx {
     #[must_use]
     pub fn open_handles(&self) -> usize {
         self.handles.count()
+    }
+
+    /// What is left of the guest's [`Limits::max_disk`](crate::Limits::max_disk), for files that the embedder gives it.
+    #[must_use]
+    pub fn disk(&self) -> DiskQuota {
+        self.usage.disk.clone()
     }
 
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {

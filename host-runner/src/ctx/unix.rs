@@ -7,6 +7,7 @@ use wasisocket_abi::Errno;
 use wasisocket_abi::v1::UnixAddr;
 
 use super::{Name, SocketsCtx};
+use crate::limits::DiskQuota;
 use crate::policy::{Operation, Reason};
 use crate::sockets::{Family, Kind, PathError, Socket, UnixFolder, UnixPlace, path_of};
 
@@ -16,7 +17,11 @@ impl SocketsCtx {
         let path = unix_path(socket, address)?;
         let doing = || Operation::BindUnix { path: text(path) };
         let (folder, rest) = self.allowed(self.folder(path), doing)?;
+        if !self.usage.disk.has(DiskQuota::NAME) {
+            return Err(Errno::ENOSPC);
+        }
         let kernel_name = self.stays(folder, folder.bind(socket, &rest), doing)?;
+        self.usage.disk.take(DiskQuota::NAME);
         let path: Arc<[u8]> = path.into();
         socket.state().path = Some(Arc::clone(&path));
         // Names of closed sockets make room for new ones.

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cpu;
+mod disk;
 mod table;
 mod usage;
 mod value;
@@ -11,8 +12,9 @@ use std::fmt;
 pub(crate) use cpu::CpuTime;
 #[cfg(test)]
 pub(crate) use cpu::thread_time;
+pub use disk::DiskQuota;
 pub(crate) use table::with_limits;
-pub use table::{Limit, Limits, MAX_SOCKETS_DEFAULT};
+pub use table::{Limit, Limits, MAX_DISK_DEFAULT, MAX_SOCKETS_DEFAULT};
 pub(crate) use usage::{Counted, Usage};
 pub use value::LimitError;
 

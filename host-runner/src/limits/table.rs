@@ -57,6 +57,11 @@ macro_rules! with_limits {
             /// [`limit_memory`](crate::limit_memory) alone.
             MaxMemory max_memory: Option<usize> = None, Some(usize), "max-memory", Size,
                 "The most memory that the guest may have; 256M, 1G";
+            /// Bytes that files in folders of the guest grow by, with [`DiskQuota::NAME`](crate::DiskQuota::NAME) for each
+            /// new name; what is removed is given back. More is ENOSPC. Unix sockets that are bound count. For files it is
+            /// enforced by an embedder that gives the guest some: see [`SocketsCtx::disk`](crate::SocketsCtx::disk).
+            MaxDisk max_disk: Option<u64> = Some(MAX_DISK_DEFAULT), Some(u64), "max-disk", Size,
+                "The most bytes that its files may grow by [default: 256M]";
         }
     };
 }
@@ -65,6 +70,9 @@ pub(crate) use with_limits;
 /// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of the host's
 /// process, whose own limit is often 1024 for all guests together.
 pub const MAX_SOCKETS_DEFAULT: usize = 256;
+
+/// Bytes that a guest's files may grow by unless its limits say otherwise.
+pub const MAX_DISK_DEFAULT: u64 = 256 << 20;
 
 macro_rules! declare {
     ($(

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
-use super::{Limit, Limits};
+use super::{DiskQuota, Limit, Limits};
 use crate::event::Events;
 
 /// What is counted.
@@ -27,6 +27,7 @@ pub(crate) struct Usage {
     accounts: [Account; 4],
     /// Bytes that memories and tables may still grow by.
     pub(crate) memory_left: usize,
+    pub(crate) disk: DiskQuota,
     events: Events,
 }
 
@@ -70,6 +71,7 @@ impl Usage {
                 ),
             ],
             memory_left: limits.max_memory.unwrap_or(usize::MAX),
+            disk: DiskQuota::new(limits, events.clone()),
             events,
         }
     }

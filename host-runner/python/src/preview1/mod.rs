@@ -6,10 +6,12 @@
 //! | `path_*` | it takes paths only if they are UTF-8; all others are resolved here, by the same sandbox ([`cap_primitives`]) |
 //! | `path_readlink` | it fails for a link whose target is absolute or not UTF-8 |
 //! | `fd_close`, `fd_renumber`, `path_open` | passed on; here they say which descriptor a number stands for |
+//! | all that make or remove files, or change their size | passed on; the limit `max-disk` is asked before ([`disk`]) |
 //!
 //! All other imports, and every path that is UTF-8, are wasmtime-wasi's.
 
 mod descriptors;
+mod disk;
 mod listing;
 mod paths;
 
@@ -19,6 +21,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 
+use wasisocket_host::DiskQuota;
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
 use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as upstream, WasiSnapshotPreview1 as _};
@@ -28,6 +31,7 @@ use wasmtime_wasi::runtime;
 use wiggle::{GuestMemory, GuestPtr};
 
 pub(crate) use descriptors::no_memory;
+use disk::Disk;
 use listing::Listings;
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -44,6 +48,7 @@ pub(crate) struct Preview1 {
     listings: Listings,
     may_block: bool,
     opened: Option<OpenedFiles>,
+    disk: Option<Disk>,
 }
 
 /// Receives the guest's path of each file that it opens.
@@ -61,6 +66,7 @@ impl Preview1 {
             listings: Listings::default(),
             may_block,
             opened: None,
+            disk: None,
         };
         preview1.find_granted();
         preview1
@@ -69,6 +75,11 @@ impl Preview1 {
     /// wasmtime-wasi's own part, for `wasmtime_wasi::p1::add_to_linker_sync` and its like.
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
         &mut self.wasi
+    }
+
+    /// Limits what its files grow by from now on.
+    pub(crate) fn limit_disk(&mut self, quota: DiskQuota) {
+        self.disk = Some(Disk::new(quota));
     }
 
     /// Sets what receives the files that are opened from now on.
@@ -156,9 +167,11 @@ impl Preview1 {
     }
 
     async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, number: i32) -> Result<i32> {
+        let removed = self.removed_by_close(number as u32);
         let error = upstream::fd_close(&mut self.wasi, memory, number).await?;
         if error == 0 {
             self.forget(number as u32);
+            self.gone(removed);
         }
         Ok(error)
     }
@@ -169,15 +182,17 @@ impl Preview1 {
         from: i32,
         to: i32,
     ) -> Result<i32> {
+        let removed = self.removed_by_close(to as u32).filter(|_| from != to);
         let error = upstream::fd_renumber(&mut self.wasi, memory, from, to).await?;
         if error == 0 && from != to {
             self.renumber(from as u32, to as u32);
+            self.gone(removed);
         }
         Ok(error)
     }
 
     #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
-    async fn path_open(
+    async fn path_open_unlimited(
         &mut self,
         memory: &mut GuestMemory<'_>,
         folder: i32,
@@ -271,39 +286,67 @@ pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
     }
 }
 
+/// wasmtime-wasi's functions, and those of `paths` for paths that are not UTF-8, without limits.
+enum Unlimited {}
+
 /// The imports of this module. In brackets: each path and its length.
 ///
 /// `own` are methods of [`Preview1`]. `raw` are wasmtime-wasi's unless a path is not UTF-8; the expression is what is done
-/// then.
+/// then. `limited` are the same, as functions of [`Unlimited`] that methods of [`Preview1`] call (`disk`).
 macro_rules! imports {
     (
         own {
             $($name:ident[$($path:ident $length:ident),*]($($argument:ident: $type:ty),*);)*
         }
-        raw {$(
-            $raw_name:ident[$($raw_path:ident $raw_length:ident),*]($($raw_argument:ident: $raw_type:ty),*)
-                |$preview1:ident, $memory:ident, [$($path_name:ident),*]| $act:expr;
-        )*}
+        raw {
+            $($raw_name:ident[$($raw_path:ident $raw_length:ident),*]($($raw_argument:ident: $raw_type:ty),*)
+                $raw_act:tt;)*
+        }
+        limited {
+            $($limited_name:ident[$($limited_path:ident $limited_length:ident),*]
+                ($($limited_argument:ident: $limited_type:ty),*) $limited_act:tt;)*
+        }
     ) => {
         impl Preview1 {
             $(#[allow(clippy::too_many_arguments, reason = "as preview1 has them")]
             async fn $raw_name(
                 &mut self,
-                $memory: &mut GuestMemory<'_>,
+                memory: &mut GuestMemory<'_>,
                 $($raw_argument: $raw_type),*
             ) -> Result<i32> {
-                let $preview1 = self;
-                let paths = raw_paths($memory, [$(($raw_path, $raw_length)),*]);
-                let Some([$($path_name),*]) = paths else {
-                    return upstream::$raw_name(&mut $preview1.wasi, $memory, $($raw_argument),*).await;
-                };
-                errno(async { $act }.await)
+                Unlimited::$raw_name(self, memory, $($raw_argument),*).await
             })*
+        }
+
+        impl Unlimited {
+            $(any_path!($raw_name[$($raw_path $raw_length),*]($($raw_argument: $raw_type),*) $raw_act);)*
+            $(any_path!(
+                $limited_name[$($limited_path $limited_length),*]($($limited_argument: $limited_type),*) $limited_act
+            );)*
         }
 
         define! {
             $($name[$($length),*]($($argument: $type),*);)*
             $($raw_name[$($raw_length),*]($($raw_argument: $raw_type),*);)*
+            $($limited_name[$($limited_length),*]($($limited_argument: $limited_type),*);)*
+        }
+    };
+}
+
+macro_rules! any_path {
+    ($name:ident[$($path:ident $length:ident),*]($($argument:ident: $type:ty),*)
+        {|$preview1:ident, $memory:ident, [$($path_name:ident),*]| $act:expr}) => {
+        #[allow(clippy::too_many_arguments, reason = "as preview1 has them")]
+        async fn $name(
+            $preview1: &mut Preview1,
+            $memory: &mut GuestMemory<'_>,
+            $($argument: $type),*
+        ) -> Result<i32> {
+            let paths = raw_paths($memory, [$(($path, $length)),*]);
+            let Some([$($path_name),*]) = paths else {
+                return upstream::$name(&mut $preview1.wasi, $memory, $($argument),*).await;
+            };
+            errno(async { $act }.await)
         }
     };
 }
@@ -364,50 +407,63 @@ imports! {
         fd_readdir[](number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
         fd_close[](number: i32);
         fd_renumber[](from: i32, to: i32);
+        fd_write[](number: i32, pieces: i32, count: i32, written: i32);
+        fd_pwrite[](number: i32, pieces: i32, count: i32, offset: i64, written: i32);
+        fd_filestat_set_size[](number: i32, size: i64);
         path_open[path length](folder: i32, lookup: i32, path: i32, length: i32, open: i32, rights: i64, inheriting: i64, flags: i32, opened: i32);
         path_readlink[path length](folder: i32, path: i32, length: i32, buffer: i32, size: i32, used: i32);
     }
     raw {
-        path_filestat_get[path length](folder: i32, lookup: i32, path: i32, length: i32, stat: i32)
+        path_filestat_get[path length](folder: i32, lookup: i32, path: i32, length: i32, stat: i32) {
             |preview1, memory, [name]| {
                 let found = preview1.in_directory(folder, move |folder| paths::stat(folder, &name, lookup));
                 let found = found.await?;
                 Ok(memory.write(GuestPtr::new(stat as u32), found)?)
-            };
-        path_filestat_set_times[path length](folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32)
+            }
+        };
+        path_filestat_set_times[path length](folder: i32, lookup: i32, path: i32, length: i32, accessed: i64, modified: i64, which: i32) {
             |preview1, memory, [name]| {
                 let times = paths::Times::new(accessed, modified, which);
                 let set = move |folder: &Dir| paths::set_times(folder, &name, lookup, times?);
                 preview1.in_directory(folder, set).await
-            };
-        path_create_directory[path length](folder: i32, path: i32, length: i32)
+            }
+        };
+    }
+    limited {
+        path_create_directory[path length](folder: i32, path: i32, length: i32) {
             |preview1, memory, [name]| {
                 preview1.in_directory(folder, move |folder| paths::create_directory(folder, &name)).await
-            };
-        path_remove_directory[path length](folder: i32, path: i32, length: i32)
+            }
+        };
+        path_remove_directory[path length](folder: i32, path: i32, length: i32) {
             |preview1, memory, [name]| {
                 preview1.in_directory(folder, move |folder| paths::remove_directory(folder, &name)).await
-            };
-        path_unlink_file[path length](folder: i32, path: i32, length: i32)
+            }
+        };
+        path_unlink_file[path length](folder: i32, path: i32, length: i32) {
             |preview1, memory, [name]| {
                 preview1.in_directory(folder, move |folder| paths::unlink_file(folder, &name)).await
-            };
-        path_symlink[target target_length, path length](target: i32, target_length: i32, folder: i32, path: i32, length: i32)
+            }
+        };
+        path_symlink[target target_length, path length](target: i32, target_length: i32, folder: i32, path: i32, length: i32) {
             |preview1, memory, [to, name]| {
                 preview1.in_directory(folder, move |folder| paths::symlink(&to, folder, &name)).await
-            };
-        path_link[path length, new_path new_length](folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32)
+            }
+        };
+        path_link[path length, new_path new_length](folder: i32, lookup: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32) {
             |preview1, memory, [old, new]| {
                 let new_folder = preview1.directory(new_folder as u32);
                 let link = move |folder: &Dir| paths::link(folder, &old, lookup, &new_folder?, &new);
                 preview1.in_directory(folder, link).await
-            };
-        path_rename[path length, new_path new_length](folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32)
+            }
+        };
+        path_rename[path length, new_path new_length](folder: i32, path: i32, length: i32, new_folder: i32, new_path: i32, new_length: i32) {
             |preview1, memory, [old, new]| {
                 let new_folder = preview1.directory(new_folder as u32);
                 let rename = move |folder: &Dir| paths::rename(folder, &old, &new_folder?, &new);
                 preview1.in_directory(folder, rename).await
-            };
+            }
+        };
     }
 }
 
