@@ -9,8 +9,8 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
-    Certificates, Distribution, Folder, GuestError, Outcome, Program, Python as Engine, Sandbox,
-    SandboxError, Value, block_on, blocking, runtime,
+    Certificates, Distribution, Files, Folder, GuestError, Outcome, Program, Python as Engine,
+    Sandbox, SandboxError, Value, block_on, blocking, runtime,
 };
 
 use crate::functions::{Functions, function};
@@ -77,6 +77,8 @@ pub(crate) struct NativeSandbox {
     sandbox: Arc<Mutex<Option<Sandbox>>>,
     /// Ends what `start` started.
     cancel: Mutex<Option<oneshot::Sender<()>>>,
+    /// Its private folder, until it is closed.
+    files: Mutex<Option<Files>>,
     other: Py<PyAny>,
 }
 
@@ -136,7 +138,8 @@ impl NativeSandbox {
     /// `crate::functions`; other makes objects for values that stay in the guest.
     #[new]
     #[pyo3(signature = (
-        distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, other
+        distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, files,
+        other
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -151,6 +154,7 @@ impl NativeSandbox {
         on_stdout: Option<Py<PyAny>>,
         on_stderr: Option<Py<PyAny>>,
         functions: Functions,
+        files: Vec<(PathBuf, Vec<u8>)>,
         other: Py<PyAny>,
     ) -> PyResult<Self> {
         check_process()?;
@@ -184,12 +188,16 @@ impl NativeSandbox {
             let function = function(is_async, callable, other.clone_ref(py)).doc(doc);
             builder = builder.function(name, function);
         }
+        for (path, content) in files {
+            builder = builder.file(path, content);
+        }
         let sandbox = py.detach(|| {
             let opened = builder.open(engine(distribution)?);
             opened.map_err(|error| PyOSError::new_err(format!("{error:#}")))
         })?;
         warn_once(py)?;
         Ok(Self {
+            files: Mutex::new(sandbox.files().cloned()),
             sandbox: Arc::new(Mutex::new(Some(sandbox))),
             cancel: Mutex::default(),
             other,
@@ -255,6 +263,7 @@ impl NativeSandbox {
         let Some(sandbox) = lock(&self.sandbox).take() else {
             return Ok(None);
         };
+        let _removed_at_last = lock(&self.files).take();
         if sandbox.end().is_some() {
             return Ok(None);
         }
@@ -265,11 +274,40 @@ impl NativeSandbox {
     /// Ends the guest at once.
     fn kill(&self, py: Python<'_>) {
         let sandbox = lock(&self.sandbox).take();
-        py.detach(|| drop(sandbox));
+        let files = lock(&self.files).take();
+        py.detach(|| drop((sandbox, files)));
+    }
+
+    fn read_file<'py>(&self, py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyBytes>> {
+        let files = self.files()?;
+        let content = py.detach(|| files.read(path))?;
+        Ok(PyBytes::new(py, &content))
+    }
+
+    fn write_file(&self, py: Python<'_>, path: PathBuf, content: &[u8]) -> PyResult<()> {
+        let files = self.files()?;
+        Ok(py.detach(|| files.write(path, content))?)
+    }
+
+    fn list_files(&self, py: Python<'_>, path: PathBuf) -> PyResult<Vec<String>> {
+        let files = self.files()?;
+        Ok(py.detach(|| files.list(path))?)
+    }
+
+    fn remove_file(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let files = self.files()?;
+        Ok(py.detach(|| files.remove(path))?)
     }
 }
 
 impl NativeSandbox {
+    fn files(&self) -> PyResult<Files> {
+        check_process()?;
+        let files = lock(&self.files).clone();
+        let why = "this sandbox has no private folder: it is closed, or dirs has a folder for /";
+        files.ok_or_else(|| PyRuntimeError::new_err(why))
+    }
+
     fn take(&self) -> PyResult<Sandbox> {
         check_process()?;
         let sandbox = lock(&self.sandbox).take();

@@ -24,6 +24,7 @@ from . import _native
 __all__ = [
     "AsyncSandbox",
     "Ended",
+    "Files",
     "Frame",
     "Function",
     "GuestError",
@@ -145,6 +146,40 @@ class Function:
         self.approve = approve
 
 
+_Names = list[str]
+
+
+class Files:
+    """The files in a sandbox's private folder, which is the guest's /.
+
+    Paths are the guest's; relative ones begin at /. They lead to nothing outside of the folder, whatever links the guest makes
+    there. Errors are OSError, as for files of this machine.
+    """
+
+    def __init__(self, native: Any):
+        self._native = native
+
+    def read(self, path: str | os.PathLike[str]) -> bytes:
+        """The content of a file."""
+        return self._native.read_file(path)
+
+    def write(self, path: str | os.PathLike[str], content: bytes | str) -> None:
+        """Writes a file, in the place of one that is there, and makes the folders that lead to it. Text is UTF-8."""
+        self._native.write_file(path, _bytes(content))
+
+    def list(self, path: str | os.PathLike[str] = "/") -> _Names:
+        """The names in a folder, sorted. Those of folders end in /."""
+        return self._native.list_files(path)
+
+    def remove(self, path: str | os.PathLike[str]) -> None:
+        """Removes a file, or a folder with all that is in it."""
+        self._native.remove_file(path)
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else bytes(memoryview(content))
+
+
 class Sandbox:
     """A guest that runs one piece of code after another, and keeps what they define.
 
@@ -152,7 +187,8 @@ class Sandbox:
     allow_net=["example.com:443"], timeout="10s", max_memory="256M". A list may be one text. timeout and max_cpu hold for
     each run. policy is the path of a policy file, or its content as a mapping; grants and limits add to it.
 
-    dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
+    The guest has a private folder as its /, which is removed with it. files has what is there at first, by path, such as
+    {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
     {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
     certificates that it trusts.
 
@@ -190,6 +226,8 @@ class Sandbox:
         timeout: str | None = None,
         max_cpu: str | None = None,
         max_memory: int | str | None = None,
+        max_disk: int | str | None = None,
+        files: Mapping[str | os.PathLike[str], bytes | str] | None = None,
         dirs: Mapping[str | os.PathLike[str], str] | None = None,
         env: Mapping[str, str] | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
@@ -214,6 +252,8 @@ class Sandbox:
             path, colon, mode = guest.partition(":")
             if mode not in ("", "ro", "rw") or not path.startswith("/"):
                 raise ValueError(f"{guest!r} is no path of the guest: it begins with / and may end in :ro or :rw")
+            if files and not path.strip("/."):
+                raise ValueError("files= is for the private folder, and dirs has another one for /")
             folders.append((os.fspath(host), path, mode == "rw"))
         self._native = _native.NativeSandbox(
             os.path.join(_FOLDER, "guest"),
@@ -226,8 +266,10 @@ class Sandbox:
             on_stdout,
             on_stderr,
             _prepared(functions, approve, _loop) if functions else [],
+            [(os.fspath(path), _bytes(content)) for path, content in (files or {}).items()],
             Other,
         )
+        self.files = Files(self._native)
 
     def run(self, code: str, *, filename: str = "<sandbox>") -> Result:
         """Runs code, like a cell of a notebook: it may have `await` outside of functions, and its last expression is the
@@ -339,6 +381,11 @@ class AsyncSandbox:
     def kill(self) -> None:
         """Sandbox.kill()"""
         self._opened().kill()
+
+    @property
+    def files(self) -> Files:
+        """Sandbox.files, whose methods are not awaited."""
+        return self._opened().files
 
     def _opened(self) -> Sandbox:
         if self._box is None:

@@ -19,6 +19,8 @@ pub struct Folder {
     host: PathBuf,
     guest: String,
     read_only: bool,
+    /// It was made for this guest.
+    is_private: bool,
 }
 
 impl Folder {
@@ -30,6 +32,7 @@ impl Folder {
             host: host.into(),
             guest: guest.into(),
             read_only: true,
+            is_private: false,
         }
     }
 
@@ -42,6 +45,17 @@ impl Folder {
             host: host.into(),
             guest: guest.into(),
             read_only: false,
+            is_private: false,
+        }
+    }
+
+    /// A folder that was made for the guest, which is its `/`.
+    pub(crate) fn private(host: impl Into<PathBuf>) -> Self {
+        Self {
+            host: host.into(),
+            guest: "/".into(),
+            read_only: false,
+            is_private: true,
         }
     }
 
@@ -82,7 +96,7 @@ impl Folder {
 
     /// Refuses a folder through which the guest could change one of `trusted`, which later runs rely on.
     pub(crate) fn check_trusted(&self, trusted: impl IntoIterator<Item = PathBuf>) -> Result<()> {
-        if self.read_only {
+        if self.read_only || self.is_private {
             return Ok(());
         }
         // A folder that does not exist cannot be written to; opening it says so.

@@ -89,7 +89,7 @@ pub use imports::{Import, ImportState};
 pub use profile::Profiler;
 pub use program::Program;
 pub use sandbox::{
-    Arguments, Frame, Function, FunctionError, GuestError, Outcome, Sandbox, SandboxBuilder,
+    Arguments, Files, Frame, Function, FunctionError, GuestError, Outcome, Sandbox, SandboxBuilder,
     SandboxError, Usage, Value, block_on, blocking, runtime,
 };
 pub use snapshot::Preload;

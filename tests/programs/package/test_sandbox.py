@@ -185,6 +185,65 @@ class Threads(unittest.TestCase):
         self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "42\n", ""))
 
 
+class PrivateFolder(unittest.TestCase):
+    def test_files_go_in_and_come_out(self):
+        files = {"data.csv": b"1,2\n", pathlib.PurePath("a/b.txt"): "ä", "c": memoryview(b"x")}
+        with Sandbox(files=files) as box:
+            code = "import csv, os, tempfile; rows = list(csv.reader(open('data.csv'))); rows"
+            self.assertEqual(box.run(code).check().value, [["1", "2"]])
+            self.assertEqual(box.run("open('/a/b.txt', encoding='utf-8').read(), os.getcwd()").value, ("ä", "/"))
+            box.run("open('out', 'wb').write(bytes(range(256)))\nos.mkdir('d')").check()
+            self.assertEqual(box.files.read("/out"), bytes(range(256)))
+            self.assertEqual(box.files.list(), ["a/", "c", "d/", "data.csv", "out", "tmp/"])
+            box.files.write("d/e/f", "later")
+            self.assertEqual(box.run("open('d/e/f').read()").value, "later")
+            box.files.remove("d")
+            self.assertEqual(box.run("os.path.exists('d')").value, False)
+            self.assertEqual(box.run("with tempfile.NamedTemporaryFile() as f: name = f.name\nname").value[:5], "/tmp/")
+            self.assertRaises(FileNotFoundError, box.files.read, "d")
+            self.assertRaises(IsADirectoryError, box.files.read, "a")
+            self.assertRaises(TypeError, box.files.write, "x", 1)
+        self.assertRaises(RuntimeError, box.files.read, "out")
+
+    def test_the_folder_is_another_one_for_each_and_is_removed(self):
+        def folders():
+            return [path for path in pathlib.Path(tempfile.gettempdir()).glob("wasisocket-sandbox-*") if path.owner()]
+
+        before = set(folders())
+        with Sandbox(files={"a": ""}) as one, Sandbox() as other:
+            self.assertEqual((one.files.list(), other.files.list()), (["a", "tmp/"], ["tmp/"]))
+            self.assertEqual(len(set(folders()) - before), 2)
+            for box in (one, other):
+                box.run("import os\nfor _ in range(100):\n    os.mkdir('x'); os.chdir('x')").check()
+        self.assertEqual(set(folders()) - before, set())
+        box = Sandbox(timeout="100ms")
+        self.assertRaises(LimitReached, box.run, "open('a', 'w').write('x')\nwhile True: pass")
+        self.assertEqual(box.files.read("a"), b"x")
+        box.kill()
+        self.assertEqual(set(folders()) - before, set())
+
+    def test_links_of_the_guest_lead_nowhere(self):
+        with Sandbox() as box:
+            box.run("import os; os.symlink('../../../../etc/passwd', 'a'); os.symlink('../../../../etc', 'b')").check()
+            for path in ("a", "b/passwd", "../../etc/passwd", "/../etc/passwd"):
+                self.assertRaises(OSError, box.files.read, path)
+                self.assertRaises(OSError, box.files.write, path, b"")
+
+    def test_a_guest_that_fills_its_folder_gets_an_error_and_goes_on(self):
+        with Sandbox(max_disk="1M") as box:
+            code = "with open('a', 'wb', buffering=0) as f:\n    while True: f.write(bytes(1000))"
+            self.assertEqual(box.run(code).error.type, "OSError")
+            self.assertIn("No space", box.run("open('b', 'w')").error.message)
+            self.assertLessEqual(len(box.files.read("a")), 1 << 20)
+            box.run("import os; os.unlink('a'); open('b', 'w').write('c')").check()
+
+    def test_a_granted_root_takes_its_place(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with Sandbox(dirs={folder: "/"}) as box:
+                self.assertRaises(RuntimeError, box.files.list)
+            self.assertRaises(ValueError, Sandbox, dirs={folder: "/"}, files={"a": b""})
+
+
 class Functions(unittest.TestCase):
     def test_functions_are_called_with_values(self):
         def greet(name, *, times=1):

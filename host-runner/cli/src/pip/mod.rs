@@ -13,7 +13,7 @@ use std::fs;
 
 use clap::Args;
 use tracing::debug;
-use wasisocket_host::List;
+use wasisocket_host::{List, MAX_DISK_DEFAULT};
 use wasisocket_python::{Distribution, TLS_FOLDER};
 use wasmtime::{Result, bail};
 
@@ -23,6 +23,9 @@ use arguments::Word;
 use inputs::Inputs;
 use reach::DefaultIndex;
 use task::Task;
+
+/// What is installed may take so many bytes.
+const DISK: u64 = 4 << 30;
 
 pub(crate) const SHORT_HELP: &str = "\
 Example: wasisocket pip install --target site requests
@@ -49,6 +52,8 @@ into a temporary folder and imports them in a guest without network, and reports
 1 GiB of memory, or what --max-memory says. Wheels for Linux are installed with --platform, as in the second
 example. Afterwards those with compiled parts are imported in the same way, and those that do not work are
 reported; with --strict the exit status is then 1.
+
+What is installed may take 4 GiB, or what --max-disk says.
 
 Examples:
   wasisocket pip install --target site requests
@@ -142,6 +147,9 @@ pub(crate) fn pip(args: PipArgs) -> Result<u8> {
         env.push(("PIP_CERT".into(), format!("{TLS_FOLDER}/cert.pem")));
     }
     let mut grants = guest.grants.read()?;
+    if grants.limits.max_disk == Some(MAX_DISK_DEFAULT) {
+        grants.limits.max_disk = Some(DISK);
+    }
     let rules = inputs.reach.rules(&grants.resolver);
     debug!(?rules, "granted to pip");
     for rule in &rules {

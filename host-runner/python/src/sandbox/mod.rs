@@ -1,5 +1,6 @@
 //! A guest that is kept: it runs one piece of code after another, and remembers what they defined.
 
+mod files;
 mod functions;
 mod outcome;
 mod output;
@@ -8,6 +9,7 @@ mod tasks;
 mod value;
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,6 +19,7 @@ use wasmtime::{Instance, Memory, Result, Store, TypedFunc, bail, ensure};
 
 use crate::end::End;
 use crate::engine::Python;
+use crate::folders::Folder;
 use crate::guest::Guest;
 use crate::places::Place;
 use crate::program::Program;
@@ -26,6 +29,7 @@ use crate::stdio::Output;
 use functions::Functions;
 use tasks::Tasks;
 
+pub use files::Files;
 pub use functions::{Arguments, Function, FunctionError};
 pub use outcome::{Frame, GuestError, Outcome, SandboxError, Usage};
 pub(crate) use output::Tap;
@@ -73,6 +77,7 @@ pub struct Sandbox {
     stderr: Tap,
     events: Arc<Mutex<Vec<Event>>>,
     tasks: Tasks,
+    files: Option<Files>,
 }
 
 enum State {
@@ -100,6 +105,7 @@ pub struct SandboxBuilder {
     on_stdout: Option<output::OnWrite>,
     on_stderr: Option<output::OnWrite>,
     functions: Functions,
+    files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl SandboxBuilder {
@@ -120,6 +126,12 @@ impl SandboxBuilder {
     /// The same for its standard error.
     pub fn on_stderr(mut self, on_stderr: impl FnMut(&[u8]) + Send + 'static) -> Self {
         self.on_stderr = Some(Box::new(on_stderr));
+        self
+    }
+
+    /// Puts a file into the guest's private folder ([`Sandbox::files`]) before it starts.
+    pub fn file(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.push((path.into(), content.into()));
         self
     }
 
@@ -171,6 +183,23 @@ impl SandboxBuilder {
             program.script.is_none() && program.arguments.is_empty(),
             "what a sandbox runs is given to its methods, not to its program"
         );
+        let files = match program.root() {
+            Some(_) => {
+                ensure!(
+                    self.files.is_empty(),
+                    "the folder / is granted: files for it are put there, not into the sandbox"
+                );
+                None
+            }
+            None => Some(Files::new().context("no private folder for the sandbox")?),
+        };
+        if let Some(files) = &files {
+            for (path, content) in self.files {
+                let written = files.write(&path, content);
+                written.with_context(|| format!("cannot write the file {}", path.display()))?;
+            }
+            program = program.folder(Folder::private(files.path()));
+        }
         program.stdout = Output::Tap(stdout.clone());
         program.stderr = Output::Tap(stderr.clone());
         let kept = Arc::clone(&events);
@@ -204,6 +233,7 @@ impl SandboxBuilder {
             stderr,
             events,
             tasks,
+            files,
         })
     }
 }
@@ -217,6 +247,7 @@ impl Sandbox {
             on_stdout: None,
             on_stderr: None,
             functions: Functions::default(),
+            files: Vec::new(),
         }
     }
 
@@ -299,6 +330,13 @@ impl Sandbox {
         let keywords = keywords.map(|(name, value)| (name.into(), value)).collect();
         let parts = vec![name.into(), Value::Tuple(arguments), Value::Dict(keywords)];
         self.ask("call", parts).await
+    }
+
+    /// The guest's private folder, which it has as `/`, for reading and writing: what is not in one that it is granted.
+    /// `None` if it is granted `/` itself.
+    #[must_use]
+    pub fn files(&self) -> Option<&Files> {
+        self.files.as_ref()
     }
 
     /// How the guest ended, if it has.

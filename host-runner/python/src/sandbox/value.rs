@@ -487,7 +487,11 @@ mod tests {
             },
         ];
         for shift in 0..64 {
-            for number in [1_i64 << shift, !(1_i64 << shift), (1_i64 << shift) - 1] {
+            for number in [
+                1_i64 << shift,
+                !(1_i64 << shift),
+                (1_i64 << shift).wrapping_sub(1),
+            ] {
                 values.push(number.into());
             }
         }
