@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use cap_primitives::fs as sandbox;
 use cap_primitives::fs::{FollowSymlinks, OpenOptions, OpenOptionsExt as _};
@@ -22,8 +23,8 @@ use tracing::debug;
 /// What the names of these folders begin with. Each is locked (flock(2)) as long as its sandbox exists.
 const PREFIX: &str = "wasisocket-sandbox-";
 
-/// Before it is locked, it has another name.
-const UNLOCKED: &str = ".wasisocket-sandbox-";
+/// How long a folder without a lock stays: a process may be about to lock it.
+const UNLOCKED: Duration = Duration::from_secs(60);
 
 /// The files in a sandbox's private folder, which is the guest's `/`. Paths are the guest's, and relative ones begin at `/`.
 ///
@@ -44,18 +45,13 @@ impl Files {
         static CLEANED: Once = Once::new();
         let parent = std::env::temp_dir();
         CLEANED.call_once(|| remove_abandoned(&parent));
-        let unlocked = tempfile::Builder::new()
-            .prefix(UNLOCKED)
+        let path = tempfile::Builder::new()
+            .prefix(PREFIX)
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(&parent)?;
-        let folder = open(unlocked.path())?;
+            .tempdir_in(&parent)?
+            .keep();
+        let folder = open(&path)?;
         flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-        let name = unlocked.path().file_name().unwrap_or_default();
-        let name = name.as_bytes().strip_prefix(b".").unwrap_or_default();
-        let path = parent.join(std::ffi::OsStr::from_bytes(name));
-        fs::rename(unlocked.path(), &path)?;
-        // It has another name, and is removed under that.
-        let _ = unlocked.keep();
         let files = Self(Arc::new(PrivateFolder { path, folder }));
         // For tempfile.
         fs::create_dir(files.path().join("tmp"))?;
@@ -276,7 +272,9 @@ fn remove_abandoned(parent: &Path) {
         }
         let path = entry.path();
         let removed = open(&path).and_then(|folder| {
-            if folder.metadata()?.uid() != geteuid().as_raw() {
+            let found = folder.metadata()?;
+            let is_old = found.modified()?.elapsed().is_ok_and(|age| age > UNLOCKED);
+            if found.uid() != geteuid().as_raw() || !is_old {
                 return Ok(());
             }
             match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
@@ -376,15 +374,19 @@ mod tests {
     #[test]
     fn folders_of_killed_processes_are_removed_and_others_stay() {
         let parent = tempfile::tempdir().unwrap();
-        let names = ["1", "2"].map(|name| parent.path().join(format!("{PREFIX}{name}")));
+        let names = ["1", "2", "3"].map(|name| parent.path().join(format!("{PREFIX}{name}")));
         for name in &names {
             fs::create_dir_all(name.join("a/b")).unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - 2 * super::UNLOCKED;
+        for name in &names[..2] {
+            File::open(name).unwrap().set_modified(long_ago).unwrap();
         }
         fs::create_dir(parent.path().join("other")).unwrap();
         let locked = File::open(&names[0]).unwrap();
         rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).unwrap();
         remove_abandoned(parent.path());
-        assert!(names[0].join("a/b").exists() && !names[1].exists());
+        assert!(names[0].join("a/b").exists() && !names[1].exists() && names[2].exists());
         assert!(parent.path().join("other").exists());
         assert_eq!(Errno::ISDIR.kind(), ErrorKind::IsADirectory);
     }
