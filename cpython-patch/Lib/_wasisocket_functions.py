@@ -29,17 +29,25 @@ class HostError(Exception):
 HostError.__module__ = "host"
 
 
+_host = None
+
+
 def install(main):
-    """Makes the module, for `import host`, and names it in main. If there are no functions, there is no module."""
+    """Makes the module, for `import host`, and names it in main. If there are no functions, there is no module.
+
+    In a copy of a guest the functions may be others: then the module gets them.
+    """
+    global _host
     try:
         answer = _wasisocket.call(_request("functions"))
     except OSError:
         return
-    host = type(sys)("host", "Functions of the program that made this sandbox.")
-    host.HostError = HostError
+    if _host is None:
+        _host = type(sys)("host", "Functions of the program that made this sandbox.")
+        _host.HostError = HostError
+        sys.modules["host"] = main.host = _host
     for name, is_async, doc in _value(answer):
-        setattr(host, name, _function(name, is_async, doc))
-    sys.modules["host"] = main.host = host
+        setattr(_host, name, _function(name, is_async, doc))
 
 
 def _function(name, is_async, doc):

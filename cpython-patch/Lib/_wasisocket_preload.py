@@ -410,9 +410,7 @@ _RENEWED = {"random": _renew_random, "logging": _renew_logging}
 def resume(original, arguments, variables):
     """Gives a guest its arguments, variables and standard streams. Returns False if it needs a cold start."""
     sys.orig_argv, sys.argv = original, arguments
-    if _openssl is not None:
-        # What is added is no secret: this has it take new random bytes from the host too.
-        _openssl.RAND_add(b"guest", 0.0)
+    renew()
     # The collector does not look at the image: the guest's own objects in its first module would never be collected.
     main = _Module("__main__")
     vars(main).update(vars(sys.modules["__main__"]), __annotations__={})
@@ -434,6 +432,13 @@ def resume(original, arguments, variables):
     sys.stdout = sys.__stdout__ = _stream(1, "w", "<stdout>", errors["stdout"])
     sys.stderr = sys.__stderr__ = _stream(2, "w", "<stderr>", errors["stderr"])
     return True
+
+
+def renew():
+    """Makes new what must not be the same in two guests, but for modules that a guest has not seen yet."""
+    if _openssl is not None:
+        # What is added is no secret: this has it take new random bytes from the host too.
+        _openssl.RAND_add(b"guest", 0.0)
 
 
 def _absolute(entry):

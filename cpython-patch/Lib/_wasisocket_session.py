@@ -34,6 +34,35 @@ def begin():
     _wasisocket_functions.install(sys.modules["__main__"])
 
 
+def copied():
+    """Goes on in a copy of a guest at rest: what was open is closed, and its random numbers are its own."""
+    modules = sys.modules
+    if "random" in modules:
+        modules["random"].seed()
+    if "_ssl" in modules:
+        modules["_ssl"].RAND_add(b"guest", 0.0)
+    if _runner is not None and _runner._loop is not None:
+        _reopen(_runner._loop)
+    _wasisocket_functions.install(modules["__main__"])
+
+
+def _reopen(loop):
+    """Gives an event loop another selector, as the one that it has is closed. What waits for a descriptor learns that it is
+    closed too."""
+    import selectors
+
+    waiting = [key.data for key in loop._selector.get_map().values()]
+    loop._ssock.close()
+    loop._csock.close()
+    loop._selector = selectors.DefaultSelector()
+    loop._internal_fds = 0
+    loop._make_self_pipe()
+    for handles in waiting:
+        for handle in handles:
+            if handle is not None and not handle._cancelled:
+                loop._add_callback(handle)
+
+
 def call(request):
     """Does what a request asks for, and returns the answer: ("value", value) or ("error", error)."""
     try:
@@ -66,17 +95,27 @@ def _run(code, name):
     last = None
     if tree.body and type(tree.body[-1]) is _ast.Expr:
         last = _ast.Expression(tree.body.pop().value)
-    names = sys.modules["__main__"].__dict__
-    if tree.body:
-        _evaluate(compile(tree, name, "exec", _FLAGS, dont_inherit=True), names)
+    parts = [compile(tree, name, "exec", _FLAGS, dont_inherit=True)] if tree.body else []
     if last is not None:
-        return _evaluate(compile(last, name, "eval", _FLAGS, dont_inherit=True), names)
-    return None
+        parts.append(compile(last, name, "eval", _FLAGS, dont_inherit=True))
+    names = sys.modules["__main__"].__dict__
+    value = None
+    if any(part.co_flags & _COROUTINE for part in parts):
+        # Also what has no `await` runs in the loop: it may make tasks.
+        value = _await(_evaluate(parts, names))
+    else:
+        for part in parts:
+            value = eval(part, names)
+    return value if last is not None else None
 
 
-def _evaluate(code, names):
-    value = eval(code, names)
-    return _await(value) if code.co_flags & _COROUTINE else value
+async def _evaluate(parts, names):
+    value = None
+    for part in parts:
+        value = eval(part, names)
+        if part.co_flags & _COROUTINE:
+            value = await value
+    return value
 
 
 def _call(name, arguments, keywords):

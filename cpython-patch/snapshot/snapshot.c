@@ -27,11 +27,15 @@ extern void __wasm_call_ctors(void);
 extern void __wasilibc_reset_preopens(void);
 extern char **__wasilibc_get_environ(void);
 
-/* Of guest-ext/posix/src/c_abi/granted.rs, which knows the granted folders too. */
+/* Of guest-ext/posix/src/c_abi/granted.rs, which knows the granted folders too, and the host's handles. */
 extern void wasisocket_forget_granted(void);
+extern void wasisocket_forget_handles(void);
+
+/* Of SQLite. */
+extern void sqlite3_randomness(int size, void *bytes);
 
 /* The functions of _wasisocket_preload.py. */
-static PyObject *resume_function, *finish_function, *end_function;
+static PyObject *resume_function, *renew_function, *finish_function, *end_function;
 
 /* Whether this guest began with snapshot-resume. */
 static int is_resumed;
@@ -52,6 +56,15 @@ static void *checked(void *result)
         give_up("out of memory");
     }
     return result;
+}
+
+static void call(PyObject *function)
+{
+    PyObject *done = PyObject_CallNoArgs(function);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(function);
+    }
+    Py_XDECREF(done);
 }
 
 /* The arguments as the host has them. Neither they nor their array are freed. */
@@ -126,9 +139,10 @@ __attribute__((export_name("snapshot-initialize"))) void snapshot_initialize(voi
         give_up("no module _wasisocket_preload");
     }
     resume_function = PyObject_GetAttrString(preload, "resume");
+    renew_function = PyObject_GetAttrString(preload, "renew");
     finish_function = PyObject_GetAttrString(preload, "finish");
     end_function = PyObject_GetAttrString(preload, "end");
-    if (resume_function == NULL || finish_function == NULL || end_function == NULL) {
+    if (resume_function == NULL || renew_function == NULL || finish_function == NULL || end_function == NULL) {
         give_up("_wasisocket_preload lacks a function");
     }
     PyObject *done = PyObject_CallMethod(preload, "prepare", "O", names);
@@ -312,6 +326,26 @@ __attribute__((export_name("session-begin"))) int session_begin(void)
     return 0;
 }
 
+/* Goes on in a copy of a session's memory, in another instance: its granted folders may be others, and nothing is open. */
+__attribute__((export_name("session-copied"))) void session_copied(void)
+{
+    __wasilibc_reset_preopens();
+    wasisocket_forget_granted();
+    wasisocket_forget_handles();
+    /* It takes new ones from the host when it needs some. */
+    sqlite3_randomness(0, NULL);
+    if (renew_function != NULL) {
+        call(renew_function);
+    }
+    PyObject *session = PyImport_ImportModule("_wasisocket_session");
+    PyObject *done = session != NULL ? PyObject_CallMethod(session, "copied", NULL) : NULL;
+    if (done == NULL) {
+        give_up("no session");
+    }
+    Py_DECREF(done);
+    Py_DECREF(session);
+}
+
 /* Room for a request of so many bytes, or NULL. */
 __attribute__((export_name("session-request"))) void *session_request(size_t length)
 {
@@ -367,15 +401,6 @@ static int flush_standard_stream(const char *name, const char *message)
     Py_XDECREF(done);
     Py_DECREF(file);
     return status;
-}
-
-static void call(PyObject *function)
-{
-    PyObject *done = PyObject_CallNoArgs(function);
-    if (done == NULL) {
-        PyErr_WriteUnraisable(function);
-    }
-    Py_XDECREF(done);
 }
 
 /* What of Py_FinalizeEx() others can see: waiting for threads, atexit, the end of the program's own objects, and

@@ -96,6 +96,7 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
             "python-runtime",
             "session-begin",
             "session-call",
+            "session-copied",
             "session-end",
             "session-request",
             "snapshot-initialize",

@@ -28,6 +28,9 @@ const LOW_COUNT: usize = CUSTOMARY - LOWEST;
 /// fs.nr_open.
 const PLACES_MAX: usize = 1 << 20;
 
+/// A handle that the host does not have.
+pub(crate) const GONE: u32 = u32::MAX;
+
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -349,6 +352,18 @@ pub(crate) fn remove(fd: RawFd) -> Result<Descriptor> {
         table.free.push(Reverse(index_of(fd)?));
         Ok(descriptor)
     })
+}
+
+/// The host has none of the handles any more: this guest's memory is a copy of another one's. Each descriptor stays taken
+/// until it is closed, and all else that is done with it is EBADF.
+#[cfg(target_os = "wasi")]
+pub(crate) fn forget_handles() {
+    // See `with`.
+    let _ = with(|table| {
+        let taken = table.slots.iter_mut().flatten();
+        taken.for_each(|descriptor| descriptor.handle = GONE);
+        Ok(())
+    });
 }
 
 /// Whether FD_CLOEXEC is set: fcntl(2), F_GETFD.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
-use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
+use crate::descriptors::{self, Description, Family, GONE, Kind, RawFd, Type};
 use crate::host::{self, Address, Host as _, Imp};
 use crate::sys::{IPPROTO_UDPLITE, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK};
 use crate::unix::{absolute, as_spelled};
@@ -134,7 +134,10 @@ pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
 /// # Errors
 /// EBADF.
 pub fn close(fd: RawFd) -> Result<()> {
-    Ok(Imp::close(descriptors::remove(fd)?.handle)?)
+    match descriptors::remove(fd)?.handle {
+        GONE => Ok(()),
+        handle => Ok(Imp::close(handle)?),
+    }
 }
 
 /// The address that the host gets. EAFNOSUPPORT for an address of another family than the socket's, such as IPv4 for an

@@ -139,7 +139,7 @@ impl NativeSandbox {
     #[new]
     #[pyo3(signature = (
         distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, files,
-        other
+        saved, other
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -155,6 +155,7 @@ impl NativeSandbox {
         on_stderr: Option<Py<PyAny>>,
         functions: Functions,
         files: Vec<(PathBuf, Vec<u8>)>,
+        saved: Option<PathBuf>,
         other: Py<PyAny>,
     ) -> PyResult<Self> {
         check_process()?;
@@ -192,16 +193,26 @@ impl NativeSandbox {
             builder = builder.file(path, content);
         }
         let sandbox = py.detach(|| {
-            let opened = builder.open(engine(distribution)?);
+            let engine = engine(distribution)?;
+            let opened = match saved {
+                Some(saved) => builder.load(engine, saved),
+                None => builder.open(engine),
+            };
             opened.map_err(|error| PyOSError::new_err(format!("{error:#}")))
         })?;
         warn_once(py)?;
-        Ok(Self {
-            files: Mutex::new(sandbox.files().cloned()),
-            sandbox: Arc::new(Mutex::new(Some(sandbox))),
-            cancel: Mutex::default(),
-            other,
-        })
+        Ok(Self::of(sandbox, other))
+    }
+
+    /// A copy of it.
+    fn fork(&self, py: Python<'_>) -> PyResult<Self> {
+        let forked = self.at_rest(py, Sandbox::fork)?;
+        Ok(Self::of(forked, self.other.clone_ref(py)))
+    }
+
+    /// Writes it to a file.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.at_rest(py, |sandbox| sandbox.save(path))
     }
 
     /// Has the guest do something, while other threads of Python run.
@@ -301,6 +312,33 @@ impl NativeSandbox {
 }
 
 impl NativeSandbox {
+    fn of(sandbox: Sandbox, other: Py<PyAny>) -> Self {
+        Self {
+            files: Mutex::new(sandbox.files().cloned()),
+            sandbox: Arc::new(Mutex::new(Some(sandbox))),
+            cancel: Mutex::default(),
+            other,
+        }
+    }
+
+    /// Does something with it while nothing runs in it.
+    fn at_rest<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Sandbox) -> Result<T, SandboxError> + Send,
+    ) -> PyResult<T> {
+        let mut sandbox = self.take()?;
+        let done = py.detach(|| {
+            let done = work(&mut sandbox);
+            *lock(&self.sandbox) = Some(sandbox);
+            done
+        });
+        done.map_err(|error| match error {
+            SandboxError::Host(error) => PyOSError::new_err(format!("{error:#}")),
+            error => PyRuntimeError::new_err(error.to_string()),
+        })
+    }
+
     fn files(&self) -> PyResult<Files> {
         check_process()?;
         let files = lock(&self.files).clone();

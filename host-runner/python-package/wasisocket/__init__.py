@@ -237,6 +237,7 @@ class Sandbox:
         functions: Mapping[str, Callable[..., Any] | Function] | None = None,
         approve: Callable[[str, tuple[Any, ...], dict[str, Any]], bool | Awaitable[bool]] | None = None,
         _loop: Any = None,
+        _saved: str | None = None,
     ):
         given = locals()
         grants = []
@@ -267,6 +268,7 @@ class Sandbox:
             on_stderr,
             _prepared(functions, approve, _loop) if functions else [],
             [(os.fspath(path), _bytes(content)) for path, content in (files or {}).items()],
+            _saved,
             Other,
         )
         self.files = Files(self._native)
@@ -288,6 +290,31 @@ class Sandbox:
         """Calls a function that the guest's code defined, or another name of its `__main__`. If what it returns can be
         awaited, the value is what that gives."""
         return _result(self._native.run(("call", name, arguments, keywords)))
+
+    def fork(self) -> Sandbox:
+        """A copy of this sandbox: all that Python holds in it, its files, and its grants, limits and functions.
+
+        What is open does not come along: sockets and files are closed in the copy. Random numbers are new, but for those of
+        generators of the program's own.
+        """
+        box = object.__new__(Sandbox)
+        box._native = self._native.fork()
+        box.files = Files(box._native)
+        return box
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all that Python holds to a file, in place of an earlier one, for load(). What is open, and the private folder,
+        are not in it. It has whatever the guest knows: only this user may read it."""
+        self._native.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], **keywords: Any) -> Sandbox:
+        """Goes on with what save() wrote, with the keywords of a Sandbox: grants, limits and functions are not in the file.
+
+        It has to be of the same version of this package. It may be from anybody: what it holds can do what the keywords allow,
+        and no more.
+        """
+        return cls(**keywords, _saved=os.fspath(path))
 
     def close(self) -> Result | None:
         """Ends the guest as a program ends: functions of atexit run. Returns what it wrote then, or None if it had ended
@@ -371,6 +398,25 @@ class AsyncSandbox:
     async def call(self, name: str, /, *arguments: Any, **keywords: Any) -> Result:
         """Sandbox.call()"""
         return await self._start("call", name, arguments, keywords)
+
+    async def fork(self) -> AsyncSandbox:
+        """Sandbox.fork()"""
+        import asyncio
+
+        box = AsyncSandbox(**self._keywords)
+        box._box = await asyncio.to_thread(self._opened().fork)
+        return box
+
+    async def save(self, path: str | os.PathLike[str]) -> None:
+        """Sandbox.save()"""
+        import asyncio
+
+        await asyncio.to_thread(self._opened().save, path)
+
+    @classmethod
+    async def load(cls, path: str | os.PathLike[str], **keywords: Any) -> AsyncSandbox:
+        """Sandbox.load()"""
+        return await cls(**keywords, _saved=os.fspath(path)).open()
 
     async def close(self) -> Result | None:
         """Sandbox.close()"""

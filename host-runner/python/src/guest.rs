@@ -57,6 +57,16 @@ impl Guest {
         self.preview1.open_files()
     }
 
+    /// The numbers of its files and folders.
+    pub(crate) fn file_numbers(&self) -> Vec<u32> {
+        self.preview1.file_numbers()
+    }
+
+    /// Has these numbers not be used for files, until the guest closes them.
+    pub(crate) async fn occupy(&mut self, numbers: &[u32]) {
+        self.preview1.occupy(numbers).await;
+    }
+
     /// preview1, for one call that may copy so many bytes from the guest's memory.
     pub(crate) fn wasi(&mut self, fuel: usize) -> &mut WasiP1Ctx {
         let wasi = self.preview1.wasi();

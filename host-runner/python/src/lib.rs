@@ -66,6 +66,7 @@ mod guest;
 mod identity;
 mod imports;
 mod mapped;
+mod monotonic;
 mod places;
 mod preview1;
 mod profile;

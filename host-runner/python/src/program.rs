@@ -8,6 +8,7 @@ use wasmtime::{Result, bail};
 
 use crate::etc::Certificates;
 use crate::folders::Folder;
+use crate::monotonic::Monotonic;
 use crate::snapshot::{Preload, SEARCH_PATH, WatchedRandom};
 use crate::stdio::{Capture, Input, Output};
 
@@ -35,6 +36,8 @@ pub struct Program {
     pub(crate) random: Option<WatchedRandom>,
     pub(crate) max_files: Option<usize>,
     pub(crate) configure_sockets: Option<ConfigureSockets>,
+    /// Its clock, if it is not a new one.
+    pub(crate) clock: Option<Monotonic>,
 }
 
 impl Program {
@@ -154,6 +157,28 @@ impl Program {
             None => configure(builder),
         }));
         self
+    }
+
+    /// The same again, but for where its output goes. `None` if something of it cannot be done twice.
+    pub(crate) fn again(&self) -> Option<Self> {
+        if self.configure_sockets.is_some() || self.random.is_some() {
+            return None;
+        }
+        Some(Self {
+            script: self.script.clone(),
+            arguments: self.arguments.clone(),
+            env: self.env.clone(),
+            folders: self.folders.clone(),
+            grants: self.grants.clone(),
+            certificates: self.certificates.clone(),
+            stdin: self.stdin.clone(),
+            stdout: Output::Discard,
+            stderr: Output::Discard,
+            random: None,
+            max_files: self.max_files,
+            configure_sockets: None,
+            clock: None,
+        })
     }
 
     /// The same with the folders of an image in its search path, behind its own.

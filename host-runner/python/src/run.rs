@@ -184,6 +184,9 @@ impl Shared {
         if let Some(random) = program.random {
             wasi.secure_random(random);
         }
+        if let Some(clock) = program.clock {
+            wasi.monotonic_clock(clock);
+        }
         wasi.allow_blocking_current_thread(!is_async);
         let mut sockets = program.grants.builder();
         let wait = match (is_async, end) {

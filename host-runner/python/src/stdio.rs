@@ -42,7 +42,7 @@ impl Capture {
 }
 
 /// What a guest reads from its standard input.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Input {
     #[default]
     Empty,

@@ -244,6 +244,40 @@ class PrivateFolder(unittest.TestCase):
             self.assertRaises(ValueError, Sandbox, dirs={folder: "/"}, files={"a": b""})
 
 
+class Copies(unittest.TestCase):
+    def test_a_fork_is_a_copy_that_goes_its_own_way(self):
+        with Sandbox(files={"a": "text"}, functions={"one": lambda: 1}, timeout="60s") as box:
+            box.run("x = [1]").check()
+            with box.fork() as fork:
+                self.assertEqual(fork.run("x.append(host.one()); x").check().value, [1, 1])
+                self.assertEqual(fork.files.read("a"), b"text")
+                fork.files.write("a", "other")
+            self.assertEqual(box.run("x, open('a').read()").value, ([1], "text"))
+        self.assertRaises(RuntimeError, box.fork)
+
+    def test_what_is_saved_is_loaded(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "box")
+            with Sandbox() as box:
+                box.run("def f(n): return n + 1").check()
+                box.save(path)
+                self.assertEqual(box.call("f", 1).value, 2)
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            with Sandbox.load(path, timeout="60s", functions={"two": lambda: 2}) as box:
+                self.assertEqual(box.call("f", 2).value, 3)
+                self.assertEqual(box.run("f(host.two())").check().value, 3)
+            path.write_text("something else")
+            self.assertRaises(OSError, Sandbox.load, path)
+            with Sandbox() as box:
+                self.assertRaises(OSError, box.save, path)
+                box.run("1").check()
+
+    def test_a_guest_that_has_ended_is_not_copied(self):
+        with Sandbox() as box:
+            self.assertRaises(Ended, box.run, "import os; os._exit(1)")
+            self.assertRaises(RuntimeError, box.fork)
+
+
 class Functions(unittest.TestCase):
     def test_functions_are_called_with_values(self):
         def greet(name, *, times=1):
@@ -369,6 +403,15 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
                 await box.run("1")
         with self.assertRaises(RuntimeError):
             await AsyncSandbox().run("1")
+
+    async def test_copies(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "box")
+            async with AsyncSandbox() as box:
+                await box.run("x = 1")
+                await box.save(path)
+                async with await box.fork() as fork, await AsyncSandbox.load(path) as loaded:
+                    self.assertEqual(((await fork.run("x")).value, (await loaded.run("x")).value), (1, 1))
 
     async def test_cancellation_ends_the_guest(self):
         for code in ("while True: pass", "import time; time.sleep(60)", "await __import__('asyncio').sleep(60)"):

@@ -73,6 +73,13 @@ extern "C" fn wasisocket_forget_granted() {
     GRANTED.set(None);
 }
 
+/// Closes all sockets and what else the host has a handle for. This guest's memory is a copy of another one's, which has
+/// them.
+#[unsafe(no_mangle)]
+extern "C" fn wasisocket_forget_handles() {
+    crate::descriptors::forget_handles();
+}
+
 /// The name under which a folder is granted; `None` if this number is none.
 fn name_of(folder: c_int) -> Option<Vec<u8>> {
     let folder = u32::try_from(folder).ok()?;

@@ -92,6 +92,13 @@ impl Preview1 {
         self.entries.len()
     }
 
+    /// The numbers of files and folders.
+    pub(crate) fn file_numbers(&self) -> Vec<u32> {
+        let mut numbers: Vec<_> = self.entries.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
     /// Does something in a directory.
     async fn in_directory<R: Send + 'static>(
         &mut self,

@@ -14,7 +14,8 @@ use std::time::Duration;
 use cap_primitives::fs as sandbox;
 use cap_primitives::fs::{FollowSymlinks, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat,
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, openat, readlinkat,
+    renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -56,6 +57,13 @@ impl Files {
         // For tempfile.
         fs::create_dir(files.path().join("tmp"))?;
         Ok(files)
+    }
+
+    /// A new folder with copies of all that is in this one, but for Unix sockets.
+    pub(super) fn copy(&self) -> io::Result<Self> {
+        let copy = Self::new()?;
+        copy_content(&self.0.folder, &copy.0.folder)?;
+        Ok(copy)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -193,6 +201,46 @@ fn remove(path: &Path, folder: &File) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
+/// Copies what is in a folder into another one, where folders may be already.
+fn copy_content(from: &File, to: &File) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut folders = vec![(from.try_clone()?, to.try_clone()?)];
+    while let Some((from, to)) = folders.pop() {
+        for entry in Dir::read_from(&from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let found = statat(&from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(found.st_mode) {
+                FileType::Directory => {
+                    match mkdirat(&to, name, Mode::RWXU) {
+                        Err(Errno::EXIST) => {}
+                        made => made?,
+                    }
+                    let open =
+                        |at: &File| openat(at, name, flags | OFlags::DIRECTORY, Mode::empty());
+                    folders.push((open(&from)?.into(), open(&to)?.into()));
+                }
+                FileType::Symlink => {
+                    let target = readlinkat(&from, name, Vec::new())?;
+                    symlinkat(&*target, &to, name)?;
+                }
+                FileType::RegularFile => {
+                    let mut source = File::from(openat(&from, name, flags, Mode::empty())?);
+                    let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                    let mode = Mode::RUSR | Mode::WUSR;
+                    let mut target = File::from(openat(&to, name, create, mode)?);
+                    io::copy(&mut source, &mut target)?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Removes what is in a folder, however deep it is: inner folders are moved out of each other. Nobody else must use it.
 fn remove_content(folder: &File) -> io::Result<()> {
     let mut left: Vec<CString> = Vec::new();
@@ -244,7 +292,7 @@ fn remove_entries(
         }
         let is_folder = match entry.file_type() {
             FileType::Unknown => {
-                let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 FileType::from_raw_mode(found.st_mode) == FileType::Directory
             }
             kind => kind == FileType::Directory,

@@ -14,6 +14,7 @@ use super::value::Value;
 /// A function that a guest of a [`Sandbox`](super::Sandbox) can call
 /// ([`SandboxBuilder::function`](super::SandboxBuilder::function)).
 #[must_use = "no guest has it yet"]
+#[derive(Clone)]
 pub struct Function {
     kind: Kind,
     doc: String,
@@ -126,7 +127,7 @@ impl fmt::Display for FunctionError {
 impl std::error::Error for FunctionError {}
 
 /// All functions of one guest, by name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Functions {
     pub(super) named: BTreeMap<String, Function>,
     pub(super) approve: Option<Arc<Approve>>,

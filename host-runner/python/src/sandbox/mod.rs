@@ -1,34 +1,31 @@
 //! A guest that is kept: it runs one piece of code after another, and remembers what they defined.
 
+mod builder;
 mod files;
 mod functions;
 mod outcome;
 mod output;
+mod resting;
 mod runtime;
 mod tasks;
 mod value;
 
 use std::mem;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use wasisocket_host::{Event, SocketsView as _};
+use wasisocket_host::Event;
 use wasmtime::error::Context as _;
-use wasmtime::{Instance, Memory, Result, Store, TypedFunc, bail, ensure};
+use wasmtime::{Error, Result};
 
 use crate::end::End;
 use crate::engine::Python;
-use crate::folders::Folder;
-use crate::guest::Guest;
-use crate::places::Place;
 use crate::program::Program;
-use crate::snapshot::{self, MEMORY};
-use crate::stdio::Output;
-
-use functions::Functions;
+use resting::Resting;
 use tasks::Tasks;
 
+pub use builder::SandboxBuilder;
 pub use files::Files;
 pub use functions::{Arguments, Function, FunctionError};
 pub use outcome::{Frame, GuestError, Outcome, SandboxError, Usage};
@@ -38,15 +35,6 @@ pub use value::Value;
 
 /// The name of code that has none of its own.
 const CODE_NAME: &str = "<sandbox>";
-
-/// What is kept of the output of one run, in bytes, unless [`SandboxBuilder::max_output`] says otherwise.
-const OUTPUT_MAX: usize = 1 << 20;
-
-/// Most bytes of one answer, as in `_wasisocket_session.py`.
-const ANSWER_MAX: usize = 64 << 20;
-
-/// Most events that are kept of one run.
-const EVENTS_MAX: usize = 1000;
 
 /// A guest that is kept. What one run defines, the next one finds.
 ///
@@ -78,6 +66,9 @@ pub struct Sandbox {
     events: Arc<Mutex<Vec<Event>>>,
     tasks: Tasks,
     files: Option<Files>,
+    python: Python,
+    /// For another one like it.
+    again: Option<SandboxBuilder>,
 }
 
 enum State {
@@ -85,172 +76,7 @@ enum State {
     Ended(End),
 }
 
-/// A guest in which nothing runs.
-struct Resting {
-    store: Store<Guest>,
-    memory: Memory,
-    /// Room for a request of so many bytes.
-    request: TypedFunc<u32, u32>,
-    /// Runs it, and returns where the answer is.
-    call: TypedFunc<u32, u32>,
-    end: TypedFunc<(), ()>,
-    _place: Option<Place>,
-}
-
-/// Settings of a [`Sandbox`]. Made by [`Sandbox::builder`].
-#[must_use = "there is no sandbox before `open`"]
-pub struct SandboxBuilder {
-    program: Program,
-    max_output: usize,
-    on_stdout: Option<output::OnWrite>,
-    on_stderr: Option<output::OnWrite>,
-    functions: Functions,
-    files: Vec<(PathBuf, Vec<u8>)>,
-}
-
-impl SandboxBuilder {
-    /// Sets how many bytes of each of standard output and error are kept of one run: 1 MiB by default. The guest may
-    /// write more.
-    pub fn max_output(mut self, bytes: usize) -> Self {
-        self.max_output = bytes;
-        self
-    }
-
-    /// Passes on what the guest writes to its standard output, while it runs. It is called on the thread that the guest
-    /// runs on, which waits, and sees all, also what is not kept.
-    pub fn on_stdout(mut self, on_stdout: impl FnMut(&[u8]) + Send + 'static) -> Self {
-        self.on_stdout = Some(Box::new(on_stdout));
-        self
-    }
-
-    /// The same for its standard error.
-    pub fn on_stderr(mut self, on_stderr: impl FnMut(&[u8]) + Send + 'static) -> Self {
-        self.on_stderr = Some(Box::new(on_stderr));
-        self
-    }
-
-    /// Puts a file into the guest's private folder ([`Sandbox::files`]) before it starts.
-    pub fn file(mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
-        self.files.push((path.into(), content.into()));
-        self
-    }
-
-    /// Lets the guest call a function of the host, as `host.NAME(...)`. A later one of the same name replaces it.
-    ///
-    /// ```
-    /// use wasisocket_python::{Function, FunctionError, Program, Sandbox, Value};
-    ///
-    /// let double = Function::new(|arguments| match *arguments.positional {
-    ///     [Value::Int(number)] => Ok((number * 2).into()),
-    ///     _ => Err(FunctionError::new("TypeError", "double() takes an int")),
-    /// });
-    /// let builder = Sandbox::builder(Program::default()).function("double", double);
-    /// ```
-    pub fn function(mut self, name: impl Into<String>, function: Function) -> Self {
-        self.functions.named.insert(name.into(), function);
-        self
-    }
-
-    /// Decides about each call of a function that is not [`Function::read_only`] and has no [`Function::approve`] of its
-    /// own: by the function's name, and what the guest passes to it. The guest waits.
-    pub fn approve(
-        mut self,
-        approve: impl Fn(&str, &Arguments) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.functions.approve = Some(Arc::new(approve));
-        self
-    }
-
-    /// Starts the guest.
-    ///
-    /// # Errors
-    /// As for [`Python::run`].
-    pub fn open(self, python: &Python) -> Result<Sandbox> {
-        block_on(self.open_async(python))?
-    }
-
-    /// The same on a tokio runtime.
-    ///
-    /// # Errors
-    /// As for [`Python::run`].
-    pub async fn open_async(self, python: &Python) -> Result<Sandbox> {
-        let tasks = Tasks::default();
-        let stdout = Tap::new(self.max_output, self.on_stdout, &tasks);
-        let stderr = Tap::new(self.max_output, self.on_stderr, &tasks);
-        let events = Arc::<Mutex<Vec<_>>>::default();
-        let mut program = self.program;
-        ensure!(
-            program.script.is_none() && program.arguments.is_empty(),
-            "what a sandbox runs is given to its methods, not to its program"
-        );
-        let files = match program.root() {
-            Some(_) => {
-                ensure!(
-                    self.files.is_empty(),
-                    "the folder / is granted: files for it are put there, not into the sandbox"
-                );
-                None
-            }
-            None => Some(Files::new().context("no private folder for the sandbox")?),
-        };
-        if let Some(files) = &files {
-            for (path, content) in self.files {
-                let written = files.write(&path, content);
-                written.with_context(|| format!("cannot write the file {}", path.display()))?;
-            }
-            program = program.folder(Folder::private(files.path()));
-        }
-        program.stdout = Output::Tap(stdout.clone());
-        program.stderr = Output::Tap(stderr.clone());
-        let kept = Arc::clone(&events);
-        let functions = Arc::new(self.functions);
-        let functions_tasks = tasks.clone();
-        program = program.sockets(move |sockets| {
-            let sockets = sockets.on_event(move |event| {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() < EVENTS_MAX {
-                    kept.push(event.clone());
-                }
-            });
-            match functions.named.is_empty() {
-                true => sockets,
-                false => sockets.on_call(move |request, reply| {
-                    functions.answer(&functions_tasks, request, reply);
-                }),
-            }
-        });
-        let resting = tasks.run(Resting::begin(python, program)).await;
-        let resting = resting.with_context(|| {
-            let (written, _) = stderr.take();
-            format!(
-                "Python did not start: {}",
-                String::from_utf8_lossy(&written).trim()
-            )
-        })?;
-        Ok(Sandbox {
-            state: State::AtRest(Box::new(resting)),
-            stdout,
-            stderr,
-            events,
-            tasks,
-            files,
-        })
-    }
-}
-
 impl Sandbox {
-    /// Starts with what the guest is given: grants, limits, folders, variables.
-    pub fn builder(program: Program) -> SandboxBuilder {
-        SandboxBuilder {
-            program,
-            max_output: OUTPUT_MAX,
-            on_stdout: None,
-            on_stderr: None,
-            functions: Functions::default(),
-            files: Vec::new(),
-        }
-    }
-
     /// Starts a guest that is given this.
     ///
     /// # Errors
@@ -337,6 +163,58 @@ impl Sandbox {
     #[must_use]
     pub fn files(&self) -> Option<&Files> {
         self.files.as_ref()
+    }
+
+    /// A copy of this sandbox: all that Python holds in it, its files, and its grants, limits and functions. What is open does
+    /// not come along: sockets and files are closed in the copy, and tasks of asyncio that wait for them get an error. Random
+    /// numbers are new, but for those of generators of the program's own; the secret for hashes is the same.
+    ///
+    /// The memory is copied once for all forks until the next run, and shared until one of them changes it.
+    ///
+    /// # Errors
+    /// The guest has ended, or has more than 1 GiB of memory; otherwise as for [`Sandbox::open`]. A program whose sockets a
+    /// function configures ([`Program::sockets`]) cannot be copied: that function runs once.
+    pub fn fork(&mut self) -> Result<Self, SandboxError> {
+        block_on(self.fork_async())?
+    }
+
+    /// [`Sandbox::fork`] on a tokio runtime.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::fork`].
+    pub async fn fork_async(&mut self) -> Result<Self, SandboxError> {
+        let copied = self.at_rest()?.copy()?;
+        let again = self.again.as_ref().and_then(SandboxBuilder::again);
+        let again = again.context("its sockets are configured by a function, which runs once")?;
+        let files = self.files.as_ref().map(Files::copy).transpose();
+        let files = files
+            .context("cannot copy the sandbox's files")
+            .map_err(Error::from)?;
+        Ok(again.start(&self.python, Some(copied), files).await?)
+    }
+
+    /// Writes all that Python holds to a file, in place of an earlier one, for [`SandboxBuilder::load`]. What is open, and the
+    /// private folder, are not in it.
+    ///
+    /// The file has whatever the guest knows, such as passwords: only this user may read it. If this process is killed
+    /// meanwhile, the earlier file stays.
+    ///
+    /// # Errors
+    /// The guest has ended, or the file cannot be written.
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<(), SandboxError> {
+        let shared = Arc::clone(&self.python.shared);
+        Ok(self.at_rest()?.save(path.as_ref(), &shared)?)
+    }
+
+    /// The guest, if nothing ended it.
+    fn at_rest(&mut self) -> Result<&mut Resting, SandboxError> {
+        match &mut self.state {
+            State::AtRest(resting) => Ok(resting),
+            State::Ended(end) => {
+                let (end, outcome) = (end.clone(), Box::default());
+                Err(SandboxError::Ended { end, outcome })
+            }
+        }
     }
 
     /// How the guest ended, if it has.
@@ -442,115 +320,5 @@ impl std::fmt::Debug for Sandbox {
         f.debug_struct("Sandbox")
             .field("end", &self.end())
             .finish_non_exhaustive()
-    }
-}
-
-impl Resting {
-    async fn begin(python: &Python, program: Program) -> Result<Self> {
-        let place = Place::take(&python.shared)?;
-        let image = python.image.as_deref();
-        let image = image.filter(|image| snapshot::may_hold(&program, image));
-        let program = program.with_search_path(python.preload());
-        let (mut store, clock) = python.shared.store(program, true, python.preload())?;
-        let linked = python.shared.asynchronous()?;
-        let mut begun = None;
-        for image in [image, None] {
-            let instance = linked.instantiate_async(&mut store).await?;
-            if let Some(image) = image
-                && !image.apply(&instance, &mut store)?
-            {
-                continue;
-            }
-            let begin = instance.get_typed_func::<(), i32>(&mut store, "session-begin")?;
-            match clock.run_async(begin.call_async(&mut store, ())).await {
-                Ok(Ok(0)) => {
-                    begun = Some(instance);
-                    break;
-                }
-                Ok(Ok(_needs_cold_start)) => {}
-                Ok(Err(error)) => bail!("{:?}", End::of(Err(error))),
-                Err(reached) => bail!("{reached}"),
-            }
-        }
-        let instance = begun.context("it wants a cold start again")?;
-        Self::of(store, &instance, place)
-    }
-
-    fn of(mut store: Store<Guest>, instance: &Instance, place: Option<Place>) -> Result<Self> {
-        let memory = instance.get_memory(&mut store, MEMORY);
-        Ok(Self {
-            memory: memory.context("the guest exports no memory")?,
-            request: instance.get_typed_func(&mut store, "session-request")?,
-            call: instance.get_typed_func(&mut store, "session-call")?,
-            end: instance.get_typed_func(&mut store, "session-end")?,
-            store,
-            _place: place,
-        })
-    }
-
-    /// Has the guest do what a request asks for. `None` if it has no memory for the request or the answer. An error is how
-    /// it ended.
-    async fn ask(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>, End> {
-        let clock = self.clock();
-        let asked = clock.run_async(async {
-            let length = u32::try_from(request.len()).context("too many arguments")?;
-            let place = self.request.call_async(&mut self.store, length).await?;
-            if place == 0 {
-                return Ok(None);
-            }
-            self.memory
-                .write(&mut self.store, place as usize, request)?;
-            let answer = self.call.call_async(&mut self.store, length).await?;
-            match answer {
-                0 => Ok(None),
-                place => self.answer(place).map(Some),
-            }
-        });
-        match asked.await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(End::of(Err(error))),
-            Err(reached) => Err(End::Limit(reached.limit())),
-        }
-    }
-
-    /// The answer that a place in the guest's memory leads to.
-    fn answer(&self, place: u32) -> Result<Vec<u8>> {
-        let memory = self.memory.data(&self.store);
-        let place = memory
-            .get(place as usize..)
-            .and_then(|place| place.first_chunk::<8>());
-        let place = u64::from_le_bytes(*place.context("the answer is nowhere")?);
-        let (start, length) = (place as u32 as usize, (place >> 32) as usize);
-        ensure!(length <= ANSWER_MAX, "the answer is too long");
-        let answer = memory.get(start..).and_then(|bytes| bytes.get(..length));
-        answer.map(<[u8]>::to_vec).context("the answer is nowhere")
-    }
-
-    async fn finish(&mut self) -> End {
-        let clock = self.clock();
-        match clock
-            .run_async(self.end.call_async(&mut self.store, ()))
-            .await
-        {
-            Ok(called) => End::of(called),
-            Err(reached) => End::Limit(reached.limit()),
-        }
-    }
-
-    /// The time of a run begins.
-    fn clock(&mut self) -> wasisocket_host::GuestClock {
-        // Epochs went by while it was at rest.
-        self.store.set_epoch_deadline(1);
-        let sockets = self.store.data_mut().sockets();
-        sockets.restart_clock();
-        sockets.clock()
-    }
-
-    fn usage(&mut self, begun: Instant) -> Usage {
-        Usage {
-            elapsed: begun.elapsed(),
-            cpu_time: self.store.data_mut().sockets().cpu_time_of_run(),
-            memory: self.memory.data_size(&self.store),
-        }
     }
 }

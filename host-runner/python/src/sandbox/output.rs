@@ -15,13 +15,13 @@ use super::tasks::Tasks;
 const WRITE_MAX: usize = 64 << 10;
 
 /// Receives what a guest writes, on the thread that it runs on.
-pub(super) type OnWrite = Box<dyn FnMut(&[u8]) + Send>;
+pub(super) type OnWrite = Arc<Mutex<dyn FnMut(&[u8]) + Send>>;
 
 /// One stream of a guest. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Tap {
     written: Arc<Mutex<Written>>,
-    on_write: Option<Arc<Mutex<OnWrite>>>,
+    on_write: Option<OnWrite>,
     tasks: Tasks,
 }
 
@@ -40,7 +40,7 @@ impl Tap {
                 max,
                 cut: 0,
             })),
-            on_write: on_write.map(|on_write| Arc::new(Mutex::new(on_write))),
+            on_write,
             tasks: tasks.clone(),
         }
     }

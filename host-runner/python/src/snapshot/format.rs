@@ -13,6 +13,9 @@ use crate::sources;
 
 const MAGIC: &[u8; 16] = b"wasisocket img 3";
 
+/// Of the memory of a sandbox, in the same form.
+pub(super) const MAGIC_OF_SANDBOX: &[u8; 16] = b"wasisocket box 1";
+
 /// Where the memory begins in the file: at a page of every system.
 pub(super) const DATA: usize = PAGE;
 
@@ -47,6 +50,11 @@ pub(super) struct Header {
 impl Header {
     /// Reads and checks the header of a file.
     pub(super) fn read(file: &File) -> Option<Self> {
+        Self::read_of(file, MAGIC)
+    }
+
+    /// The same of a file with this magic.
+    pub(super) fn read_of(file: &File, magic_wanted: &[u8; 16]) -> Option<Self> {
         let mut bytes = [0; HEADER];
         file.read_exact_at(&mut bytes, 0).ok()?;
         let (magic, numbers) = bytes.split_first_chunk()?;
@@ -66,7 +74,7 @@ impl Header {
         let file_length = DATA
             .checked_add(header.length)?
             .checked_add(header.origin)?;
-        let fits = magic == MAGIC
+        let fits = magic == magic_wanted
             && header.memory <= MEMORY_MAX
             && header.origin <= ORIGIN_MAX
             && end <= header.memory
@@ -81,8 +89,13 @@ impl Header {
 
 /// Does a file begin as an image of some version does?
 pub(super) fn is_image(file: &File) -> bool {
+    has_magic(file, MAGIC)
+}
+
+/// Does a file begin as this does, but for the number of the version?
+pub(super) fn has_magic(file: &File, wanted: &[u8; 16]) -> bool {
     let mut magic = [0; MAGIC.len() - 1];
-    file.read_exact_at(&mut magic, 0).is_ok() && MAGIC.starts_with(&magic)
+    file.read_exact_at(&mut magic, 0).is_ok() && wanted.starts_with(&magic)
 }
 
 /// The file of an image with this memory, which was made from these files and folders.
@@ -94,11 +107,8 @@ pub(super) fn write(memory: &[u8], origin: &Origin, sources: &[PathBuf]) -> Resu
         memory.len() <= MEMORY_MAX,
         "modules need more memory than an image may have: 1 GiB"
     );
-    let is_zero = |page: &[u8]| page.iter().all(|byte| *byte == 0);
-    let pages = || memory.chunks(PAGE);
-    let first = pages().position(|page| !is_zero(page)).unwrap_or(0);
-    let last = pages().rposition(|page| !is_zero(page)).unwrap_or(0);
-    let data = &memory[first * PAGE..((last + 1) * PAGE).min(memory.len())];
+    let range = used(memory);
+    let data = &memory[range.clone()];
     let mut list = origin.to_bytes();
     list.extend(sources::list(sources));
     ensure!(
@@ -106,14 +116,65 @@ pub(super) fn write(memory: &[u8], origin: &Origin, sources: &[PathBuf]) -> Resu
         "too many files are loaded for an image"
     );
     let mut file = Vec::with_capacity(DATA + data.len() + list.len());
-    file.extend(MAGIC);
-    for number in [memory.len(), first * PAGE, data.len(), list.len()] {
-        file.extend((number as u64).to_le_bytes());
-    }
+    file.extend(header(MAGIC, memory, &range, &list));
     file.resize(DATA, 0);
     file.extend_from_slice(data);
     file.extend(list);
     Ok(file)
+}
+
+/// Writes such a file of the memory of a sandbox, with this list, but for its pages of zeros: they are holes.
+///
+/// # Errors
+/// The memory is too large, or the file cannot be written.
+pub(super) fn write_sandbox(file: &File, memory: &[u8], list: &[u8]) -> Result<()> {
+    ensure!(
+        memory.len() <= MEMORY_MAX,
+        "the guest has more memory than can be copied: 1 GiB"
+    );
+    let range = used(memory);
+    file.write_all_at(&header(MAGIC_OF_SANDBOX, memory, &range, list), 0)?;
+    let place = |at: usize| (DATA + at - range.start) as u64;
+    let mut at = range.start;
+    while at < range.end {
+        let pages = memory[at..range.end].chunks(PAGE);
+        let zeros = pages.clone().take_while(|page| is_zero(page)).count();
+        at += zeros * PAGE;
+        let length = pages.skip(zeros).take_while(|page| !is_zero(page)).count() * PAGE;
+        file.write_all_at(&memory[at..at + length], place(at))?;
+        at += length;
+    }
+    // Also if it ends with a hole.
+    file.set_len(place(range.end))?;
+    file.write_all_at(list, place(range.end))?;
+    Ok(())
+}
+
+/// The list behind the memory.
+pub(super) fn list(file: &File, header: &Header) -> Option<Vec<u8>> {
+    let mut list = vec![0; header.origin];
+    let start = (DATA + header.length) as u64;
+    file.read_exact_at(&mut list, start).ok()?;
+    Some(list)
+}
+
+/// The part of memory without the pages of zeros at its beginning and its end.
+fn used(memory: &[u8]) -> Range<usize> {
+    let pages = || memory.chunks(PAGE);
+    let first = pages().position(|page| !is_zero(page)).unwrap_or(0);
+    let last = pages().rposition(|page| !is_zero(page)).unwrap_or(0);
+    first * PAGE..((last + 1) * PAGE).min(memory.len())
+}
+
+fn is_zero(page: &[u8]) -> bool {
+    // Compared as a whole, which takes a tenth of the time.
+    page == &[0; PAGE][..page.len()]
+}
+
+fn header(magic: &[u8; 16], memory: &[u8], used: &Range<usize>, list: &[u8]) -> Vec<u8> {
+    let numbers = [memory.len(), used.start, used.len(), list.len()];
+    let numbers = numbers.map(|number| (number as u64).to_le_bytes());
+    [&magic[..], numbers.as_flattened()].concat()
 }
 
 /// Notes in an image which of its bytes each guest writes to.
@@ -153,9 +214,7 @@ pub(super) fn written(file: &File, header: &Header) -> Option<Vec<Range<usize>>>
 
 /// What it was made from, and the first of its files that has changed since, if one has.
 pub(super) fn origin(file: &File, header: &Header) -> Option<(Origin, Option<PathBuf>)> {
-    let mut list = vec![0; header.origin];
-    let start = (DATA + header.length) as u64;
-    file.read_exact_at(&mut list, start).ok()?;
+    let list = list(file, header)?;
     let mut list = &list[..];
     let origin = Origin::take(&mut list)?;
     Some((origin, sources::changed(list)))

@@ -2,6 +2,7 @@
 //!
 //! `cpython-patch/snapshot` is the guest's part. Guests with one image share its pages until they write to them.
 
+mod copied;
 mod file;
 mod format;
 mod make;
@@ -21,6 +22,7 @@ use std::io::Write as _;
 use wasmtime::error::Context as _;
 use wasmtime::{AsContextMut, Instance, Result};
 
+pub(crate) use copied::{AtRest, Copied};
 use format::Header;
 pub(crate) use origin::Origin;
 pub use origin::Preload;
@@ -69,13 +71,9 @@ impl Image {
 
     /// An image that no other process has.
     pub(crate) fn private(content: &[u8]) -> Result<Self> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut file = File::from(memfd_create("wasisocket-image", flags)?);
+        let mut file = memory_file()?;
         file.write_all(content)?;
-        fcntl_add_seals(
-            file.as_fd(),
-            SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
-        )?;
+        seal(&file)?;
         Self::open(file).context("files changed while they were loaded into an image")
     }
 
@@ -92,19 +90,47 @@ impl Image {
     /// Gives an instance that has not run yet this memory. Returns false if it may not have so much; then it is as
     /// before.
     pub(crate) fn apply(&self, instance: &Instance, mut store: impl AsContextMut) -> Result<bool> {
-        let memory = instance
-            .get_memory(&mut store, MEMORY)
-            .context("the guest exports no memory")?;
-        let size = memory.data_size(&store);
-        let Some(more) = self.header.memory.checked_sub(size) else {
+        let Some(memory) = apply(&self.file, &self.header, instance, &mut store)? else {
             return Ok(false);
         };
-        if memory.grow(&mut store, (more / PAGE) as u64).is_err() {
-            return Ok(false);
-        }
-        let memory = memory.data_mut(&mut store);
-        map::map(&self.file, &self.header, memory)?;
         map::populate(memory, &self.written);
         Ok(true)
     }
+}
+
+/// Gives an instance that has not run yet the memory of a file that nobody changes. Returns it, or `None` if the instance
+/// may not have so much.
+fn apply<'a>(
+    file: &File,
+    header: &Header,
+    instance: &Instance,
+    store: &'a mut impl AsContextMut,
+) -> Result<Option<&'a mut [u8]>> {
+    let memory = instance
+        .get_memory(&mut *store, MEMORY)
+        .context("the guest exports no memory")?;
+    let size = memory.data_size(&*store);
+    let Some(more) = header.memory.checked_sub(size) else {
+        return Ok(None);
+    };
+    if memory.grow(&mut *store, (more / PAGE) as u64).is_err() {
+        return Ok(None);
+    }
+    let memory = memory.data_mut(store);
+    map::map(file, header, memory)?;
+    Ok(Some(memory))
+}
+
+/// A file that is in memory.
+fn memory_file() -> Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    Ok(File::from(memfd_create("wasisocket-image", flags)?))
+}
+
+/// Nobody can change it any more.
+fn seal(file: &File) -> Result<()> {
+    Ok(fcntl_add_seals(
+        file.as_fd(),
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?)
 }
