@@ -5,15 +5,18 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::iter;
 use std::os::unix::fs::PermissionsExt as _;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use wasmtime::error::Context as _;
 use wasmtime::{AsContextMut, Instance, Result, ensure};
 
 use super::format::{self, Header, MAGIC_OF_SANDBOX};
-use super::{Origin, Preload, apply, memory_file, seal};
+use super::{Origin, PAGE, Preload, apply, memory_file, seal};
 use crate::engine::Shared;
 
 /// Who may read the file: it has whatever the guest knows.
@@ -25,11 +28,14 @@ const FILE_MAX: u64 = (1 << 30) + (1 << 20);
 /// Numbers of files from this one on are not kept from being used again.
 const OPEN_MAX: u32 = 4096;
 
-/// A memory that sandboxes begin with, in a file that nobody changes.
+/// Most threads that copy a memory, and the least that is worth one, in bytes.
+const THREADS_MAX: usize = 4;
+const PART_MIN: usize = 4 << 20;
+
+/// A memory that sandboxes begin with, in files that nobody changes, each with a part of it.
 #[derive(Debug)]
 pub(crate) struct Copied {
-    file: File,
-    header: Header,
+    parts: Vec<(File, Header)>,
     at_rest: AtRest,
 }
 
@@ -48,13 +54,36 @@ impl Copied {
     /// # Errors
     /// It has more than 1 GiB, or there is no memory for the copy.
     pub(crate) fn of(memory: &[u8], at_rest: &AtRest) -> Result<Self> {
-        let file = memory_file()?;
-        format::write_sandbox(&file, memory, &[])?;
-        seal(&file)?;
-        let header = Header::read_of(&file, MAGIC_OF_SANDBOX).context("the copy is damaged")?;
+        let used = format::used(memory);
+        let threads =
+            thread::available_parallelism().map_or(1, |count| count.get().min(THREADS_MAX));
+        let most = used.len().div_ceil(threads).max(PART_MIN);
+        let most = most.next_multiple_of(PAGE);
+        let copy = |start: usize| -> Result<(File, Header)> {
+            let file = memory_file()?;
+            let part = start..used.end.min(start + most);
+            format::write_sandbox(&file, memory, part, &[])?;
+            seal(&file)?;
+            let header = Header::read_of(&file, MAGIC_OF_SANDBOX).context("the copy is damaged")?;
+            Ok((file, header))
+        };
+        // A file for each thread: a file has a lock that its writers take.
+        let parts = thread::scope(|scope| {
+            let starts = used.clone().step_by(most);
+            let others: Vec<_> = starts
+                .skip(1)
+                .map(|start| scope.spawn(move || copy(start)))
+                .collect();
+            let others = others.into_iter().map(|other| match other.join() {
+                Ok(copied) => copied,
+                Err(panic) => resume_unwind(panic),
+            });
+            iter::once(copy(used.start))
+                .chain(others)
+                .collect::<Result<_>>()
+        })?;
         Ok(Self {
-            file,
-            header,
+            parts,
             at_rest: at_rest.clone(),
         })
     }
@@ -81,7 +110,8 @@ impl Copied {
             let file = tempfile::Builder::new()
                 .permissions(Permissions::from_mode(MODE))
                 .tempfile_in(folder)?;
-            format::write_sandbox(file.as_file(), memory, &at_rest.to_bytes(&hash))?;
+            let list = at_rest.to_bytes(&hash);
+            format::write_sandbox(file.as_file(), memory, format::used(memory), &list)?;
             file.as_file().sync_data()?;
             file.persist(path)?;
             Ok(File::open(folder)?.sync_all()?)
@@ -128,8 +158,7 @@ impl Copied {
         let list = format::list(&file, &header)?;
         let (at_rest, hash) = AtRest::parse(&list)?;
         let copied = Self {
-            file,
-            header,
+            parts: vec![(file, header)],
             at_rest,
         };
         Some((copied, hash))
@@ -144,13 +173,15 @@ impl Copied {
     /// # Errors
     /// It may not have so much.
     pub(crate) fn apply(&self, instance: &Instance, mut store: impl AsContextMut) -> Result<()> {
-        let memory = apply(&self.file, &self.header, instance, &mut store)?;
-        memory.with_context(|| {
-            let size = self.header.memory >> 20;
-            format!(
-                "the guest may not have as much memory as the copy has: {size} MiB (max-memory)"
-            )
-        })?;
+        for (file, header) in &self.parts {
+            let memory = apply(file, header, instance, &mut store)?;
+            memory.with_context(|| {
+                let size = header.memory >> 20;
+                format!(
+                    "the guest may not have as much memory as the copy has: {size} MiB (max-memory)"
+                )
+            })?;
+        }
         Ok(())
     }
 }
@@ -205,7 +236,8 @@ mod tests {
             open: vec![4, 9],
         };
         let mut file = tempfile::tempfile().unwrap();
-        format::write_sandbox(&file, &memory, &at_rest.to_bytes(&"ab".repeat(32))).unwrap();
+        let list = at_rest.to_bytes(&"ab".repeat(32));
+        format::write_sandbox(&file, &memory, format::used(&memory), &list).unwrap();
         file.rewind().unwrap();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
@@ -246,7 +278,7 @@ mod tests {
                 let mut changed = bytes.clone();
                 changed[at] ^= change;
                 if let Some((copied, _)) = Copied::parse(file(&changed)) {
-                    let header = copied.header;
+                    let (_, header) = copied.parts[0];
                     assert!(header.start + header.length <= header.memory);
                     assert!(header.memory <= 1 << 30);
                 }

@@ -123,21 +123,25 @@ pub(super) fn write(memory: &[u8], origin: &Origin, sources: &[PathBuf]) -> Resu
     Ok(file)
 }
 
-/// Writes such a file of the memory of a sandbox, with this list, but for its pages of zeros: they are holes.
+/// Writes such a file of a part of the memory of a sandbox, with this list, but for its pages of zeros: they are holes.
 ///
 /// # Errors
 /// The memory is too large, or the file cannot be written.
-pub(super) fn write_sandbox(file: &File, memory: &[u8], list: &[u8]) -> Result<()> {
+pub(super) fn write_sandbox(
+    file: &File,
+    memory: &[u8],
+    part: Range<usize>,
+    list: &[u8],
+) -> Result<()> {
     ensure!(
         memory.len() <= MEMORY_MAX,
         "the guest has more memory than can be copied: 1 GiB"
     );
-    let range = used(memory);
-    file.write_all_at(&header(MAGIC_OF_SANDBOX, memory, &range, list), 0)?;
-    let place = |at: usize| (DATA + at - range.start) as u64;
-    let mut at = range.start;
-    while at < range.end {
-        let pages = memory[at..range.end].chunks(PAGE);
+    file.write_all_at(&header(MAGIC_OF_SANDBOX, memory, &part, list), 0)?;
+    let place = |at: usize| (DATA + at - part.start) as u64;
+    let mut at = part.start;
+    while at < part.end {
+        let pages = memory[at..part.end].chunks(PAGE);
         let zeros = pages.clone().take_while(|page| is_zero(page)).count();
         at += zeros * PAGE;
         let length = pages.skip(zeros).take_while(|page| !is_zero(page)).count() * PAGE;
@@ -145,8 +149,8 @@ pub(super) fn write_sandbox(file: &File, memory: &[u8], list: &[u8]) -> Result<(
         at += length;
     }
     // Also if it ends with a hole.
-    file.set_len(place(range.end))?;
-    file.write_all_at(list, place(range.end))?;
+    file.set_len(place(part.end))?;
+    file.write_all_at(list, place(part.end))?;
     Ok(())
 }
 
@@ -159,7 +163,7 @@ pub(super) fn list(file: &File, header: &Header) -> Option<Vec<u8>> {
 }
 
 /// The part of memory without the pages of zeros at its beginning and its end.
-fn used(memory: &[u8]) -> Range<usize> {
+pub(super) fn used(memory: &[u8]) -> Range<usize> {
     let pages = || memory.chunks(PAGE);
     let first = pages().position(|page| !is_zero(page)).unwrap_or(0);
     let last = pages().rposition(|page| !is_zero(page)).unwrap_or(0);
