@@ -9,8 +9,8 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
-    Certificates, Distribution, Files, Folder, GuestError, Outcome, Program, Python as Engine,
-    Sandbox, SandboxError, Value, block_on, blocking, runtime,
+    Certificates, Distribution, Files, Folder, GuestError, Outcome, Preload, Program,
+    Python as Engine, Sandbox, SandboxBuilder, SandboxError, Value, block_on, blocking, runtime,
 };
 
 use crate::functions::{Functions, function};
@@ -50,6 +50,47 @@ fn engine(distribution: PathBuf) -> PyResult<&'static Engine> {
     };
     let engine = load().map_err(|error| PyOSError::new_err(format!("{error:#}")))?;
     Ok(ENGINE.get_or_init(|| engine))
+}
+
+/// With these modules loaded, if there are some. Returns the folders with packages that guests do not see yet. Images of
+/// the last few sets are kept.
+fn preloaded(
+    engine: &Engine,
+    packages: Vec<PathBuf>,
+    modules: Vec<String>,
+) -> PyResult<(Engine, Vec<PathBuf>)> {
+    /// Most images, each of some tens of megabytes.
+    const KEPT_MAX: usize = 8;
+    type Key = (Vec<PathBuf>, Vec<String>);
+    static KEPT: Mutex<Vec<(Key, Engine)>> = Mutex::new(Vec::new());
+    if modules.is_empty() {
+        return Ok((engine.clone(), packages));
+    }
+    let key = (packages, modules);
+    // Who wants the same one waits for it.
+    let mut kept = lock(&KEPT);
+    if let Some(at) = kept.iter().position(|(known, _)| *known == key) {
+        let known = kept.remove(at);
+        kept.push(known);
+    } else {
+        let preload = key
+            .0
+            .iter()
+            .fold(Preload::new(), |preload, site| preload.site(site));
+        let preload = key
+            .1
+            .iter()
+            .fold(preload, |preload, name| preload.module(name));
+        let engine = engine
+            .with_preload(&preload)
+            .map_err(|error| PyValueError::new_err(format!("preload: {error:#}")))?;
+        if kept.len() >= KEPT_MAX {
+            kept.remove(0);
+        }
+        kept.push((key, engine));
+    }
+    let last = kept.last().map(|(_, engine)| engine.clone());
+    Ok((last.unwrap_or_else(|| engine.clone()), Vec::new()))
 }
 
 /// Warns if sandboxes start more slowly than they could.
@@ -139,7 +180,7 @@ impl NativeSandbox {
     #[new]
     #[pyo3(signature = (
         distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, files,
-        saved, other
+        packages, preload, saved, other
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -155,6 +196,8 @@ impl NativeSandbox {
         on_stderr: Option<Py<PyAny>>,
         functions: Functions,
         files: Vec<(PathBuf, Vec<u8>)>,
+        packages: Vec<PathBuf>,
+        preload: Vec<String>,
         saved: Option<PathBuf>,
         other: Py<PyAny>,
     ) -> PyResult<Self> {
@@ -194,9 +237,11 @@ impl NativeSandbox {
         }
         let sandbox = py.detach(|| {
             let engine = engine(distribution)?;
+            let (engine, packages) = preloaded(engine, packages, preload)?;
+            let builder = packages.into_iter().fold(builder, SandboxBuilder::packages);
             let opened = match saved {
-                Some(saved) => builder.load(engine, saved),
-                None => builder.open(engine),
+                Some(saved) => builder.load(&engine, saved),
+                None => builder.open(&engine),
             };
             opened.map_err(|error| PyOSError::new_err(format!("{error:#}")))
         })?;

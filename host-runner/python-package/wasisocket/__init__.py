@@ -189,7 +189,9 @@ class Sandbox:
 
     The guest has a private folder as its /, which is removed with it. files has what is there at first, by path, such as
     {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
-    {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
+    {"/srv/data": "/data", "out": "/out:rw"}. packages has folders with packages, as `wasisocket pip install --target` fills them, which the guest
+    can import and not change. preload names modules that it has at once when it imports them: the first sandbox with
+    the same ones takes longer. env has the guest's environment variables. ca_bundle is a file with the
     certificates that it trusts.
 
     on_stdout and on_stderr are called with the bytes that the guest writes, while it runs, in the thread that runs it.
@@ -229,6 +231,8 @@ class Sandbox:
         max_disk: int | str | None = None,
         files: Mapping[str | os.PathLike[str], bytes | str] | None = None,
         dirs: Mapping[str | os.PathLike[str], str] | None = None,
+        packages: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+        preload: str | Iterable[str] = (),
         env: Mapping[str, str] | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
         max_output: int | None = None,
@@ -248,6 +252,7 @@ class Sandbox:
             value = given[name.replace("-", "_")]
             if value is not None:
                 grants.append((name, [str(value)]))
+        packages = [packages] if isinstance(packages, (str, os.PathLike)) else packages
         folders = []
         for host, guest in (dirs or {}).items():
             path, colon, mode = guest.partition(":")
@@ -268,6 +273,8 @@ class Sandbox:
             on_stderr,
             _prepared(functions, approve, _loop) if functions else [],
             [(os.fspath(path), _bytes(content)) for path, content in (files or {}).items()],
+            [os.path.abspath(folder) for folder in packages],
+            [preload] if isinstance(preload, str) else list(preload),
             _saved,
             Other,
         )

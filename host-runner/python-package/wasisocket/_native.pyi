@@ -19,6 +19,8 @@ class NativeSandbox:
         on_stderr: Any,
         functions: list[tuple[str, bool, str, Callable[..., Any]]],
         files: list[tuple[str, bytes]],
+        packages: list[str],
+        preload: list[str],
         saved: str | None,
         other: Any,
     ) -> NativeSandbox: ...

@@ -118,6 +118,22 @@ impl Python {
         &self.shared.distribution
     }
 
+    /// This Python, with the same compiled code and an image of memory that has these modules in it: a guest that imports one
+    /// has it at once. Guests see the folders of [`Preload::site`].
+    ///
+    /// # Errors
+    /// One of the modules cannot be imported or be in an image, or there is no memory for it.
+    pub fn with_preload(&self, preload: &Preload) -> Result<Self> {
+        let image = self.shared.private_image(&preload.resolve()?)?;
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            image: Some(Arc::new(
+                image.context("this python.wasm cannot make images")?,
+            )),
+            image_error: None,
+        })
+    }
+
     /// This Python, with the same compiled code and an image of memory that no other guests begin with: see
     /// [`PythonBuilder::private_image`]. If its python.wasm cannot make images, guests start cold.
     ///

@@ -83,6 +83,12 @@ impl Program {
         self
     }
 
+    /// The value of an environment variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let mut found = self.env.iter().filter(|(other, _)| other == name);
+        found.next().map(|(_, value)| &**value)
+    }
+
     /// Shows it a folder of the host.
     pub fn folder(mut self, folder: Folder) -> Self {
         self.folders.push(folder);

@@ -278,6 +278,34 @@ class Copies(unittest.TestCase):
             self.assertRaises(RuntimeError, box.fork)
 
 
+class Packages(unittest.TestCase):
+    def setUp(self):
+        self.site = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.site / "pack").mkdir()
+        (self.site / "pack/__init__.py").write_text("import time\nloaded = time.time()\n")
+        (self.site / "other.py").write_text("x = 7\n")
+
+    def test_packages_are_imported_and_cannot_be_changed(self):
+        for packages in (self.site, str(self.site), [self.site]):
+            with Sandbox(packages=packages, env={"PYTHONPATH": "/mine"}, files={"mine/own.py": "x = 1"}) as box:
+                self.assertEqual(box.run("import other, own, pack; other.x, own.x").check().value, (7, 1))
+                self.assertEqual(box.run("open(other.__file__, 'w')").error.type, "PermissionError")
+        self.assertRaises(OSError, Sandbox, packages=self.site / "none")
+
+    def test_preloaded_modules_are_there_at_once(self):
+        for _ in range(2):
+            with Sandbox(packages=self.site, preload=["pack", "other"]) as box:
+                code = "import sys, time; before = 'pack' in sys.modules; import pack; (before, pack.loaded < started)"
+                started = "import time; started = time.time()"
+                self.assertEqual(box.run(started).error, None)
+                self.assertEqual(box.run(code).check().value, (False, True))
+                with box.fork() as fork:
+                    self.assertEqual(fork.run("import other; other.x").check().value, 7)
+        self.assertRaises(ValueError, Sandbox, packages=self.site, preload="none")
+        with Sandbox(packages=self.site) as box:
+            self.assertEqual(box.run(started + "\n" + code).check().value, (False, False))
+
+
 class Functions(unittest.TestCase):
     def test_functions_are_called_with_values(self):
         def greet(name, *, times=1):

@@ -63,6 +63,29 @@ impl SandboxBuilder {
         self
     }
 
+    /// Shows the guest a folder with packages, as `wasisocket pip install --target` fills it, for reading, where `import` finds
+    /// them: behind the folders of its variable `PYTHONPATH`. Modules that are loaded before it starts are those of
+    /// [`Python::with_preload`], which shows it their folders.
+    pub fn packages(mut self, folder: impl Into<PathBuf>) -> Self {
+        const VARIABLE: &str = "PYTHONPATH";
+        let taken = |guest: &String| {
+            self.program
+                .folders
+                .iter()
+                .any(|folder| folder.is_at(guest))
+        };
+        let names = (1..).map(|number: u32| format!("/packages/{number}"));
+        let guest = names.skip_while(taken).next().unwrap_or_default();
+        let path = self
+            .program
+            .variable(VARIABLE)
+            .map(|path| format!("{path}:{guest}"));
+        let path = path.unwrap_or_else(|| guest.clone());
+        let program = self.program.folder(Folder::read_only(folder, guest));
+        self.program = program.env(VARIABLE, path);
+        self
+    }
+
     /// Lets the guest call a function of the host, as `host.NAME(...)`. A later one of the same name replaces it.
     ///
     /// ```

@@ -259,11 +259,9 @@ mod tests {
             (copied.at_rest.clock, &*copied.at_rest.open),
             (12345, &[4, 9][..])
         );
-        assert_eq!(
-            (copied.header.start, copied.header.length),
-            (1 << 16, 3 << 16)
-        );
-        assert_eq!(copied.header.memory, 5 << 16);
+        let (_, header) = copied.parts[0];
+        assert_eq!((header.start, header.length), (1 << 16, 3 << 16));
+        assert_eq!(header.memory, 5 << 16);
     }
 
     #[test]
