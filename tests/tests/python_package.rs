@@ -1,39 +1,44 @@
 //! The Python package `wasisocket`, from its sources and the module that was built.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::env;
+use std::path::Path;
 use std::process::Command;
 
-use wasisocket_tests::guest::{built, program};
+use wasisocket_tests::guest::{PythonPackage, built, program};
 
-#[test]
-fn package_works_in_native_cpython() {
-    let folder = tempfile::tempdir().unwrap();
-    let package = folder.path().join("wasisocket");
-    fs::create_dir(&package).unwrap();
-    let sources = concat!(
+/// Runs a test program in native CPython, with the package and what else is in these folders. Returns how many tests ran.
+fn run(python: &Path, name: &str, folders: &[&Path]) -> String {
+    let package = PythonPackage::assemble();
+    let path = [package.path()].into_iter().chain(folders.iter().copied());
+    let examples = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../host-runner/python-package/wasisocket"
+        "/../host-runner/python-package/examples"
     );
-    for file in fs::read_dir(sources).unwrap() {
-        let file = file.unwrap();
-        symlink(file.path(), package.join(file.file_name())).unwrap();
-    }
-    let module = built("WASISOCKET_NATIVE_MODULE");
-    symlink(module, package.join("_native.abi3.so")).unwrap();
-    symlink(built("WASISOCKET_PYTHON"), package.join("guest")).unwrap();
-    let ended = Command::new(built("WASISOCKET_NATIVE_PYTHON"))
+    let ended = Command::new(python)
         // Not written into the sources, which the links lead to.
         .arg("-B")
-        .arg(program("package/test_sandbox.py"))
-        .env("PYTHONPATH", folder.path())
+        .arg(program(name))
+        .env("PYTHONPATH", env::join_paths(path).unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("WASISOCKET_EXAMPLES", examples)
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{printed}");
-    let ran = printed.lines().find(|line| line.starts_with("Ran "));
-    assert!(
-        ran.is_some_and(|ran| ran.starts_with("Ran 38 ")),
-        "{printed}"
-    );
+    let ran = printed.lines().find_map(|line| line.strip_prefix("Ran "));
+    let count = ran.and_then(|ran| ran.split(' ').next());
+    count.expect("unittest says it").to_owned()
+}
+
+#[test]
+fn package_works_in_native_cpython() {
+    let python = built("WASISOCKET_NATIVE_PYTHON");
+    assert_eq!(run(&python, "package/test_sandbox.py", &[]), "40");
+}
+
+#[test]
+fn adapters_and_examples_work_with_the_packages_they_are_for() {
+    let python = built("WASISOCKET_SITE_PYTHON");
+    let folder = built("WASISOCKET_ADAPTERS");
+    assert_eq!(run(&python, "package/test_adapters.py", &[&folder]), "7");
 }

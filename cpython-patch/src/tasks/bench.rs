@@ -10,13 +10,13 @@ use clap::Args;
 
 use crate::apt;
 use crate::build::{Build, TARGET};
-use crate::cache::{Key, KeyBuilder};
+use crate::cache::KeyBuilder;
 use crate::metadata::Metadata;
 use crate::process;
-use crate::progress::Running;
 use crate::steps::recipe::Recipe;
 use crate::steps::site_packages::SitePackages;
 use crate::steps::{self, host};
+use crate::tasks::native_packages::{made, native_packages};
 use crate::tasks::test;
 use crate::tree;
 use crate::venv::venv;
@@ -34,7 +34,7 @@ const HTTPS_HOST_PACKAGE: &str = "wasisocket-componentize-host";
 const HTTP: &str = "wasmtime-wasi-http";
 
 /// The groups of benchmarks, each a module of tests/benches/bench.
-const GROUPS: [&str; 5] = ["sockets", "tls", "start", "guests", "python"];
+const GROUPS: [&str; 6] = ["sockets", "tls", "start", "boxes", "guests", "python"];
 /// Files with pinned packages, for pip.
 const REQUIREMENTS: &str = "tests/programs/bench/requirements";
 /// The folder in the cache for what only the benchmarks need, and the one in cargo's target folder for plots.
@@ -61,7 +61,7 @@ pub(crate) struct BenchArgs {
     /// compiled for them, and a host for HTTPS
     #[arg(long)]
     componentize_py: bool,
-    /// Also measure the start of pyeryx, which pip installs
+    /// Also measure the start and the sandboxes of pyeryx, which pip installs
     #[arg(long)]
     pyeryx: bool,
 }
@@ -81,8 +81,11 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
             folder.join("pyperformance/data-files/benchmarks"),
         );
     }
-    if runs("start") && args.pyeryx {
+    if (runs("start") || runs("boxes")) && args.pyeryx {
         cargo.env("WASISOCKET_PYERYX", packages(build, "pyeryx")?);
+    }
+    if runs("boxes") {
+        cargo.env("WASISOCKET_NATIVE_MODULE", test::python_package(build)?);
     }
     if runs("tls") && !args.quick {
         cargo.env("WASISOCKET_NATIVE_OPENSSL", native_openssl(build)?);
@@ -126,23 +129,9 @@ pub(crate) fn bench(build: &Build, args: &BenchArgs) -> Result<()> {
     process::visible(&mut cargo)
 }
 
-/// The packages of a file of [`REQUIREMENTS`], installed by pip in the guest, for native Python.
+/// The packages of a file of [`REQUIREMENTS`].
 fn packages(build: &Build, name: &'static str) -> Result<PathBuf> {
-    let requirements = build.checkout(REQUIREMENTS).join(format!("{name}.txt"));
-    let key = KeyBuilder::new("packages 1").file(&requirements)?.finish();
-    made(build, name, &key.prefixed(name), |running, folder| {
-        let (python, host) = steps::product(build)?;
-        let mut pip = Command::new(host.command());
-        pip.arg("pip").arg("--python").arg(&python.folder);
-        pip.args(["install", "--require-hashes", "--no-deps"])
-            .arg(format!(
-                "--platform=manylinux2014_{}",
-                std::env::consts::ARCH
-            ))
-            .args(["--implementation=cp", "--python-version=3.13", "--target"])
-            .args([folder, "--requirement".as_ref(), &requirements]);
-        process::run(running, &mut pip)
-    })
+    native_packages(build, name, &format!("{REQUIREMENTS}/{name}.txt"))
 }
 
 /// The shared libraries of OpenSSL for this machine, of the guest's version.
@@ -173,26 +162,6 @@ fn native_openssl(build: &Build) -> Result<PathBuf> {
         }
         tree::remove(&source)
     })
-}
-
-/// A result that only the benchmarks need. It is no step, as every build would then show it.
-fn made(
-    build: &Build,
-    title: &'static str,
-    key: &Key,
-    make: impl FnOnce(&Running, &Path) -> Result<()>,
-) -> Result<PathBuf> {
-    if let Some(folder) = build.cache.result(FOLDER, key, false) {
-        return Ok(folder);
-    }
-    let running = build.begin(FOLDER, title)?;
-    let make = |folder: &Path| make(&running, folder);
-    let folder = build
-        .cache
-        .publish(FOLDER, key, false, &running, make)
-        .context(title)?;
-    running.done(&folder.display().to_string());
-    Ok(folder)
 }
 
 /// The tools that make components and compile them for this machine.

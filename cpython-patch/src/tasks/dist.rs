@@ -28,8 +28,8 @@ pub(crate) struct DistArgs {
     out: PathBuf,
 }
 
-/// Makes the wheel of the Python package: the native module, the command, and python.wasm with its library, compiled in
-/// advance.
+/// Makes the wheel of the Python package: the native module, with the command in it, and python.wasm with its library,
+/// compiled in advance.
 pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     let (python, host) = steps::product(build)?;
     let (work, _lock) = build.claim("dist", |waiting| eprintln!("{waiting}"))?;
@@ -52,13 +52,11 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
             "Extension modules are part of python.wasm.\n",
         )?;
     }
-    for limits in [&["--time-limits"][..], &[]] {
-        let mut precompile = Command::new(host.command());
-        precompile.arg("precompile").args(limits);
-        precompile.arg("--python").arg(&python.folder);
-        process::visible(precompile.arg("--out").arg(&guest))?;
-    }
-    tree::copy_file(&host.command(), &package.join("bin/wasisocket"))?;
+    // Sandboxes have limits of time. The command, which needs none of them, uses the same module: the other one would be a
+    // fifth of the wheel.
+    let mut precompile = Command::new(host.command());
+    precompile.args(["precompile", "--time-limits", "--python"]);
+    process::visible(precompile.arg(&python.folder).arg("--out").arg(&guest))?;
     licences::beside_host(build, PYTHON_PACKAGE, &package)?;
     process::visible(
         Command::new(venv.join("bin/python"))

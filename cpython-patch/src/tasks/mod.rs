@@ -7,6 +7,7 @@ pub(crate) mod dist;
 pub(crate) mod doctor;
 pub(crate) mod install;
 pub(crate) mod lint;
+pub(crate) mod native_packages;
 pub(crate) mod profile;
 pub(crate) mod run;
 pub(crate) mod test;

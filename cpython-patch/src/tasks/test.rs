@@ -19,6 +19,7 @@ use crate::steps::sdk::Sdk;
 use crate::steps::site_packages::SitePackages;
 use crate::steps::wasm::Wasm;
 use crate::tasks::dist::PYTHON_PACKAGE;
+use crate::tasks::native_packages::native_packages;
 
 /// Builds what is missing and runs `cargo test` with `args` for all packages but those that are compiled
 /// only for the guest.
@@ -29,7 +30,11 @@ pub(crate) fn test(build: &Build, args: &[OsString]) -> Result<()> {
         .env("WASISOCKET_SITE", &site.folder)
         .env("WASISOCKET_SITE_PYTHON", &site.python)
         .env("WASISOCKET_NGINX", &build.ensure::<Nginx>()?.command)
-        .env("WASISOCKET_NATIVE_MODULE", python_package(build)?);
+        .env("WASISOCKET_NATIVE_MODULE", python_package(build)?)
+        .env(
+            "WASISOCKET_ADAPTERS",
+            native_packages(build, "adapters", "tests/programs/package/requirements.txt")?,
+        );
     let (_, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     // A separate run: with this package's features enabled too, wasmtime would be compiled a second time.
     if args.is_empty() {
@@ -77,7 +82,7 @@ pub(crate) fn with_product(build: &Build, subcommand: &str) -> Result<Command> {
 }
 
 /// Builds the native module of the Python package, and returns its path.
-fn python_package(build: &Build) -> Result<PathBuf> {
+pub(crate) fn python_package(build: &Build) -> Result<PathBuf> {
     let (target, _lock) = build.claim(TARGET, |waiting| eprintln!("{waiting}"))?;
     let mut cargo = build.cargo("build");
     cargo.args(["--release", "--locked", "--package", PYTHON_PACKAGE]);

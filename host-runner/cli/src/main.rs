@@ -1,78 +1,9 @@
-//! The command `wasisocket`: runs Python for WASI with sockets, under grants.
+//! The command `wasisocket`.
 
 #![forbid(unsafe_code)]
-#![deny(clippy::print_stderr)]
 
-mod denials;
-mod doctor;
-mod folders;
-mod grants;
-mod limits;
-mod pip;
-mod precompile;
-mod profile;
-mod run;
-mod signals;
-mod snapshot;
-
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Python in WebAssembly with sockets. It reaches nothing that you do not grant.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run a script, a module or Python code; the exit status is the guest's
-    #[command(after_help = run::SHORT_HELP, after_long_help = run::LONG_HELP)]
-    Run(Box<run::RunArgs>),
-    /// Run pip in the guest, to install packages into a folder; the exit status is pip's
-    #[command(after_help = pip::SHORT_HELP, after_long_help = pip::LONG_HELP)]
-    Pip(Box<pip::PipArgs>),
-    /// Make an image of a Python that has imported your modules, for `run --image`
-    #[command(after_help = snapshot::HELP)]
-    Snapshot(snapshot::SnapshotArgs),
-    /// Compile python.wasm in advance, for a package of this program
-    #[command(after_help = precompile::HELP)]
-    Precompile(precompile::PrecompileArgs),
-    /// Check whether a python.wasm runs here, and say what to do if not
-    Doctor(DoctorArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct DoctorArgs {
-    /// A python.wasm or its folder [env: WASISOCKET_PYTHON]
-    #[arg(value_name = "PYTHON_WASM")]
-    python: Option<PathBuf>,
-}
-
-/// Prints a line on standard error. A line that cannot be written is dropped: eprintln would panic, and a guest could
-/// cause that.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "wasisocket: {line}");
-}
-
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(args) => run::run(*args),
-        Command::Pip(args) => pip::pip(*args),
-        Command::Snapshot(args) => snapshot::snapshot(args),
-        Command::Precompile(args) => precompile::precompile(&args),
-        Command::Doctor(args) => doctor::doctor(args.python.as_deref()),
-    };
-    match result {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            say(format_args!("{error:#}"));
-            ExitCode::from(2)
-        }
-    }
+    ExitCode::from(wasisocket_cli::run(std::env::args_os()))
 }

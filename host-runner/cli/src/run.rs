@@ -297,7 +297,7 @@ fn grants(args: &RunArgs) -> Result<Grants> {
 }
 
 /// `K=V`, or `K` for the host's own value.
-fn environment(variable: &str) -> Result<(String, String)> {
+pub(crate) fn environment(variable: &str) -> Result<(String, String)> {
     if let Some((name, value)) = variable.split_once('=') {
         return Ok((name.to_owned(), value.to_owned()));
     }

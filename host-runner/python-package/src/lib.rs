@@ -9,11 +9,19 @@ use pyo3::pymodule;
 /// Sandboxes of the runner, as `wasisocket.Sandbox` uses them.
 #[pymodule]
 mod _native {
+    use std::ffi::OsString;
+
     use pyo3::prelude::*;
     use wasisocket_host::{Limit, List};
 
     #[pymodule_export]
     use crate::sandbox::NativeSandbox;
+
+    /// Runs the command wasisocket with arguments, of which the first is its name, and returns its exit status.
+    #[pyfunction]
+    fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+        py.detach(|| wasisocket_cli::run(arguments))
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,16 +1,19 @@
 """The command `wasisocket`, which comes with this package."""
 
 import os
+import signal
 import sys
 
-from . import _FOLDER
+from . import _FOLDER, _native
 
 
 def main() -> None:
-    """Runs the command in place of this process."""
+    """Runs the command in this process, and ends it."""
     os.environ.setdefault("WASISOCKET_PYTHON", os.path.join(_FOLDER, "guest"))
-    command = os.path.join(_FOLDER, "bin", "wasisocket")
-    os.execv(command, [command, *sys.argv[1:]])
+    # As in a process that has no Python but the guest's.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.stdout.flush()
+    os._exit(_native.command(["wasisocket", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

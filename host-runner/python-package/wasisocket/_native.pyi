@@ -5,6 +5,8 @@ from typing import Any
 LISTS: list[str]
 LIMITS: list[str]
 
+def command(arguments: list[str]) -> int: ...
+
 class NativeSandbox:
     def __new__(
         cls,

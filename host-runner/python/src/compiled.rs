@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::hash::{Hash as _, Hasher};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,63 +24,76 @@ pub(crate) struct Loaded {
     pub(crate) error: Option<Error>,
 }
 
-/// Compiles a module, or takes it from the folder if that has it.
+/// The SHA-256 of a python.wasm, in hexadecimal.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn hash(wasm: &Path, folder: Option<&TrustedFolder>) -> Result<String> {
+    let hash = || -> Result<_> {
+        match folder {
+            Some(folder) => Ok(folder.hash_of(&File::open(wasm)?)?),
+            None => Ok(hex(&Sha256::digest(fs::read(wasm)?))),
+        }
+    };
+    hash().with_context(|| cannot_load(wasm))
+}
+
+/// Takes a module with this hash from the folder, or from beside its file, if it is there for this engine.
+pub(crate) fn find(
+    engine: &Engine,
+    wasm: &Path,
+    hash: &str,
+    folder: Option<&TrustedFolder>,
+) -> Option<Loaded> {
+    let started = Instant::now();
+    let from_folder = folder.and_then(|folder| from_folder(engine, folder, &name(engine, hash)));
+    let module = from_folder.or_else(|| shipped(engine, wasm, hash));
+    debug!(elapsed = ?started.elapsed(), "module looked for");
+    Some(Loaded {
+        module: module?,
+        wasm_hash: folder.map(|_| hash.to_owned()),
+        error: None,
+    })
+}
+
+fn cannot_load(wasm: &Path) -> String {
+    format!("cannot load {}", wasm.display())
+}
+
+/// Compiles a module, and keeps it in the folder.
 ///
 /// # Errors
 /// The file cannot be read, or it is no WebAssembly module.
-pub(crate) fn load(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>) -> Result<Loaded> {
-    let started = Instant::now();
-    let loaded = File::open(wasm)
-        .map_err(Error::from)
-        .and_then(|file| load_file(engine, wasm, file, folder))
-        .with_context(|| format!("cannot load {}", wasm.display()));
-    debug!(elapsed = ?started.elapsed(), "module loaded");
-    loaded
-}
-
-fn load_file(
+pub(crate) fn compile(
     engine: &Engine,
-    path: &Path,
-    mut file: File,
+    wasm: &Path,
     folder: Option<&TrustedFolder>,
 ) -> Result<Loaded> {
-    if let Some(folder) = folder {
-        let wasm_hash = folder.hash_of(&file)?;
-        let known = from_folder(engine, folder, &name(engine, &wasm_hash))
-            .or_else(|| shipped(engine, path, &wasm_hash));
-        if let Some(module) = known {
+    let started = Instant::now();
+    let compile = || -> Result<_> {
+        let wasm = fs::read(wasm)?;
+        let module = Module::from_binary(engine, &wasm)?;
+        let Some(folder) = folder else {
             return Ok(Loaded {
                 module,
-                wasm_hash: Some(wasm_hash),
+                wasm_hash: None,
                 error: None,
             });
-        }
-    }
-    let mut wasm = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut wasm)?;
-    let wasm_hash = hex(&Sha256::digest(&wasm));
-    let Some(folder) = folder else {
-        let module = match shipped(engine, path, &wasm_hash) {
-            Some(module) => module,
-            None => Module::from_binary(engine, &wasm)?,
         };
-        return Ok(Loaded {
-            module,
-            wasm_hash: None,
-            error: None,
-        });
+        let wasm_hash = hex(&Sha256::digest(&wasm));
+        let name = name(engine, &wasm_hash);
+        let added = folder.add(&name, &module.serialize()?);
+        // This process maps it as well: its pages are then shared with others, and the system can drop them.
+        let mapped = from_folder(engine, folder, &name);
+        Ok(Loaded {
+            module: mapped.unwrap_or(module),
+            wasm_hash: Some(wasm_hash),
+            error: added.err().map(Error::from),
+        })
     };
-    let module = Module::from_binary(engine, &wasm)?;
-    let name = name(engine, &wasm_hash);
-    let added = folder.add(&name, &module.serialize()?);
-    // This process maps it as well: its pages are then shared with others, and the system can drop them.
-    let mapped = from_folder(engine, folder, &name);
-    Ok(Loaded {
-        module: mapped.unwrap_or(module),
-        wasm_hash: Some(wasm_hash),
-        error: added.err().map(Error::from),
-    })
+    let compiled = compile().with_context(|| cannot_load(wasm));
+    debug!(elapsed = ?started.elapsed(), "module compiled");
+    compiled
 }
 
 fn from_folder(engine: &Engine, folder: &TrustedFolder, name: &str) -> Option<Module> {
@@ -101,7 +114,7 @@ fn shipped_name(wasm_hash: &str, has_time_limits: bool) -> String {
 }
 
 /// The module that was compiled in advance and lies beside a python.wasm.
-fn shipped(engine: &Engine, wasm: &Path, wasm_hash: &str) -> Option<Module> {
+pub(crate) fn shipped(engine: &Engine, wasm: &Path, wasm_hash: &str) -> Option<Module> {
     [true, false].into_iter().find_map(|has_time_limits| {
         let path = wasm.with_file_name(shipped_name(wasm_hash, has_time_limits));
         match mapped::load_shipped(engine, File::open(&path).ok()?)? {
@@ -160,13 +173,21 @@ impl Hasher for EngineHash {
 
 #[cfg(test)]
 mod tests {
-    use super::load;
+    use super::Loaded;
     use crate::trusted_folder::TrustedFolder;
     use std::fs;
     use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
     use std::path::{Path, PathBuf};
     use std::thread;
-    use wasmtime::{Config, Engine, Instance, Store};
+    use wasmtime::{Config, Engine, Instance, Result, Store};
+
+    fn load(engine: &Engine, wasm: &Path, folder: Option<&TrustedFolder>) -> Result<Loaded> {
+        let hash = super::hash(wasm, folder)?;
+        match super::find(engine, wasm, &hash, folder) {
+            Some(loaded) => Ok(loaded),
+            None => super::compile(engine, wasm, folder),
+        }
+    }
 
     struct Files {
         temporary: tempfile::TempDir,
@@ -249,7 +270,7 @@ mod tests {
         assert_eq!(files.modules().len(), 0);
         // Not if it is for other settings, or everybody may write to it, or for another python.wasm.
         let other = Engine::new(Config::new().epoch_interruption(true)).unwrap();
-        super::load(&other, &files.wasm, Some(&files.folder)).unwrap();
+        load(&other, &files.wasm, Some(&files.folder)).unwrap();
         assert_eq!(files.modules().len(), 1);
         fs::set_permissions(&shipped, fs::Permissions::from_mode(0o646)).unwrap();
         assert_eq!(value(&engine, &files.wasm, Some(&files.folder)), 7);

@@ -14,7 +14,7 @@ use wasmtime::error::Context as _;
 use wasmtime::{Config, Engine, Error, InstancePre, Module, Result, format_err};
 
 use crate::cache::{Cache, Part};
-use crate::compiled;
+use crate::compiled::{self, Loaded};
 use crate::distribution::Distribution;
 use crate::etc::{Certificates, Etc};
 use crate::guest::Guest;
@@ -83,10 +83,16 @@ type EtcKey = (Certificates, Vec<IpAddr>);
 pub struct PythonBuilder {
     distribution: Option<Distribution>,
     cache: Result<Cache>,
-    time_limits: bool,
-    profiling: bool,
+    settings: Settings,
     pool: Option<(u32, usize)>,
     start: Start,
+}
+
+/// What the engine depends on.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    time_limits: bool,
+    profiling: bool,
 }
 
 /// Where guests begin.
@@ -105,8 +111,10 @@ impl Python {
         PythonBuilder {
             distribution: None,
             cache: Cache::from_env(),
-            time_limits: true,
-            profiling: false,
+            settings: Settings {
+                time_limits: true,
+                profiling: false,
+            },
             pool: None,
             start: Start::CachedImage,
         }
@@ -199,7 +207,7 @@ impl PythonBuilder {
     /// clock in each loop and function. A host that ends its whole process when the time is over, as the command
     /// `wasisocket` does, does not need that.
     pub fn time_limits(mut self, enabled: bool) -> Self {
-        self.time_limits = enabled;
+        self.settings.time_limits = enabled;
         self
     }
 
@@ -207,8 +215,8 @@ impl PythonBuilder {
     /// counter in each loop and function. They have no time limits: those of [`PythonBuilder::time_limits`] count the
     /// same epochs.
     pub fn profiling(mut self) -> Self {
-        self.profiling = true;
-        self.time_limits = false;
+        self.settings.profiling = true;
+        self.settings.time_limits = false;
         self
     }
 
@@ -243,20 +251,6 @@ impl PythonBuilder {
         self
     }
 
-    fn config(&self) -> Config {
-        let mut config = Config::new();
-        config
-            .max_wasm_stack(WASM_STACK)
-            .async_stack_size(NATIVE_STACK)
-            // OpenSSL's arithmetic of large numbers uses it: cpython-patch/src/steps/wide.rs.
-            .wasm_wide_arithmetic(true)
-            .epoch_interruption(self.time_limits || self.profiling);
-        if self.profiling {
-            config.wasm_backtrace_max_frames(NonZeroUsize::new(profile::C_FRAMES_MAX));
-        }
-        config
-    }
-
     /// Compiles python.wasm for the oldest processor of this machine's architecture, into a file in `folder`, and returns
     /// its path. Where the file lies beside the python.wasm, [`PythonBuilder::load`] of this version of the crate with
     /// the same settings uses it in place of compiling. Its code is trusted as that of the program is: ship both
@@ -265,23 +259,28 @@ impl PythonBuilder {
     /// # Errors
     /// There is no distribution, its python.wasm is no WebAssembly module, or the file cannot be written.
     pub fn precompile(self, folder: &Path) -> Result<PathBuf> {
-        let mut config = self.config();
+        let mut config = self.settings.config();
         config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
         let distribution = match self.distribution {
             Some(distribution) => distribution,
             None => Distribution::find(None)?,
         };
         let engine = Engine::new(&config)?;
-        compiled::precompile(&engine, self.time_limits, distribution.wasm(), folder)
+        compiled::precompile(
+            &engine,
+            self.settings.time_limits,
+            distribution.wasm(),
+            folder,
+        )
     }
 
-    /// Compiles python.wasm, or takes it from the cache.
+    /// Compiles python.wasm, or takes it from the cache, or from beside it ([`PythonBuilder::precompile`]).
     ///
     /// # Errors
     /// There is no distribution, its python.wasm is no WebAssembly module, the thread that counts time cannot be
     /// started, or the file of [`PythonBuilder::image`] cannot be used.
-    pub fn load(self) -> Result<Python> {
-        let config = self.config();
+    pub fn load(mut self) -> Result<Python> {
+        let config = self.settings.config();
         let distribution = match self.distribution {
             Some(distribution) => distribution,
             None => Distribution::find(None)?,
@@ -300,9 +299,11 @@ impl PythonBuilder {
             Ok(folder) => (folder, unusable),
             Err(error) => (None, Some(error.into())),
         };
-        let loaded = compiled::load(&engine, distribution.wasm(), folder.as_ref())?;
+        let (engine, loaded) =
+            self.settings
+                .module(engine, distribution.wasm(), folder.as_ref())?;
         let cache_error = unusable.or(loaded.error);
-        let ticker = match (self.profiling, self.time_limits) {
+        let ticker = match (self.settings.profiling, self.settings.time_limits) {
             (true, _) => Some(Ticker::every(&engine, profile::INTERVAL)),
             (false, true) => Some(Ticker::start(&engine)),
             (false, false) => None,
@@ -312,8 +313,8 @@ impl PythonBuilder {
             distribution,
             module: loaded.module,
             cache,
-            has_time_limits: self.time_limits,
-            is_profiled: self.profiling,
+            has_time_limits: self.settings.time_limits,
+            is_profiled: self.settings.profiling,
             folder,
             cached_hash: loaded.wasm_hash,
             cache_error,
@@ -342,6 +343,48 @@ impl PythonBuilder {
             image: image.map(Arc::new),
             image_error: image_error.map(Arc::new),
         })
+    }
+}
+
+impl Settings {
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(NATIVE_STACK)
+            // OpenSSL's arithmetic of large numbers uses it: cpython-patch/src/steps/wide.rs.
+            .wasm_wide_arithmetic(true)
+            .epoch_interruption(self.time_limits || self.profiling);
+        if self.profiling {
+            config.wasm_backtrace_max_frames(NonZeroUsize::new(profile::C_FRAMES_MAX));
+        }
+        config
+    }
+
+    /// The module, and the engine that it is for. Where one with time limits was compiled in advance, and none without them,
+    /// that is used in place of compiling: it is a little slower.
+    fn module(
+        &mut self,
+        engine: Engine,
+        wasm: &Path,
+        folder: Option<&TrustedFolder>,
+    ) -> Result<(Engine, Loaded)> {
+        let hash = compiled::hash(wasm, folder)?;
+        if let Some(loaded) = compiled::find(&engine, wasm, &hash, folder) {
+            return Ok((engine, loaded));
+        }
+        if !self.time_limits && !self.profiling {
+            self.time_limits = true;
+            let limited = Engine::new(&self.config())?;
+            if compiled::shipped(&limited, wasm, &hash).is_some()
+                && let Some(loaded) = compiled::find(&limited, wasm, &hash, folder)
+            {
+                return Ok((limited, loaded));
+            }
+            self.time_limits = false;
+        }
+        let loaded = compiled::compile(&engine, wasm, folder)?;
+        Ok((engine, loaded))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Measures Python in the guest beside native CPython of the same version, and on request beside other sandboxes.
 //! `cargo xtask bench` builds what it needs and runs it; `tests/benches/README.md` says what the groups measure.
 
+mod boxes;
 mod guests;
 mod python;
 mod sockets;
@@ -60,7 +61,7 @@ struct Group {
     measure: fn(&Options) -> Vec<Row>,
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group {
         name: "sockets",
         peer: "componentize-py",
@@ -75,6 +76,11 @@ const GROUPS: [Group; 5] = [
         name: "start",
         peer: "pyeryx",
         measure: start::measure,
+    },
+    Group {
+        name: "boxes",
+        peer: "pyeryx",
+        measure: boxes::measure,
     },
     Group {
         name: "guests",

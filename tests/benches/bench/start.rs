@@ -29,7 +29,7 @@ const PROCESSES: [(&str, &str); 2] = [
 /// What a further guest runs: it prints the time at which its first line ran, in nanoseconds since 1970.
 const FIRST_LINE: &str = "import time; print(time.time_ns())";
 /// The folder of pyeryx, if it is to be measured.
-const ERYX: &str = "WASISOCKET_PYERYX";
+pub(crate) const ERYX: &str = "WASISOCKET_PYERYX";
 /// The most memory of a guest.
 const MEMORY: usize = 256 << 20;
 /// The first argument of the process that starts a measured one.
@@ -66,7 +66,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// Runs a command in a process that measures it, and puts the name before each of its lines.
-fn process(name: &str, command: &[OsString], env: &[(&str, OsString)]) -> String {
+pub(crate) fn process(name: &str, command: &[OsString], env: &[(&str, OsString)]) -> String {
     let this = std::env::current_exe().expect("Linux");
     let mut measuring = Command::new(this);
     measuring.arg(MEASURE).args(command);

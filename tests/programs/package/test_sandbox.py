@@ -5,6 +5,7 @@ import datetime
 import inspect
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -406,6 +407,26 @@ class Functions(unittest.TestCase):
         self.assertRaises(TypeError, Sandbox, functions={"a": 1})
         self.assertRaises(ValueError, Sandbox, functions={"a b": print})
         self.assertRaises(ValueError, Sandbox, functions={1: print})
+
+
+class Command(unittest.TestCase):
+    def test_the_command_is_in_the_package(self):
+        command = [sys.executable, "-m", "wasisocket"]
+        ended = subprocess.run([*command, "run", "-c", "print(40 + 2); raise SystemExit(3)"], capture_output=True, timeout=120)
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (3, b"42\n", b""))
+        ended = subprocess.run([*command, "run", "--nonsense"], capture_output=True, timeout=60)
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn(b"Usage: wasisocket run", ended.stderr)
+        ended = subprocess.run([*command, "--version"], capture_output=True, timeout=60)
+        self.assertEqual((ended.returncode, ended.stdout[:11]), (0, b"wasisocket "))
+
+    def test_ctrl_c_ends_the_command(self):
+        code = "print('begun', flush=True)\nwhile True: pass"
+        command = [sys.executable, "-m", "wasisocket", "run", "-c", code]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            self.assertEqual(process.stdout.readline(), b"begun\n")
+            process.send_signal(signal.SIGINT)
+            self.assertNotEqual(process.wait(10), 0)
 
 
 class Asynchronous(unittest.IsolatedAsyncioTestCase):

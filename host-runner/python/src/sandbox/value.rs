@@ -4,7 +4,7 @@
 //! and everything else that could do something are no part: see `_wasisocket_session.py`. What a guest sends is
 //! anyone's bytes.
 
-use std::str;
+use std::{fmt, str};
 
 /// A value of Python: what code in a guest returned, or an argument for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +187,67 @@ impl Value {
     }
 }
 
+/// As Python writes it, more or less: for people, and for models.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let items = |f: &mut fmt::Formatter<'_>, begin: &str, items: &[Self], end: &str| {
+            f.write_str(begin)?;
+            for (at, item) in items.iter().enumerate() {
+                let comma = if at > 0 { ", " } else { "" };
+                write!(f, "{comma}{item}")?;
+            }
+            f.write_str(end)
+        };
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Bool(true) => f.write_str("True"),
+            Self::Bool(false) => f.write_str("False"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::BigInt(bytes) => {
+                let (is_negative, magnitude) = magnitude(bytes);
+                f.write_str(if is_negative { "-0x" } else { "0x" })?;
+                let digits: String = magnitude
+                    .iter()
+                    .rev()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                f.write_str(digits.trim_start_matches('0'))
+            }
+            Self::Float(number) => match number.is_nan() {
+                true => f.write_str("nan"),
+                false => write!(f, "{number:?}"),
+            },
+            Self::Complex(real, imaginary) => write!(f, "({real:?}{imaginary:+?}j)"),
+            Self::Str(text) => write!(f, "'{}'", text.escape_debug()),
+            Self::Bytes(bytes) => write!(f, "b'{}'", bytes.escape_ascii()),
+            Self::List(list) => items(f, "[", list, "]"),
+            Self::Tuple(tuple) if tuple.len() == 1 => items(f, "(", tuple, ",)"),
+            Self::Tuple(tuple) => items(f, "(", tuple, ")"),
+            Self::Set(set) if set.is_empty() => f.write_str("set()"),
+            Self::Set(set) => items(f, "{", set, "}"),
+            Self::FrozenSet(set) if set.is_empty() => f.write_str("frozenset()"),
+            Self::FrozenSet(set) => items(f, "frozenset({", set, "})"),
+            Self::Dict(entries) => {
+                f.write_str("{")?;
+                for (at, (key, value)) in entries.iter().enumerate() {
+                    let comma = if at > 0 { ", " } else { "" };
+                    write!(f, "{comma}{key}: {value}")?;
+                }
+                f.write_str("}")
+            }
+            Self::Date(text) | Self::Time(text) | Self::DateTime(text) => {
+                write!(f, "{}.fromisoformat('{text}')", self.type_name())
+            }
+            Self::TimeDelta {
+                days,
+                seconds,
+                microseconds,
+            } => write!(f, "datetime.timedelta({days}, {seconds}, {microseconds})"),
+            Self::Other { repr, .. } => f.write_str(repr),
+        }
+    }
+}
+
 fn write_len(len: usize, out: &mut Vec<u8>) {
     // Arguments have less than 2^31 bytes: the guest's memory has no more.
     out.extend((len as u32).to_le_bytes());
@@ -216,8 +277,8 @@ fn write_tagged(tag: &str, parts: &[Value], out: &mut Vec<u8>) {
     }
 }
 
-/// An `int` in two's complement, least significant byte first.
-fn write_int(bytes: &[u8], out: &mut Vec<u8>) {
+/// Of an `int` in two's complement, least significant byte first: whether it is negative, and its magnitude.
+fn magnitude(bytes: &[u8]) -> (bool, Vec<u8>) {
     let is_negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
     let mut magnitude = bytes.to_vec();
     if is_negative {
@@ -227,6 +288,12 @@ fn write_int(bytes: &[u8], out: &mut Vec<u8>) {
             (*byte, carry) = (inverted, overflows);
         }
     }
+    (is_negative, magnitude)
+}
+
+/// The same as marshal has it.
+fn write_int(bytes: &[u8], out: &mut Vec<u8>) {
+    let (is_negative, magnitude) = magnitude(bytes);
     let mut digits: Vec<u16> = Vec::new();
     let (mut bits, mut count) = (0_u32, 0);
     for byte in magnitude {
@@ -506,6 +573,36 @@ mod tests {
             Value::Dict(values.iter().cloned().zip(values.clone()).collect()),
         ]);
         assert_eq!(Value::read(&written(&all)), Some(all));
+    }
+
+    #[test]
+    fn values_are_shown_as_python_writes_them() {
+        for (value, text) in [
+            (Value::None, "None"),
+            (
+                Value::List(vec![1.into(), true.into(), 1.5.into()]),
+                "[1, True, 1.5]",
+            ),
+            (Value::Tuple(vec!["a\n'".into()]), "('a\\n\\'',)"),
+            (Value::Tuple(vec![]), "()"),
+            (Value::Set(vec![]), "set()"),
+            (vec![0_u8, 65].into(), "b'\\x00A'"),
+            (Value::Dict(vec![("a".into(), Value::None)]), "{'a': None}"),
+            (
+                Value::BigInt(vec![0, 0, 0, 0, 0, 0, 0, 0, 1]),
+                "0x10000000000000000",
+            ),
+            (
+                Value::BigInt(vec![0, 0, 0, 0, 0, 0, 0, 0, 0xff]),
+                "-0x10000000000000000",
+            ),
+            (
+                Value::Date("2026-01-02".into()),
+                "datetime.date.fromisoformat('2026-01-02')",
+            ),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
     }
 
     #[test]
