@@ -13,9 +13,9 @@ use crate::build::{Build, TARGET};
 use crate::cache::KeyBuilder;
 use crate::metadata::Metadata;
 use crate::process;
+use crate::steps::host;
 use crate::steps::recipe::Recipe;
 use crate::steps::site_packages::SitePackages;
-use crate::steps::{self, host};
 use crate::tasks::native_packages::{made, native_packages};
 use crate::tasks::test;
 use crate::tree;
@@ -37,7 +37,7 @@ const HTTP: &str = "wasmtime-wasi-http";
 const GROUPS: [&str; 6] = ["sockets", "tls", "start", "boxes", "guests", "python"];
 /// Files with pinned packages, for pip.
 const REQUIREMENTS: &str = "tests/programs/bench/requirements";
-/// The folder in the cache for what only the benchmarks need, and the one in cargo's target folder for plots.
+/// The folder in cargo's target folder for plots, and what only the benchmarks need.
 const FOLDER: &str = "bench";
 
 #[derive(Args, Debug)]

@@ -23,7 +23,7 @@ fn boxes(which: &str, package: &Path, count: u32) -> String {
     let first = process(
         "import, first sandbox, first result",
         &first,
-        &[path.clone()],
+        std::slice::from_ref(&path),
     );
     let mut further = Command::new(python);
     further

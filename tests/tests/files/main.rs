@@ -1,6 +1,7 @@
 //! Files and directories: a guest sees of granted folders what native CPython sees on Linux.
 
 mod asynchronous;
+mod disk;
 mod listing;
 mod names;
 mod paths;
@@ -54,6 +55,7 @@ fn files_belong_to_the_guests_user() {
 fn every_program_is_run() {
     let tests = [
         include_str!("asynchronous.rs"),
+        include_str!("disk.rs"),
         include_str!("main.rs"),
         include_str!("listing.rs"),
         include_str!("names.rs"),

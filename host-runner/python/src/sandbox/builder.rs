@@ -45,15 +45,15 @@ impl SandboxBuilder {
     }
 
     /// Passes on what the guest writes to its standard output, while it runs. It is called on the thread that the guest
-    /// runs on, which waits, and sees all, also what is not kept.
-    pub fn on_stdout(mut self, on_stdout: impl FnMut(&[u8]) + Send + 'static) -> Self {
-        self.on_stdout = Some(Arc::new(Mutex::new(on_stdout)));
+    /// runs on, which waits, and sees all, also what is not kept. Forks have it too, and may call it at the same time.
+    pub fn on_stdout(mut self, on_stdout: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.on_stdout = Some(Arc::new(on_stdout));
         self
     }
 
     /// The same for its standard error.
-    pub fn on_stderr(mut self, on_stderr: impl FnMut(&[u8]) + Send + 'static) -> Self {
-        self.on_stderr = Some(Arc::new(Mutex::new(on_stderr)));
+    pub fn on_stderr(mut self, on_stderr: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.on_stderr = Some(Arc::new(on_stderr));
         self
     }
 
@@ -68,14 +68,12 @@ impl SandboxBuilder {
     /// [`Python::with_preload`], which shows it their folders.
     pub fn packages(mut self, folder: impl Into<PathBuf>) -> Self {
         const VARIABLE: &str = "PYTHONPATH";
-        let taken = |guest: &String| {
-            self.program
-                .folders
-                .iter()
-                .any(|folder| folder.is_at(guest))
+        let is_free = |guest: &String| {
+            let mut folders = self.program.folders.iter();
+            !folders.any(|folder| folder.is_at(guest))
         };
-        let names = (1..).map(|number: u32| format!("/packages/{number}"));
-        let guest = names.skip_while(taken).next().unwrap_or_default();
+        let mut names = (1..).map(|number: u32| format!("/packages/{number}"));
+        let guest = names.find(is_free).unwrap_or_default();
         let path = self
             .program
             .variable(VARIABLE)

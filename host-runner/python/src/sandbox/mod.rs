@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use wasisocket_host::Event;
+use wasmtime::Result;
 use wasmtime::error::Context as _;
-use wasmtime::{Error, Result};
 
 use crate::end::End;
 use crate::engine::Python;
@@ -187,9 +187,7 @@ impl Sandbox {
         let again = self.again.as_ref().and_then(SandboxBuilder::again);
         let again = again.context("its sockets are configured by a function, which runs once")?;
         let files = self.files.as_ref().map(Files::copy).transpose();
-        let files = files
-            .context("cannot copy the sandbox's files")
-            .map_err(Error::from)?;
+        let files = files.context("cannot copy the sandbox's files")?;
         Ok(again.start(&self.python, Some(copied), files).await?)
     }
 

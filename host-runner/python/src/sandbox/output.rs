@@ -15,7 +15,7 @@ use super::tasks::Tasks;
 const WRITE_MAX: usize = 64 << 10;
 
 /// Receives what a guest writes, on the thread that it runs on.
-pub(super) type OnWrite = Arc<Mutex<dyn FnMut(&[u8]) + Send>>;
+pub(super) type OnWrite = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// One stream of a guest. Clones share it.
 #[derive(Clone)]
@@ -101,10 +101,7 @@ impl OutputStream for Tap {
         drop(written);
         if let Some(on_write) = &self.on_write {
             let on_write = Arc::clone(on_write);
-            self.tasks.push(move || {
-                let mut on_write = on_write.lock().unwrap_or_else(PoisonError::into_inner);
-                on_write(&bytes);
-            });
+            self.tasks.push(move || on_write(&bytes));
         }
         Ok(())
     }

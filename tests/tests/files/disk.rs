@@ -23,7 +23,7 @@ fn files_take_no_more_than_the_limit_and_give_it_back() {
     prepare(folder.path());
     let ended = run()
         .args(["--max-disk=1M", &grant(folder.path())])
-        .arg(program("disk.py"))
+        .arg(program("files/disk.py"))
         .end();
     ended.assert_success();
     assert_eq!(ended.stdout, "ok\n");
@@ -42,7 +42,7 @@ fn limit_holds_where_files_are_read_by_other_threads() {
     let given = Program::default().grants(grants);
     let given = given.folder(Folder::read_write(folder.path(), "/folder"));
     let mut sandbox = Sandbox::open(&python, given).unwrap();
-    let code = fs::read_to_string(program("disk.py")).unwrap();
+    let code = fs::read_to_string(program("files/disk.py")).unwrap();
     let outcome = sandbox.run(&code).unwrap();
     assert_eq!(outcome.error, None);
     assert_eq!(outcome.stdout, b"ok\n");
