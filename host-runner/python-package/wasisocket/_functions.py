@@ -1,17 +1,26 @@
-"""Functions of this program that guests call. Imported when a sandbox has some: asyncio takes longer than a sandbox."""
+"""Functions of this program that guests call. Imported when a sandbox has some.
+
+asyncio and logging are imported where they are used: that takes longer than a sandbox.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import Function
 
-_log = logging.getLogger("wasisocket")
+if TYPE_CHECKING:
+    import asyncio
+
+
+def _raised(name: str) -> None:
+    import logging
+
+    logging.getLogger("wasisocket").debug("host.%s raised an exception for a guest", name, exc_info=True)
+
 
 
 class NotApproved(PermissionError):
@@ -53,13 +62,15 @@ def _synchronous(name: str, function: Callable[..., Any], asks: Any) -> Callable
         try:
             return function(*arguments, **keywords)
         except Exception:
-            _log.debug("host.%s raised an exception for a guest", name, exc_info=True)
+            _raised(name)
             raise
 
     return call
 
 
 def _asynchronous(name: str, function: Callable[..., Any], asks: Any, loop: Any) -> Callable[..., Any]:
+    import asyncio
+
     async def call(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         if asks is not None:
             answer = asks(name, arguments, keywords)
@@ -67,7 +78,7 @@ def _asynchronous(name: str, function: Callable[..., Any], asks: Any, loop: Any)
         try:
             return await function(*arguments, **keywords)
         except Exception:
-            _log.debug("host.%s raised an exception for a guest", name, exc_info=True)
+            _raised(name)
             raise
 
     def start(arguments: tuple[Any, ...], keywords: dict[str, Any], done: Callable[..., Any]) -> Callable[[], Any]:
@@ -102,6 +113,8 @@ _loop_lock = threading.Lock()
 
 def _background_loop() -> asyncio.AbstractEventLoop:
     """The event loop of coroutine functions of sandboxes that were not made in one, in a thread of its own."""
+    import asyncio
+
     global _loop
     with _loop_lock:
         if _loop is None:
