@@ -42,7 +42,10 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     tree::remove(&added)?;
     let package = added.join("wasisocket");
     let guest = package.join("guest");
-    tree::copy(&python.folder, &guest, &|path| path != Path::new(LEFT_OUT))?;
+    // pip has programs for Windows, which no guest has a use for.
+    tree::copy(&python.folder, &guest, &|path| {
+        path != Path::new(LEFT_OUT) && path.extension() != Some("exe".as_ref())
+    })?;
     // Python warns at each start if lib-dynload, which is empty, does not exist, and a wheel has no empty folders.
     for library in fs::read_dir(guest.join("lib"))? {
         let modules = library?.path().join("lib-dynload");
