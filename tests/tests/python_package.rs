@@ -14,6 +14,8 @@ fn run(python: &Path, name: &str, folders: &[&Path]) -> String {
         env!("CARGO_MANIFEST_DIR"),
         "/../host-runner/python-package/examples"
     );
+    // Of its own: one of the tests counts the folders of sandboxes.
+    let temporary = tempfile::tempdir().unwrap();
     let ended = Command::new(python)
         // Not written into the sources, which the links lead to.
         .arg("-B")
@@ -21,6 +23,7 @@ fn run(python: &Path, name: &str, folders: &[&Path]) -> String {
         .env("PYTHONPATH", env::join_paths(path).unwrap())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("WASISOCKET_EXAMPLES", examples)
+        .env("TMPDIR", temporary.path())
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&ended.stderr);
