@@ -423,7 +423,12 @@ class Command(unittest.TestCase):
     def test_ctrl_c_ends_the_command(self):
         code = "print('begun', flush=True)\nwhile True: pass"
         command = [sys.executable, "-m", "wasisocket", "run", "-c", code]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+
+        def default():
+            # These tests may have been started to ignore it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=default) as process:
             self.assertEqual(process.stdout.readline(), b"begun\n")
             process.send_signal(signal.SIGINT)
             self.assertNotEqual(process.wait(10), 0)
