@@ -69,6 +69,20 @@ fn what_one_run_defines_the_next_one_finds() {
 }
 
 #[test]
+fn file_of_the_host_is_run_under_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.py");
+    std::fs::write(&file, "x = 5\n1 / 0\n").unwrap();
+    let mut sandbox = sandbox();
+    let failed = sandbox.run_file(&file).unwrap().error.unwrap();
+    assert_eq!(failed.frames[0].file, file.to_str().unwrap());
+    assert_eq!(failed.frames[0].text, "1 / 0");
+    assert_eq!(value(&mut sandbox, "x"), 5.into());
+    assert!(sandbox.run_file(folder.path()).is_err());
+    assert_eq!(value(&mut sandbox, "x"), 5.into());
+}
+
+#[test]
 fn values_have_their_types_and_others_their_representation() {
     let mut sandbox = sandbox();
     for (code, expected) in [

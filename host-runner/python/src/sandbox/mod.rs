@@ -103,6 +103,17 @@ impl Sandbox {
         block_on(self.run_async(code, name))?
     }
 
+    /// Runs the code in a file of the host.
+    ///
+    /// # Errors
+    /// The file cannot be read, or it is not UTF-8; otherwise as for [`Sandbox::run`].
+    pub fn run_file(&mut self, path: impl AsRef<Path>) -> Result<Outcome, SandboxError> {
+        let path = path.as_ref();
+        let code = std::fs::read_to_string(path);
+        let code = code.with_context(|| format!("cannot read {}", path.display()))?;
+        self.run_named(&code, &path.to_string_lossy())
+    }
+
     /// Runs a module as `python -m MODULE` does.
     ///
     /// # Errors
