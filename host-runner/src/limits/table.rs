@@ -12,7 +12,7 @@ use crate::list::flags;
 macro_rules! with_limits {
     ($callback:ident) => {
         $callback! {
-            /// How many handles may be open at once: sockets, interest sets and look-ups together. One more is
+            /// How many handles may be open at once: sockets, interest sets, look-ups and calls together. One more is
             /// EMFILE. Each can be in 16 interest sets, for which the system has a limit for each user (epoll(7),
             /// max_user_watches). As many descriptors may be sent through Unix sockets and not come back, one more
             /// is ENOBUFS; and as many connections may wait to be accepted at each listener, four times as many in
