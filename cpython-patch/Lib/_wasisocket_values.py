@@ -7,7 +7,7 @@ with StopIteration, which is a constant of that format and no value of a session
     (StopIteration, "timedelta", days, seconds, microseconds)
     (StopIteration, "other", type, repr)            anything else
 
-What reads them on the host: host-runner/python/src/sandbox/value.rs.
+What reads them on the host: host-runner/python/src/sandbox/marshal.rs.
 """
 
 import marshal

@@ -6,9 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+#[cfg(feature = "async")]
+use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{retry_on_intr, write};
+#[cfg(feature = "async")]
+use tokio::time::timeout_at;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{CALL_MAX, CALLS_MAX};
 
@@ -114,18 +118,24 @@ impl Call {
         }
     }
 
-    /// Waits for it, which is quicker than by the descriptor.
+    /// Waits for it, which is quicker than by the descriptor; false when the time is over.
     #[cfg(feature = "async")]
-    pub(crate) async fn answered(&self) {
-        poll_fn(|context| {
+    pub(crate) async fn answered_until(&self, end: Option<Instant>) -> bool {
+        let answered = poll_fn(|context| {
             let mut waiting = self.0.waiting();
             if self.0.answer.get().is_some() {
                 return Poll::Ready(());
             }
             waiting.guest = Some(context.waker().clone());
             Poll::Pending
-        })
-        .await;
+        });
+        match end {
+            Some(end) => timeout_at(end.into(), answered).await.is_ok(),
+            None => {
+                answered.await;
+                true
+            }
+        }
     }
 }
 

@@ -1,15 +1,12 @@
 //! Runs the command `wasisocket`, with a time limit.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 /// The longest that any guest may take. The first run includes compiling python.wasm.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -273,39 +270,4 @@ fn read_all(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> 
         pipe.read_to_end(&mut bytes).expect("a pipe can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     })
-}
-
-/// The Python package `wasisocket`, from its sources and the module that was built, in a temporary folder.
-#[derive(Debug)]
-pub struct PythonPackage(TempDir);
-
-impl PythonPackage {
-    /// Puts it together.
-    ///
-    /// # Panics
-    /// It was not built.
-    #[must_use]
-    pub fn assemble() -> Self {
-        let folder = tempfile::tempdir().expect("there is room");
-        let package = folder.path().join("wasisocket");
-        fs::create_dir(&package).expect("it is new");
-        let sources = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../host-runner/python-package/wasisocket"
-        );
-        for file in fs::read_dir(sources).expect("they are in the checkout") {
-            let file = file.expect("it can be read");
-            symlink(file.path(), package.join(file.file_name())).expect("it is new");
-        }
-        let module = built("WASISOCKET_NATIVE_MODULE");
-        symlink(module, package.join("_native.abi3.so")).expect("it is new");
-        symlink(built("WASISOCKET_PYTHON"), package.join("guest")).expect("it is new");
-        Self(folder)
-    }
-
-    /// The folder for `PYTHONPATH`.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
 }

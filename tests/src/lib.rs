@@ -7,6 +7,7 @@ pub mod forwarding;
 pub mod guest;
 pub mod misbehaving;
 pub mod nginx;
+pub mod python_package;
 pub mod scripted;
 pub mod servers;
 pub mod tls;

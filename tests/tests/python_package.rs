@@ -4,7 +4,8 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use wasisocket_tests::guest::{PythonPackage, built, program};
+use wasisocket_tests::guest::{built, program};
+use wasisocket_tests::python_package::PythonPackage;
 
 /// Runs a test program in native CPython, with the package and what else is in these folders. Returns how many tests ran.
 fn run(python: &Path, name: &str, folders: &[&Path]) -> String {

@@ -25,8 +25,8 @@ use wasmtime::error::Context as _;
 use wasmtime::{Error, Result};
 
 use crate::folders::parse_folder;
+use crate::limits;
 use crate::run::{self, GuestArgs};
-use crate::{limits, say};
 
 pub(crate) const HELP: &str = "\
 Tools: run_python, in a session that keeps what earlier code defined; write_file, read_file and list_files
@@ -76,10 +76,7 @@ pub(crate) fn mcp(args: McpArgs) -> Result<u8> {
     if args.guest.cold {
         builder = builder.cold_start();
     }
-    let python = builder.load()?;
-    if let Some(error) = python.cache_error().or(python.image_error()) {
-        say(format_args!("sessions start slowly: {error:#}"));
-    }
+    let python = run::load_and_say(builder)?;
     let certificates = match &args.guest.ca_bundle {
         Some(file) => Some(Certificates::from_file(file).context("--ca-bundle")?),
         None => None,

@@ -16,7 +16,8 @@ pub(crate) struct PrecompileArgs {
     /// The folder to write the file to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// For embedders with limits of time, as the Python package is, and not for this command
+    /// For programs that limit time within the process, as the Python package does. This command uses it where the
+    /// other one is missing
     #[arg(long)]
     time_limits: bool,
     /// The python.wasm to use, or its folder [env: WASISOCKET_PYTHON]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tracing::debug;
 use wasisocket_host::{Event, Grants};
-use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python};
+use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python, PythonBuilder};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
@@ -242,6 +242,11 @@ pub(crate) fn load(python: Option<&Path>, cold: bool, start: &StartArgs) -> Resu
     if let Some(file) = &start.image {
         builder = builder.image(file);
     }
+    load_and_say(builder)
+}
+
+/// Loads it, and says what makes starts slow.
+pub(crate) fn load_and_say(builder: PythonBuilder) -> Result<Python> {
     let python = builder.load()?;
     if let Some(error) = python.image_error() {
         say(format_args!("guests start cold: {error:#}"));

@@ -1,9 +1,8 @@
 //! python.wasm as machine code: compiling it takes seconds, and loading the result again milliseconds.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher};
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use wasmtime::{Engine, Error, Module, Result};
 
 use crate::mapped;
 use crate::trusted_folder::{TrustedFolder, hex};
+use crate::whole_file::replace_file;
 
 /// A module that was loaded.
 pub(crate) struct Loaded {
@@ -49,15 +49,22 @@ pub(crate) fn find(
     let from_folder = folder.and_then(|folder| from_folder(engine, folder, &name(engine, hash)));
     let module = from_folder.or_else(|| shipped(engine, wasm, hash));
     debug!(elapsed = ?started.elapsed(), "module looked for");
-    Some(Loaded {
-        module: module?,
-        wasm_hash: folder.map(|_| hash.to_owned()),
-        error: None,
-    })
+    module.map(|module| Loaded::known(module, hash, folder))
 }
 
 fn cannot_load(wasm: &Path) -> String {
     format!("cannot load {}", wasm.display())
+}
+
+impl Loaded {
+    /// A module that had been compiled before.
+    pub(crate) fn known(module: Module, hash: &str, folder: Option<&TrustedFolder>) -> Self {
+        Self {
+            module,
+            wasm_hash: folder.map(|_| hash.to_owned()),
+            error: None,
+        }
+    }
 }
 
 /// Compiles a module, and keeps it in the folder.
@@ -138,15 +145,8 @@ pub(crate) fn precompile(
 ) -> Result<PathBuf> {
     let wasm = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
     let path = folder.join(shipped_name(&hex(&Sha256::digest(&wasm)), has_time_limits));
-    let write = || {
-        let mut file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(folder)?;
-        file.write_all(&engine.precompile_module(&wasm)?)?;
-        file.persist(&path)?;
-        Ok::<_, Error>(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))?;
+    let module = engine.precompile_module(&wasm)?;
+    replace_file(&path, 0o644, |file| Ok(file.write_all(&module)?))?;
     Ok(path)
 }
 

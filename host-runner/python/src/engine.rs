@@ -374,14 +374,15 @@ impl Settings {
             return Ok((engine, loaded));
         }
         if !self.time_limits && !self.profiling {
-            self.time_limits = true;
-            let limited = Engine::new(&self.config())?;
-            if compiled::shipped(&limited, wasm, &hash).is_some()
-                && let Some(loaded) = compiled::find(&limited, wasm, &hash, folder)
-            {
-                return Ok((limited, loaded));
+            let limited = Self {
+                time_limits: true,
+                ..*self
+            };
+            let engine = Engine::new(&limited.config())?;
+            if let Some(module) = compiled::shipped(&engine, wasm, &hash) {
+                *self = limited;
+                return Ok((engine, Loaded::known(module, &hash, folder)));
             }
-            self.time_limits = false;
         }
         let loaded = compiled::compile(&engine, wasm, folder)?;
         Ok((engine, loaded))

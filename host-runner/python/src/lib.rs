@@ -79,6 +79,7 @@ mod sources;
 mod stdio;
 mod system_certificates;
 mod trusted_folder;
+mod whole_file;
 
 pub use cache::{CACHE_VARIABLE, Cache};
 pub use distribution::{Distribution, PYTHON_VARIABLE};

@@ -85,8 +85,8 @@ impl Program {
 
     /// The value of an environment variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let mut found = self.env.iter().filter(|(other, _)| other == name);
-        found.next().map(|(_, value)| &**value)
+        let found = self.env.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| &**value)
     }
 
     /// Shows it a folder of the host.

@@ -1,10 +1,5 @@
 //! Calls of the embedder's function.
 
-#[cfg(feature = "async")]
-use std::time::Instant;
-
-#[cfg(feature = "async")]
-use tokio::time::timeout_at;
 use wasisocket_abi::Errno;
 
 use super::SocketsCtx;
@@ -22,18 +17,5 @@ impl SocketsCtx {
     /// The answer to a call; EAGAIN if it is not there yet.
     pub(crate) fn answer_to_call(&self, handle: u32) -> Result<&[u8], Errno> {
         self.handles.call(handle)?.answer()
-    }
-
-    /// Waits for it; false when the time is over.
-    #[cfg(feature = "async")]
-    pub(crate) async fn answered(&self, handle: u32, end: Option<Instant>) -> Result<bool, Errno> {
-        let answered = self.handles.call(handle)?.answered();
-        Ok(match end {
-            Some(end) => timeout_at(end.into(), answered).await.is_ok(),
-            None => {
-                answered.await;
-                true
-            }
-        })
     }
 }

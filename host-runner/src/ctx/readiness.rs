@@ -1,9 +1,11 @@
 //! Waiting for many handles: a plain list, and interest sets.
 
 use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(feature = "async")]
+use std::time::Instant;
 
+use rustix::event::PollFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags};
 use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
@@ -13,6 +15,8 @@ use wasisocket_abi::v1::{
 use super::SocketsCtx;
 use super::handles::Open;
 use super::limits::check_handles;
+#[cfg(feature = "async")]
+use crate::sockets::ready_until;
 use crate::sockets::{
     InterestSet, Patience, Timeout, Watched, interest_to_abi, poll_from_abi, poll_to_abi,
     poll_until,
@@ -27,8 +31,6 @@ const WATCHED_MAX: usize = 16;
 pub(crate) enum WaitsFor {
     /// These events of a handle.
     Handle(u32, u32),
-    /// The answer to a call.
-    Answer(u32),
     /// Any of these entries.
     Entries(Box<[PollEntry]>),
 }
@@ -75,15 +77,26 @@ impl SocketsCtx {
                 let watched = watched(*handle, poll_from_abi(*events as u16));
                 Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
             }
-            WaitsFor::Answer(call) => {
-                let watched = watched(*call, PollFlags::IN);
-                Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
-            }
             WaitsFor::Entries(entries) => Ok(entries
                 .iter()
                 .filter_map(|entry| watched(entry.handle, poll_from_abi(entry.events)))
                 .collect()),
         }
+    }
+
+    /// Waits for that on tokio's reactor; false when the time is over.
+    #[cfg(feature = "async")]
+    pub(crate) async fn ready(
+        &self,
+        waits_for: &WaitsFor,
+        end: Option<Instant>,
+    ) -> Result<bool, Errno> {
+        if let WaitsFor::Handle(handle, _) = waits_for
+            && let Ok(call) = self.handles.call(*handle)
+        {
+            return Ok(call.answered_until(end).await);
+        }
+        ready_until(&self.waited_for(waits_for)?, end).await
     }
 
     /// poll(2): writes `revents` of each entry. Returns how many are not 0.

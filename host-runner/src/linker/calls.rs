@@ -1,11 +1,11 @@
 //! Calls of the embedder's function.
 
 use wasisocket_abi::Errno;
-use wasisocket_abi::v1::CALL_MAX;
+use wasisocket_abi::v1::{CALL_MAX, EVENT_IN};
 
 use super::Call;
 use super::operation::{Attempt, Operation, Stop};
-use crate::ctx::{Files, WaitsFor};
+use crate::ctx::Files;
 use crate::guest_memory::Slice;
 use crate::sockets::Timeout;
 
@@ -26,13 +26,7 @@ pub(super) fn call_answer(
     Operation::new(timeout, move |memory, sockets, _| {
         let room = memory.bytes_mut(room)?;
         let answer = sockets.answer_to_call(call);
-        let answer = answer.map_err(|errno| match errno {
-            Errno::EAGAIN => Stop::NotYet {
-                waits_for: WaitsFor::Answer(call),
-                over: Err(errno),
-            },
-            errno => errno.into(),
-        })?;
+        let answer = answer.map_err(Stop::unless_ready(call, EVENT_IN))?;
         let count = room.len().min(answer.len());
         room[..count].copy_from_slice(&answer[..count]);
         Ok(answer.len() as u32)

@@ -15,8 +15,6 @@ use crate::SocketsCtx;
 use crate::ctx::{NotDone, WaitsFor};
 use crate::guest_memory::GuestMemory;
 use crate::limits::LimitReached;
-#[cfg(feature = "async")]
-use crate::sockets::ready_until;
 use crate::sockets::{Patience, Timeout, block_until};
 
 /// Attempts after which waiting slows down, if each was reported as ready and was not.
@@ -196,11 +194,7 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
                     if let Some(moment) = moment {
                         sleep(moment).await;
                     }
-                    let ready = match (&waits_for, sockets.waited_for(&waits_for)) {
-                        (WaitsFor::Answer(call), Ok(_)) => sockets.answered(*call, end).await,
-                        (_, Ok(watched)) => ready_until(&watched, end).await,
-                        (_, Err(errno)) => Err(errno),
-                    };
+                    let ready = sockets.ready(&waits_for, end).await;
                     self.woken(ready);
                 }
             }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use wasisocket_tests::bench::{Column, Row, Run, Samples, interleave, printed};
-use wasisocket_tests::guest::{PythonPackage, built, program};
+use wasisocket_tests::guest::{built, program};
+use wasisocket_tests::python_package::PythonPackage;
 
 use crate::start::{ERYX, process};
 use crate::{Options, native_python};

@@ -5,7 +5,7 @@
 //! what it took, and no more. A file that has no name any more counts until it is closed.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 use cap_primitives::fs as sandbox;
@@ -89,13 +89,12 @@ impl Preview1 {
     }
 
     /// The file of a number, if what it takes is limited.
-    fn limited_file(&mut self, number: i32) -> Option<(&File, Found)> {
+    fn limited_file(&mut self, number: u32) -> Option<Found> {
         self.disk.as_ref()?;
-        let Descriptor::File(file) = self.descriptor(number as u32)? else {
+        let Descriptor::File(file) = self.descriptor(number)? else {
             return None;
         };
-        let found = file.file.metadata().ok()?;
-        Some((&*file.file, (&found).into()))
+        Some((&file.file.metadata().ok()?).into())
     }
 
     /// What a path leads to, if what it takes is limited.
@@ -128,20 +127,47 @@ impl Preview1 {
         }
     }
 
-    /// A name was made.
-    async fn made(&mut self, memory: &GuestMemory<'_>, folder: i32, path: (i32, i32)) {
-        let found = self.limited_path(memory, folder, path, FollowSymlinks::No);
-        if let (Some(found), Some(disk)) = (found.await, &mut self.disk) {
+    /// What has a name, if what it takes is limited: a link, not what that leads to.
+    async fn named(
+        &mut self,
+        memory: &GuestMemory<'_>,
+        folder: i32,
+        path: (i32, i32),
+    ) -> Option<Found> {
+        self.limited_path(memory, folder, path, FollowSymlinks::No)
+            .await
+    }
+
+    /// A call that makes a name answered this. Returns it.
+    async fn made(
+        &mut self,
+        answer: i32,
+        memory: &GuestMemory<'_>,
+        folder: i32,
+        path: (i32, i32),
+    ) -> Result<i32> {
+        if answer == 0
+            && let Some(found) = self.named(memory, folder, path).await
+            && let Some(disk) = &mut self.disk
+        {
             disk.take(found.id, DiskQuota::NAME);
         }
+        Ok(answer)
+    }
+
+    /// A call that removes a name, which was that of this, answered so. Returns that.
+    fn removed(&mut self, answer: i32, found: Option<Found>) -> Result<i32> {
+        if answer == 0
+            && let Some(found) = found
+        {
+            self.unlinked(found);
+        }
+        Ok(answer)
     }
 
     /// A name was removed, which was that of this.
-    fn unlinked(&mut self, found: Option<Found>) {
-        let Some(found) = found else {
-            return;
-        };
-        let is_open = found.links == 1 && self.has_open(found.id);
+    fn unlinked(&mut self, found: Found) {
+        let is_open = found.links == 1 && self.has_open(found.id, None);
         let Some(disk) = &mut self.disk else {
             return;
         };
@@ -155,18 +181,11 @@ impl Preview1 {
         }
     }
 
-    fn has_open(&mut self, id: Id) -> bool {
+    /// Whether a file is open, under another number than this one.
+    fn has_open(&mut self, id: Id, except: Option<u32>) -> bool {
         let numbers: Vec<_> = self.entries.keys().copied().collect();
-        numbers
-            .into_iter()
-            .any(|number| self.id_of(number) == Some(id))
-    }
-
-    fn id_of(&mut self, number: u32) -> Option<Id> {
-        match self.descriptor(number)? {
-            Descriptor::File(file) => file.file.metadata().ok().map(|file| Found::from(&file).id),
-            Descriptor::Dir(_) => None,
-        }
+        let mut others = numbers.into_iter().filter(|number| Some(*number) != except);
+        others.any(|number| self.limited_file(number).is_some_and(|file| file.id == id))
     }
 
     /// The file that goes when a number is closed: it has no name any more, and is open once.
@@ -174,13 +193,8 @@ impl Preview1 {
         if self.disk.as_ref()?.taken.is_empty() {
             return None;
         }
-        let (_, found) = self.limited_file(number as i32)?;
-        let others: Vec<_> = self.entries.keys().copied().collect();
-        let is_last = found.links == 0
-            && !others
-                .into_iter()
-                .any(|other| other != number && self.id_of(other) == Some(found.id));
-        is_last.then_some(found.id)
+        let Found { id, links, .. } = self.limited_file(number)?;
+        (links == 0 && !self.has_open(id, Some(number))).then_some(id)
     }
 
     /// It was closed.
@@ -225,9 +239,10 @@ impl Preview1 {
         }
     }
 
-    /// A file was written to, or its size was set.
-    fn changed(&mut self, number: i32, before: Found) {
-        if let Some((_, now)) = self.limited_file(number)
+    /// A file was written to, or its size was set, if it was limited before.
+    fn changed(&mut self, number: u32, before: Option<Found>) {
+        if let Some(before) = before
+            && let Some(now) = self.limited_file(number)
             && let Some(disk) = &mut self.disk
         {
             disk.resized(before, now.size);
@@ -242,7 +257,7 @@ impl Preview1 {
         count: i32,
         written: i32,
     ) -> Result<i32> {
-        let before = self.limited_file(number).map(|(_, before)| before);
+        let before = self.limited_file(number as u32);
         if let Some(before) = before {
             let length = first_length(memory, pieces, count);
             if let Err(errno) = self.room_for_write(number, before, None, length).await {
@@ -251,9 +266,7 @@ impl Preview1 {
         }
         let error =
             upstream::fd_write(&mut self.wasi, memory, number, pieces, count, written).await?;
-        if let Some(before) = before {
-            self.changed(number, before);
-        }
+        self.changed(number as u32, before);
         Ok(error)
     }
 
@@ -266,7 +279,7 @@ impl Preview1 {
         offset: i64,
         written: i32,
     ) -> Result<i32> {
-        let before = self.limited_file(number).map(|(_, before)| before);
+        let before = self.limited_file(number as u32);
         if let Some(before) = before {
             let length = first_length(memory, pieces, count);
             let at = Some(offset as u64);
@@ -277,9 +290,7 @@ impl Preview1 {
         let wasi = &mut self.wasi;
         let error = upstream::fd_pwrite(wasi, memory, number, pieces, count, offset, written);
         let error = error.await?;
-        if let Some(before) = before {
-            self.changed(number, before);
-        }
+        self.changed(number as u32, before);
         Ok(error)
     }
 
@@ -289,16 +300,14 @@ impl Preview1 {
         number: i32,
         size: i64,
     ) -> Result<i32> {
-        let before = self.limited_file(number).map(|(_, before)| before);
+        let before = self.limited_file(number as u32);
         if let (Some(before), Some(quota)) = (before, self.quota())
             && !quota.has((size as u64).saturating_sub(before.size))
         {
             return Ok(Errno::Nospc as i32);
         }
         let error = upstream::fd_filestat_set_size(&mut self.wasi, memory, number, size).await?;
-        if let Some(before) = before {
-            self.changed(number, before);
-        }
+        self.changed(number as u32, before);
         Ok(error)
     }
 
@@ -340,10 +349,8 @@ impl Preview1 {
         let error = error.await?;
         if error == 0 && !changes.is_empty() {
             let number = memory.read(GuestPtr::<u32>::new(opened as u32))?;
-            match (before, self.limited_file(number as i32).map(|(_, now)| now)) {
-                (Some(before), Some(now)) if before.id == now.id => {
-                    self.changed(number as i32, before);
-                }
+            match (before, self.limited_file(number)) {
+                (Some(earlier), Some(now)) if earlier.id == now.id => self.changed(number, before),
                 (_, Some(now)) => {
                     if let Some(disk) = &mut self.disk {
                         disk.take(now.id, DiskQuota::NAME);
@@ -366,10 +373,7 @@ impl Preview1 {
             return Ok(errno as i32);
         }
         let made = Unlimited::path_create_directory(self, memory, folder, path, length).await?;
-        if made == 0 {
-            self.made(memory, folder, (path, length)).await;
-        }
-        Ok(made)
+        self.made(made, memory, folder, (path, length)).await
     }
 
     pub(super) async fn path_symlink(
@@ -387,10 +391,7 @@ impl Preview1 {
         let made =
             Unlimited::path_symlink(self, memory, target, target_length, folder, path, length);
         let made = made.await?;
-        if made == 0 {
-            self.made(memory, folder, (path, length)).await;
-        }
-        Ok(made)
+        self.made(made, memory, folder, (path, length)).await
     }
 
     #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
@@ -412,10 +413,8 @@ impl Preview1 {
             self, memory, folder, lookup, path, length, new_folder, new_path, new_length,
         );
         let made = made.await?;
-        if made == 0 {
-            self.made(memory, new_folder, (new_path, new_length)).await;
-        }
-        Ok(made)
+        self.made(made, memory, new_folder, (new_path, new_length))
+            .await
     }
 
     pub(super) async fn path_remove_directory(
@@ -425,13 +424,9 @@ impl Preview1 {
         path: i32,
         length: i32,
     ) -> Result<i32> {
-        let found = self.limited_path(memory, folder, (path, length), FollowSymlinks::No);
-        let found = found.await;
+        let found = self.named(memory, folder, (path, length)).await;
         let removed = Unlimited::path_remove_directory(self, memory, folder, path, length).await?;
-        if removed == 0 {
-            self.unlinked(found);
-        }
-        Ok(removed)
+        self.removed(removed, found)
     }
 
     pub(super) async fn path_unlink_file(
@@ -441,13 +436,9 @@ impl Preview1 {
         path: i32,
         length: i32,
     ) -> Result<i32> {
-        let found = self.limited_path(memory, folder, (path, length), FollowSymlinks::No);
-        let found = found.await;
+        let found = self.named(memory, folder, (path, length)).await;
         let removed = Unlimited::path_unlink_file(self, memory, folder, path, length).await?;
-        if removed == 0 {
-            self.unlinked(found);
-        }
-        Ok(removed)
+        self.removed(removed, found)
     }
 
     #[expect(clippy::too_many_arguments, reason = "as preview1 has them")]
@@ -461,14 +452,9 @@ impl Preview1 {
         new_path: i32,
         new_length: i32,
     ) -> Result<i32> {
-        let replaced = (new_path, new_length);
-        let replaced = self.limited_path(memory, new_folder, replaced, FollowSymlinks::No);
-        let replaced = replaced.await;
+        let replaced = self.named(memory, new_folder, (new_path, new_length)).await;
         let moved = match replaced {
-            Some(_) => {
-                self.limited_path(memory, folder, (path, length), FollowSymlinks::No)
-                    .await
-            }
+            Some(_) => self.named(memory, folder, (path, length)).await,
             None => None,
         };
         let renamed = Unlimited::path_rename(
@@ -476,10 +462,8 @@ impl Preview1 {
         );
         let renamed = renamed.await?;
         // Two names of one file both stay: rename(2).
-        if renamed == 0 && moved.map(|moved| moved.id) != replaced.map(|replaced| replaced.id) {
-            self.unlinked(replaced);
-        }
-        Ok(renamed)
+        let is_same = moved.map(|moved| moved.id) == replaced.map(|replaced| replaced.id);
+        self.removed(renamed, replaced.filter(|_| !is_same))
     }
 }
 

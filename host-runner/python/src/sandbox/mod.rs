@@ -3,6 +3,7 @@
 mod builder;
 mod files;
 mod functions;
+mod marshal;
 mod outcome;
 mod output;
 mod resting;
@@ -219,10 +220,7 @@ impl Sandbox {
     fn at_rest(&mut self) -> Result<&mut Resting, SandboxError> {
         match &mut self.state {
             State::AtRest(resting) => Ok(resting),
-            State::Ended(end) => {
-                let (end, outcome) = (end.clone(), Box::default());
-                Err(SandboxError::Ended { end, outcome })
-            }
+            State::Ended(end) => Err(has_ended(end.clone())),
         }
     }
 
@@ -293,8 +291,7 @@ impl Sandbox {
             State::AtRest(resting) => Ok(resting),
             State::Ended(end) => {
                 self.state = State::Ended(end.clone());
-                let outcome = Box::default();
-                Err(SandboxError::Ended { end, outcome })
+                Err(has_ended(end))
             }
         }
     }
@@ -322,6 +319,12 @@ impl Sandbox {
             events: mem::take(&mut events),
         }
     }
+}
+
+/// It had ended before.
+fn has_ended(end: End) -> SandboxError {
+    let outcome = Box::default();
+    SandboxError::Ended { end, outcome }
 }
 
 impl std::fmt::Debug for Sandbox {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use wasisocket_host::{GuestClock, SocketsView as _};
 use wasmtime::error::Context as _;
-use wasmtime::{Instance, Memory, Result, Store, TypedFunc, bail, ensure};
+use wasmtime::{Instance, Memory, Result, Store, TypedFunc, WasmResults, bail, ensure};
 use wasmtime_wasi::HostMonotonicClock as _;
 
 use super::outcome::Usage;
@@ -36,38 +36,83 @@ pub(super) struct Resting {
     _place: Option<Place>,
 }
 
+/// A guest that has not run yet.
+struct New<'a> {
+    python: &'a Python,
+    store: Store<Guest>,
+    clock: GuestClock,
+    time: Monotonic,
+    place: Option<Place>,
+}
+
+impl<'a> New<'a> {
+    /// Its monotonic clock begins with this time, in nanoseconds.
+    fn of(python: &'a Python, program: Program, time: u64) -> Result<Self> {
+        let place = Place::take(&python.shared)?;
+        let time = Monotonic::from(time);
+        let mut program = program.with_search_path(python.preload());
+        program.clock = Some(time);
+        let (store, clock) = python.shared.store(program, true, python.preload())?;
+        Ok(Self {
+            python,
+            store,
+            clock,
+            time,
+            place,
+        })
+    }
+
+    async fn instance(&mut self) -> Result<Instance> {
+        let linked = self.python.shared.asynchronous()?;
+        linked.instantiate_async(&mut self.store).await
+    }
+
+    /// Calls an export.
+    async fn call<R: WasmResults + Sync>(&mut self, instance: &Instance, name: &str) -> Result<R> {
+        let export = instance.get_typed_func::<(), R>(&mut self.store, name)?;
+        let called = self.clock.run_async(export.call_async(&mut self.store, ()));
+        match called.await {
+            Ok(Ok(results)) => Ok(results),
+            Ok(Err(error)) => bail!("{:?}", End::of(Err(error))),
+            Err(reached) => bail!("{reached}"),
+        }
+    }
+
+    fn rests(mut self, instance: &Instance) -> Result<Resting> {
+        let store = &mut self.store;
+        let memory = instance.get_memory(&mut *store, MEMORY);
+        Ok(Resting {
+            memory: memory.context("the guest exports no memory")?,
+            request: instance.get_typed_func(&mut *store, "session-request")?,
+            call: instance.get_typed_func(&mut *store, "session-call")?,
+            end: instance.get_typed_func(&mut *store, "session-end")?,
+            store: self.store,
+            time: self.time,
+            copied: None,
+            _place: self.place,
+        })
+    }
+}
+
 impl Resting {
     /// Starts a guest.
     pub(super) async fn begin(python: &Python, program: Program) -> Result<Self> {
-        let place = Place::take(&python.shared)?;
         let image = python.image.as_deref();
         let image = image.filter(|image| snapshot::may_hold(&program, image));
-        let time = Monotonic::from(0);
-        let mut program = program.with_search_path(python.preload());
-        program.clock = Some(time);
-        let (mut store, clock) = python.shared.store(program, true, python.preload())?;
-        let linked = python.shared.asynchronous()?;
-        let mut begun = None;
+        let mut new = New::of(python, program, 0)?;
         for image in [image, None] {
-            let instance = linked.instantiate_async(&mut store).await?;
+            let instance = new.instance().await?;
             if let Some(image) = image
-                && !image.apply(&instance, &mut store)?
+                && !image.apply(&instance, &mut new.store)?
             {
                 continue;
             }
-            let begin = instance.get_typed_func::<(), i32>(&mut store, "session-begin")?;
-            match clock.run_async(begin.call_async(&mut store, ())).await {
-                Ok(Ok(0)) => {
-                    begun = Some(instance);
-                    break;
-                }
-                Ok(Ok(_needs_cold_start)) => {}
-                Ok(Err(error)) => bail!("{:?}", End::of(Err(error))),
-                Err(reached) => bail!("{reached}"),
+            let needs_cold_start: i32 = new.call(&instance, "session-begin").await?;
+            if needs_cold_start == 0 {
+                return new.rests(&instance);
             }
         }
-        let instance = begun.context("it wants a cold start again")?;
-        Self::of(store, &instance, time, place)
+        bail!("it wants a cold start again")
     }
 
     /// Goes on with a copy of another guest.
@@ -76,42 +121,13 @@ impl Resting {
         program: Program,
         copied: Arc<Copied>,
     ) -> Result<Self> {
-        let place = Place::take(&python.shared)?;
         let at_rest = copied.at_rest();
-        let time = Monotonic::from(at_rest.clock);
-        let mut program = program.with_search_path(python.preload());
-        program.clock = Some(time);
-        let (mut store, clock) = python.shared.store(program, true, python.preload())?;
-        let linked = python.shared.asynchronous()?;
-        let instance = linked.instantiate_async(&mut store).await?;
-        copied.apply(&instance, &mut store)?;
-        store.data_mut().occupy(&at_rest.open).await;
-        let go_on = instance.get_typed_func::<(), ()>(&mut store, "session-copied")?;
-        match clock.run_async(go_on.call_async(&mut store, ())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => bail!("{:?}", End::of(Err(error))),
-            Err(reached) => bail!("{reached}"),
-        }
-        Self::of(store, &instance, time, place)
-    }
-
-    fn of(
-        mut store: Store<Guest>,
-        instance: &Instance,
-        time: Monotonic,
-        place: Option<Place>,
-    ) -> Result<Self> {
-        let memory = instance.get_memory(&mut store, MEMORY);
-        Ok(Self {
-            memory: memory.context("the guest exports no memory")?,
-            request: instance.get_typed_func(&mut store, "session-request")?,
-            call: instance.get_typed_func(&mut store, "session-call")?,
-            end: instance.get_typed_func(&mut store, "session-end")?,
-            store,
-            time,
-            copied: None,
-            _place: place,
-        })
+        let mut new = New::of(python, program, at_rest.clock)?;
+        let instance = new.instance().await?;
+        copied.apply(&instance, &mut new.store)?;
+        new.store.data_mut().occupy(&at_rest.open).await;
+        let () = new.call(&instance, "session-copied").await?;
+        new.rests(&instance)
     }
 
     /// A copy of its memory. Until it runs again, there is one.

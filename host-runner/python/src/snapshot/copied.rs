@@ -3,21 +3,20 @@
 //! It is guest memory and nothing else: an instance that begins with it can do no more than any other one, whatever is in
 //! it. The host reads beside it which numbers of files were open, and the guest's time.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
 use std::iter;
-use std::os::unix::fs::PermissionsExt as _;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use wasmtime::error::Context as _;
 use wasmtime::{AsContextMut, Instance, Result, ensure};
 
 use super::format::{self, Header, MAGIC_OF_SANDBOX};
-use super::{Origin, PAGE, Preload, apply, memory_file, seal};
+use super::{PAGE, apply, memory_file, seal};
 use crate::engine::Shared;
+use crate::whole_file::{open_file, replace_file};
 
 /// Who may read the file: it has whatever the guest knows.
 const MODE: u32 = 0o600;
@@ -101,22 +100,10 @@ impl Copied {
             "{} exists, and is no sandbox",
             path.display()
         );
-        let hash = Origin::of(shared, Preload::new())?.wasm_hash;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let write = || -> Result<()> {
-            let file = tempfile::Builder::new()
-                .permissions(Permissions::from_mode(MODE))
-                .tempfile_in(folder)?;
-            let list = at_rest.to_bytes(&hash);
-            format::write_sandbox(file.as_file(), memory, format::used(memory), &list)?;
-            file.as_file().sync_data()?;
-            file.persist(path)?;
-            Ok(File::open(folder)?.sync_all()?)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        let list = at_rest.to_bytes(&shared.wasm_hash()?);
+        replace_file(path, MODE, |file| {
+            format::write_sandbox(file, memory, format::used(memory), &list)
+        })
     }
 
     /// Reads what [`Copied::save`] wrote with this Python. The file may be from anybody.
@@ -125,16 +112,9 @@ impl Copied {
     /// It is no such file, or of another Python.
     pub(crate) fn load(path: &Path, shared: &Shared) -> Result<Self> {
         let read = || -> Result<Self> {
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let file = open(path, flags, Mode::empty())?;
-            let stat = fstat(&file)?;
-            ensure!(
-                FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-                "it is no file"
-            );
-            let file = File::from(file);
+            let (file, stat) = open_file(path)?;
             ensure!(is_saved(&file), "it is no sandbox that was saved");
-            let length = file.metadata()?.len();
+            let length = stat.st_size as u64;
             ensure!(length <= FILE_MAX, "it is too long");
             // Others may change it while it is read, but not the copy.
             let mut copy = memory_file()?;
@@ -142,7 +122,7 @@ impl Copied {
             seal(&copy)?;
             let (copied, hash) = Self::parse(copy)
                 .context("it is damaged, or was saved by another version of wasisocket")?;
-            let own = Origin::of(shared, Preload::new())?.wasm_hash;
+            let own = shared.wasm_hash()?;
             ensure!(
                 hash == own,
                 "it was saved with another python.wasm (SHA-256 {hash}, here {own}), and only that one can go on with it"

@@ -1,18 +1,16 @@
 //! An image in a file that the user names.
 
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::process::geteuid;
-use wasmtime::error::Context as _;
 use wasmtime::{Result, bail, ensure};
 
 use super::format;
 use super::{Image, Origin, Preload};
 use crate::engine::Shared;
+use crate::whole_file::{open_file, replace_file};
 
 /// The rights of the file: nobody may write to it, as guests have its pages in their memory.
 const MODE: u32 = 0o400;
@@ -24,14 +22,7 @@ impl Image {
     /// Another user could have written it, it is no image, it was made for another Python, or one of the files that
     /// were loaded into it has changed.
     pub(crate) fn open_file(path: &Path, shared: &Shared) -> Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = open(path, flags, Mode::empty()).context("cannot open it")?;
-        let stat = fstat(&file)?;
-        ensure!(
-            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-            "it is no file"
-        );
-        let file = File::from(file);
+        let (file, stat) = open_file(path)?;
         ensure!(
             format::is_image(&file),
             "it is no image: `wasisocket snapshot` makes one"
@@ -76,19 +67,6 @@ impl Image {
             );
         }
         let content = shared.in_guest_thread(|shared| Self::make(shared, preload))?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let write = || {
-            let mut file = tempfile::Builder::new()
-                .permissions(Permissions::from_mode(MODE))
-                .tempfile_in(folder)?;
-            file.write_all(&content)?;
-            file.as_file().sync_data()?;
-            file.persist(path)?;
-            fs::File::open(folder)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        replace_file(path, MODE, |file| Ok(file.write_all(&content)?))
     }
 }

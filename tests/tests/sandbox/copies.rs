@@ -10,34 +10,16 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wasisocket_host::{Grants, Limit, List};
-use wasisocket_python::{
-    Distribution, Function, Program, Python, PythonBuilder, Sandbox, SandboxError, Value,
-};
-use wasisocket_tests::guest::built;
+use wasisocket_host::{Grants, List};
+use wasisocket_python::{Function, Program, Python, Sandbox, SandboxError, Value};
 
+use crate::{limited, python, value};
+
+/// Without a bound on guests: a test has many at a time.
 static PYTHON: LazyLock<Python> = LazyLock::new(|| python().load().unwrap());
-
-fn python() -> PythonBuilder {
-    let distribution = Distribution::open(&built("WASISOCKET_PYTHON")).unwrap();
-    Python::builder().distribution(distribution)
-}
-
-fn limited(limits: &[(&str, &str)]) -> Program {
-    let mut grants = Grants::default();
-    for (name, text) in limits {
-        let limit = Limit::named(name).unwrap();
-        grants.limits.set(limit, text).unwrap();
-    }
-    Program::default().grants(grants)
-}
 
 fn sandbox() -> Sandbox {
     Sandbox::open(&PYTHON, limited(&[("timeout", "60s")])).unwrap()
-}
-
-fn value(sandbox: &mut Sandbox, code: &str) -> Value {
-    sandbox.run(code).unwrap().check().unwrap()
 }
 
 /// Each way to have a copy.
@@ -362,7 +344,7 @@ fn process_that_is_killed_while_it_saves_leaves_a_whole_file() {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--exact",
-                    "process_that_is_killed_while_it_saves_leaves_a_whole_file",
+                    "copies::process_that_is_killed_while_it_saves_leaves_a_whole_file",
                 ])
                 .args(["--nocapture", "--test-threads=1"])
                 .env("WASISOCKET_TEST_SAVES", &file)
