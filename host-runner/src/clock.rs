@@ -135,12 +135,12 @@ impl SocketsCtx {
 
     /// The CPU time since [`SocketsCtx::restart_clock`].
     pub fn cpu_time_of_run(&self) -> Duration {
-        self.cpu.used().saturating_sub(self.cpu_before)
+        self.cpu_time().saturating_sub(self.cpu_before)
     }
 
-    /// The CPU time of this guest, in calls that ran under its [`GuestClock`].
+    /// The CPU time of this guest, in calls that ran under its [`GuestClock`], up to now.
     pub fn cpu_time(&self) -> Duration {
-        self.cpu.used()
+        self.cpu.used_until_now()
     }
 
     /// At each epoch.

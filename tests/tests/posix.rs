@@ -53,7 +53,7 @@ macro_rules! programs {
     };
 }
 
-programs! { datagrams descriptors event_loop local names options rights standard_input streams waiting }
+programs! { clocks datagrams descriptors event_loop local names options rights standard_input streams waiting }
 
 #[test]
 fn every_program_is_run() {

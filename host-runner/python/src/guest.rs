@@ -8,11 +8,12 @@ use wasisocket_host::{
     SocketsCtx, SocketsView, add_files_to_linker, add_to_linker, add_to_linker_async,
 };
 use wasmtime::error::Context as _;
-use wasmtime::{Engine, InstancePre, Linker, Result};
+use wasmtime::{Caller, Engine, InstancePre, Linker, Result};
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wiggle::GuestMemory;
 
+use crate::clocks;
 use crate::engine::Shared;
 use crate::etc::Etc;
 use crate::preview1::{self, OpenedFiles, Preview1};
@@ -67,11 +68,16 @@ impl Guest {
         self.preview1.occupy(numbers).await;
     }
 
-    /// preview1, for one call that may copy so many bytes from the guest's memory.
-    pub(crate) fn wasi(&mut self, fuel: usize) -> &mut WasiP1Ctx {
-        let wasi = self.preview1.wasi();
-        wasi.set_hostcall_fuel(fuel);
-        wasi
+    /// The guest's memory, and the guest, for one call.
+    pub(crate) fn enter<'a>(
+        caller: &'a mut Caller<'_, Self>,
+    ) -> Result<(GuestMemory<'a>, &'a mut Self)> {
+        preview1::enter(caller, |guest| &mut guest.preview1)
+    }
+
+    /// wasmtime-wasi's part of preview1.
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        self.preview1.wasi()
     }
 }
 
@@ -92,6 +98,7 @@ pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
     add_files_to_linker(&mut linker, |guest: &mut Guest| {
         (&mut guest.sockets, &mut guest.preview1)
     })?;
+    clocks::add_to_linker(&mut linker)?;
     sleep::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;
     Ok(linker)
@@ -106,6 +113,7 @@ pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
     linker.allow_shadowing(true);
     preview1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.preview1)?;
     add_to_linker_async(&mut linker, Guest::sockets)?;
+    clocks::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;
     Ok(linker)
 }

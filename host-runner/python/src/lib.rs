@@ -55,6 +55,7 @@
 //! Linux only, as [`wasisocket_host`] is.
 
 mod cache;
+mod clocks;
 mod compiled;
 mod distribution;
 mod end;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::CORE_MODULE;
-use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
+use wasmtime::{Caller, Linker, Result};
 use wasmtime_wasi::p1::{types, wasi_snapshot_preview1};
 use wasmtime_wasi::runtime::in_tokio;
 use wiggle::{GuestMemory, GuestPtr};
@@ -26,12 +26,7 @@ fn poll_oneoff(
     count: i32,
     stored: i32,
 ) -> Result<i32> {
-    let fuel = caller.as_context_mut().hostcall_fuel();
-    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-        bail!("the guest exports no memory named \"memory\"");
-    };
-    let (memory, guest) = memory.data_and_store_mut(&mut caller);
-    let mut memory = GuestMemory::Unshared(memory);
+    let (mut memory, guest) = Guest::enter(&mut caller)?;
     let end = guest.end();
     if let Some(end) = end
         && count == 1
@@ -42,9 +37,8 @@ fn poll_oneoff(
         thread::sleep(end.saturating_duration_since(Instant::now()));
         return Ok(INTERRUPTED);
     }
-    let wasi = guest.wasi(fuel);
     let poll = wasi_snapshot_preview1::poll_oneoff(
-        wasi,
+        guest.wasi(),
         &mut memory,
         subscriptions,
         events,

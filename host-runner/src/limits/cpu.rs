@@ -18,6 +18,14 @@ impl CpuTime {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
 
+    /// The same up to now. While a thread is in the guest, only for that thread.
+    pub(crate) fn used_until_now(&self) -> Duration {
+        if self.counted.load(Ordering::Relaxed) != 0 {
+            self.update();
+        }
+        self.used()
+    }
+
     /// Counts this thread's CPU time until the result is dropped. A measurement within another adds nothing.
     pub(crate) fn measure(&self) -> Measurement<'_> {
         let is_outer = self.counted.load(Ordering::Relaxed) == 0;

@@ -22,6 +22,7 @@ mod messages;
 mod netdb;
 mod paths;
 mod sockets;
+mod time;
 mod waiting;
 
 use core::slice;

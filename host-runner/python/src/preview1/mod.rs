@@ -130,7 +130,7 @@ fn failure(error: io::Error) -> Failure {
 }
 
 /// What a call answers: 0 or an error number.
-fn errno(done: Result<(), Failure>) -> Result<i32> {
+pub(crate) fn errno(done: Result<(), Failure>) -> Result<i32> {
     match done.map_err(|failure| failure.downcast()) {
         Ok(()) => Ok(0),
         Err(Ok(errno)) => Ok(errno as i32),
@@ -267,20 +267,19 @@ impl Preview1 {
     }
 }
 
-/// The guest's memory, and its preview1.
-fn enter<'a, T: 'static>(
+/// The guest's memory, and the data of its store, for one call.
+pub(crate) fn enter<'a, T: 'static>(
     caller: &'a mut Caller<'_, T>,
     get: impl Fn(&mut T) -> &mut Preview1,
-) -> Result<(GuestMemory<'a>, &'a mut Preview1)> {
+) -> Result<(GuestMemory<'a>, &'a mut T)> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         bail!("the guest exports no memory");
     };
     let (memory, data) = memory.data_and_store_mut(caller);
-    let preview1 = get(data);
     // A limit of wasmtime's for what one call copies.
-    preview1.wasi.set_hostcall_fuel(fuel);
-    Ok((GuestMemory::Unshared(memory), preview1))
+    get(data).wasi.set_hostcall_fuel(fuel);
+    Ok((GuestMemory::Unshared(memory), data))
 }
 
 /// Waits for a call of a guest that has the thread for itself.
@@ -376,8 +375,8 @@ macro_rules! define {
                     if is_too_long(&[$($length),*]) {
                         return Ok(types::Errno::Nametoolong as i32);
                     }
-                    let (mut memory, preview1) = enter(&mut caller, get)?;
-                    wait(preview1.$name(&mut memory, $($argument),*))
+                    let (mut memory, data) = enter(&mut caller, get)?;
+                    wait(get(data).$name(&mut memory, $($argument),*))
                 },
             )?;)*
             Ok(())
@@ -399,8 +398,8 @@ macro_rules! define {
                         if is_too_long(&[$($length),*]) {
                             return Ok(types::Errno::Nametoolong as i32);
                         }
-                        let (mut memory, preview1) = enter(&mut caller, get)?;
-                        preview1.$name(&mut memory, $($argument),*).await
+                        let (mut memory, data) = enter(&mut caller, get)?;
+                        get(data).$name(&mut memory, $($argument),*).await
                     })
                 },
             )?;)*

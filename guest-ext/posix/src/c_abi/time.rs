@@ -1,0 +1,85 @@
+//! The CPU time of time.h and sys/times.h.
+//!
+//! wasi-libc's own (`wasi-emulated-process-clocks`) count the time since the guest was instantiated, by a clock that
+//! begins anew in a copy of its memory, and `times` counts it in other units than it says.
+//!
+//! # Safety
+//!
+//! See the parent module.
+
+use core::mem::MaybeUninit;
+
+/// time.h's clock_t, in nanoseconds for clock(3): CLOCKS_PER_SEC is 10⁹ in wasi-libc.
+type clock_t = i64;
+
+/// What times(2) counts in: sysconf(_SC_CLK_TCK) is 100 in wasi-libc.
+const TICK: i64 = 1_000_000_000 / 100;
+
+/// sys/times.h.
+#[repr(C)]
+struct tms {
+    tms_utime: clock_t,
+    tms_stime: clock_t,
+    tms_cutime: clock_t,
+    tms_cstime: clock_t,
+}
+
+/// preview1's `clockid`.
+#[derive(Clone, Copy)]
+enum Clock {
+    Monotonic = 1,
+    ProcessCpuTime = 2,
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// A clock's time in nanoseconds, if the host has the clock.
+fn time(clock: Clock) -> Option<clock_t> {
+    let mut time = MaybeUninit::uninit();
+    // SAFETY: the host writes a time there if it answers 0.
+    unsafe {
+        match clock_time_get(clock as u32, 1, time.as_mut_ptr()) {
+            0 => clock_t::try_from(time.assume_init()).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// The CPU time of the guest. Of a host that does not count it: the time that passed.
+fn cpu_time() -> clock_t {
+    let used = time(Clock::ProcessCpuTime).or_else(|| time(Clock::Monotonic));
+    used.unwrap_or(-1)
+}
+
+/// clock(3).
+#[unsafe(no_mangle)]
+extern "C" fn __wrap_clock() -> clock_t {
+    cpu_time()
+}
+
+/// What wasi-libc's getrusage(2) calls.
+#[unsafe(no_mangle)]
+extern "C" fn __wrap___clock() -> clock_t {
+    cpu_time()
+}
+
+/// times(2): all as user time, for the host's part of it is not told apart.
+///
+/// # Safety
+/// `buffer` is null or points to a `tms`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_times(buffer: *mut tms) -> clock_t {
+    // SAFETY: null or a place for it.
+    if let Some(buffer) = unsafe { buffer.as_mut() } {
+        *buffer = tms {
+            tms_utime: cpu_time() / TICK,
+            tms_stime: 0,
+            tms_cutime: 0,
+            tms_cstime: 0,
+        };
+    }
+    time(Clock::Monotonic).map_or(-1, |time| time / TICK)
+}
