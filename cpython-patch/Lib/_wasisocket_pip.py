@@ -255,11 +255,16 @@ def main(mode, args):
     place = next((place for place, arg in enumerate(args) if not arg.startswith("-")), len(args))
     before, command, after = args[:place], args[place : place + 1], args[place + 1 :]
     chosen = any(arg.startswith(PLATFORM_OPTIONS) for arg in after)
-    if command not in (["install"], ["download"]) or chosen or {"-h", "--help"} & {*args}:
+    if command not in (["install"], ["download"], ["lock"]) or chosen or {"-h", "--help"} & {*args}:
         return run_pip(args)
 
     files = Files()
     files.watch()
+    if command == ["lock"]:
+        status = run_pip(args)
+        if status:
+            tell(files.unusable())
+        return status
     resolution, said = resolve(before, after, files)
     if resolution is None and strict:
         sys.stderr.write(said)

@@ -335,6 +335,129 @@ fn strict_installs_nothing_rather_than_an_older_version() {
     assert!(said, "{}", ended.stderr);
 }
 
+/// Packages that can be locked: the newest version of `hello` has compiled parts.
+const LOCKABLE: [&str; 3] = [
+    "hello-1.0-py3-none-any:between",
+    "hello-2.0-cp313-cp313-manylinux_2_17_x86_64",
+    "between-1.0-py3-none-any",
+];
+
+/// What is in a folder.
+fn count(folder: &Path) -> usize {
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+#[test]
+fn lock_is_written_where_the_user_wants_it() {
+    let wheels = wheels_of(&LOCKABLE);
+    let top = wheels.path();
+    let server = serve(top);
+    let url = format!("http://{server}/simple");
+    let pip = || pip().env("PIP_INDEX_URL", &url).folder(top);
+    let read = |name: &str| fs::read_to_string(top.join(name)).unwrap();
+
+    pip().args(["lock", "hello"]).succeeds();
+    let lock = read("pylock.toml");
+    for name in ["between", "hello"] {
+        let file = format!("{name}-1.0-py3-none-any.whl");
+        for part in [
+            format!("name = \"{name}\"\nversion = \"1.0\"\n"),
+            format!("name = \"{file}\"\nurl = \"http://{server}/files/{file}\"\n"),
+        ] {
+            // A table of wheels may be written in one line.
+            let flat = |text: &str| text.replace([' ', '\n', ','], "");
+            assert!(flat(&lock).contains(&flat(&part)), "{part}\n{lock}");
+        }
+    }
+    assert_eq!(lock.matches("sha256 = ").count(), 2, "{lock}");
+
+    fs::write(top.join("all.txt"), "hello\n").unwrap();
+    fs::create_dir(top.join("sub")).unwrap();
+    pip()
+        .args(["lock", "-o", "sub/pylock.dev.toml", "-r", "all.txt"])
+        .succeeds();
+    assert_eq!(read("sub/pylock.dev.toml"), lock);
+    assert_eq!(count(&top.join("sub")), 1);
+    let ended = pip().args(["lock", "--output=-", "hello"]).end();
+    ended.assert_success();
+    assert_eq!(ended.stdout, lock);
+
+    // What is there stays if there is no new one.
+    let ended = pip().args(["lock", "absent"]).end();
+    assert_eq!(ended.status, Some(1), "{}", ended.stdout);
+    assert_eq!(read("pylock.toml"), lock);
+    for (options, told) in [
+        (
+            vec!["lock", "-o", "nowhere/pylock.toml", "hello"],
+            "no such folder",
+        ),
+        (vec!["lock", "-o", "sub", "hello"], "no name for a file"),
+        (vec!["--strict", "lock", "hello"], "--strict is for install"),
+    ] {
+        let ended = pip().args(options).end();
+        assert_eq!(ended.status, Some(2), "{}", ended.stdout);
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+
+    // Files of this machine have their paths of this machine.
+    let options = ["lock", "--no-index", "--find-links", ".", "hello"];
+    pip().args(options).succeeds();
+    let path = top.canonicalize().unwrap();
+    let path = format!("\"file://{}/{}\"", path.display(), wheel(PURE));
+    let lock = read("pylock.toml");
+    assert!(lock.contains(&path), "{lock}");
+}
+
+#[test]
+fn locked_wheels_are_installed_and_no_others() {
+    let wheels = wheels_of(&LOCKABLE);
+    let top = wheels.path();
+    let url = format!("http://{}/simple", serve(top));
+    let pip = || pip().env("PIP_INDEX_URL", &url).folder(top);
+    pip().args(["lock", "hello"]).succeeds();
+
+    let newer = wheels_of(&["hello-1.5-py3-none-any", "other-1.0-py3-none-any"]);
+    for name in ["hello-1.5-py3-none-any.whl", "other-1.0-py3-none-any.whl"] {
+        fs::copy(newer.path().join(name), top.join(name)).unwrap();
+    }
+    let site = top.join("site");
+    let ended = install(pip(), &site, &["-r", "pylock.toml"]);
+    installed(&ended, &site);
+    assert!(site.join("between.py").is_file());
+
+    let refused = |options: &[&str], status: i32, told: &str| {
+        let site = top.join("refused");
+        let ended = install(pip(), &site, options);
+        assert_eq!(ended.status, Some(status), "{}", ended.stdout);
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert_eq!(count(&site), 0);
+    };
+    let locked = ["-r", "pylock.toml"];
+    refused(&[&locked[..], &["other"]].concat(), 1, "--require-hashes");
+    fs::write(top.join("all.txt"), "other\n").unwrap();
+    refused(
+        &[&locked[..], &["-r", "all.txt"]].concat(),
+        2,
+        "leave out the other requirements file",
+    );
+    // The index has another file now.
+    let between = top.join("between-1.0-py3-none-any.whl");
+    let mut bytes = fs::read(&between).unwrap();
+    bytes.push(0);
+    fs::write(&between, bytes).unwrap();
+    refused(&locked, 1, "DO NOT MATCH THE HASHES");
+
+    let text = "lock-version = '1.0'\n[[packages]]\nname = 'hello'\nversion = '1.0'\n\
+        sdist = {name = 'hello-1.0.tar.gz', hashes = {sha256 = 'x'}}\n";
+    fs::write(top.join("pylock.toml"), text).unwrap();
+    refused(&locked, 2, "pylock.toml: package hello: it has no wheel");
+    refused(
+        &["-r", "https://192.0.2.1/pylock.toml"],
+        2,
+        "fetch the lock file",
+    );
+}
+
 #[test]
 fn guest_gets_only_the_variables_that_pip_needs() {
     let printed = pip()

@@ -21,7 +21,9 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use pip::Lock;
 
 /// Python in WebAssembly with sockets. It reaches nothing that you do not grant.
 #[derive(Debug, Parser)]
@@ -57,6 +59,12 @@ struct DoctorArgs {
     /// A python.wasm or its folder [env: WASISOCKET_PYTHON]
     #[arg(value_name = "PYTHON_WASM")]
     python: Option<PathBuf>,
+}
+
+/// The command line, for manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Prints a line on standard error. A line that cannot be written is dropped: eprintln would panic, and a guest could

@@ -1,6 +1,7 @@
 //! `wasisocket._native`: the runner's sandbox for CPython. Converts and calls; the rest is in `wasisocket/__init__.py`.
 
 mod functions;
+mod packages;
 mod sandbox;
 mod value;
 

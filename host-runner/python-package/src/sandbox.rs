@@ -14,6 +14,7 @@ use wasisocket_python::{
 };
 
 use crate::functions::{Functions, function};
+use crate::packages;
 use crate::value::{from_python, to_python};
 
 /// CPython for all sandboxes of this process.
@@ -237,6 +238,7 @@ impl NativeSandbox {
         }
         let sandbox = py.detach(|| {
             let engine = engine(distribution)?;
+            let packages = packages::folders(engine, packages)?;
             let (engine, packages) = preloaded(engine, packages, preload)?;
             let builder = packages.into_iter().fold(builder, SandboxBuilder::packages);
             let opened = match saved {
@@ -274,35 +276,26 @@ impl NativeSandbox {
     /// Has the guest do something in another thread, which then calls done with the result and None, or with None and an
     /// exception; after `cancel` with None twice.
     fn start(&self, py: Python<'_>, request: Request, done: Py<PyAny>) -> PyResult<()> {
-        let runtime = runtime().map_err(|error| PyOSError::new_err(error.to_string()))?;
         let mut sandbox = self.take()?;
-        let (cancel, cancelled) = oneshot::channel();
-        *lock(&self.cancel) = Some(cancel);
         let place = Arc::clone(&self.sandbox);
-        let other = self.other.clone_ref(py);
-        runtime.spawn(async move {
-            let called = tokio::select! {
-                called = request.run(&mut sandbox) => Some(called),
-                _ = cancelled => None,
-            };
-            match called {
-                Some(_) => *lock(&place) = Some(sandbox),
-                // Its memory is given back before anyone knows.
-                None => drop(sandbox),
-            }
-            // Not if the interpreter ends: nobody waits then.
-            Python::try_attach(|py| {
-                let answer = match called.map(|called| result(other.bind(py), called)) {
-                    Some(Ok(answer)) => (Some(answer), None),
-                    Some(Err(error)) => (None, Some(error)),
-                    None => (None, None),
-                };
-                if let Err(error) = done.call1(py, answer) {
-                    error.write_unraisable(py, None);
-                }
-            });
-        });
-        Ok(())
+        self.spawn(py, done, async move {
+            let called = request.run(&mut sandbox).await;
+            *lock(&place) = Some(sandbox);
+            called
+        })
+    }
+
+    /// The same for `close`. False if the guest has ended before; done is not called then.
+    fn start_close(&self, py: Python<'_>, done: Py<PyAny>) -> PyResult<bool> {
+        let Some((sandbox, removed_at_last)) = self.take_to_close()? else {
+            return Ok(false);
+        };
+        self.spawn(py, done, async move {
+            let closed = sandbox.close_async().await;
+            drop(removed_at_last);
+            closed
+        })?;
+        Ok(true)
     }
 
     /// Ends what `start` started, and the guest.
@@ -315,14 +308,9 @@ impl NativeSandbox {
 
     /// Ends the guest as a program ends. None if it has ended before.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        check_process()?;
-        let Some(sandbox) = lock(&self.sandbox).take() else {
+        let Some((sandbox, _removed_at_last)) = self.take_to_close()? else {
             return Ok(None);
         };
-        let _removed_at_last = lock(&self.files).take();
-        if sandbox.end().is_some() {
-            return Ok(None);
-        }
         let closed = py.detach(|| sandbox.close());
         result(self.other.bind(py), closed).map(Some)
     }
@@ -357,6 +345,48 @@ impl NativeSandbox {
 }
 
 impl NativeSandbox {
+    /// The sandbox, and its files, which are removed after it. `None` if it has ended.
+    fn take_to_close(&self) -> PyResult<Option<(Sandbox, Option<Files>)>> {
+        check_process()?;
+        let sandbox = lock(&self.sandbox).take();
+        let files = sandbox.is_some().then(|| lock(&self.files).take());
+        Ok(sandbox
+            .filter(|sandbox| sandbox.end().is_none())
+            .map(|sandbox| (sandbox, files.flatten())))
+    }
+
+    /// Runs something in another thread that ends with what was called, or when `cancel` is called. What it holds is dropped
+    /// before anyone knows that it ended: the guest, if it was cancelled.
+    fn spawn(
+        &self,
+        py: Python<'_>,
+        done: Py<PyAny>,
+        work: impl Future<Output = Result<Outcome, SandboxError>> + Send + 'static,
+    ) -> PyResult<()> {
+        let runtime = runtime().map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let (cancel, cancelled) = oneshot::channel();
+        *lock(&self.cancel) = Some(cancel);
+        let other = self.other.clone_ref(py);
+        runtime.spawn(async move {
+            let called = tokio::select! {
+                called = work => Some(called),
+                _ = cancelled => None,
+            };
+            // Not if the interpreter ends: nobody waits then.
+            Python::try_attach(|py| {
+                let answer = match called.map(|called| result(other.bind(py), called)) {
+                    Some(Ok(answer)) => (Some(answer), None),
+                    Some(Err(error)) => (None, Some(error)),
+                    None => (None, None),
+                };
+                if let Err(error) = done.call1(py, answer) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+        Ok(())
+    }
+
     fn of(sandbox: Sandbox, other: Py<PyAny>) -> Self {
         Self {
             files: Mutex::new(sandbox.files().cloned()),

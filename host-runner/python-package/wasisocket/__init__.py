@@ -15,11 +15,15 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
 
 # asyncio and json are imported where they are used: that takes longer than a sandbox.
+if TYPE_CHECKING:
+    import asyncio
+
+_T = TypeVar("_T")
 
 __all__ = [
     "AsyncSandbox",
@@ -189,10 +193,16 @@ class Sandbox:
 
     The guest has a private folder as its /, which is removed with it. files has what is there at first, by path, such as
     {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
-    {"/srv/data": "/data", "out": "/out:rw"}. packages has folders with packages, as `wasisocket pip install --target` fills them, which the guest
-    can import and not change. preload names modules that it has at once when it imports them: the first sandbox with
-    the same ones takes longer. env has the guest's environment variables. ca_bundle is a file with the
+    {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
     certificates that it trusts.
+
+    packages has folders with packages, as `wasisocket pip install --target` fills them, or lock files, as
+    `wasisocket pip lock` writes them (pylock.toml). The guest can import the packages and not change them. Those of a lock
+    are installed when they are first needed, and are in the cache from then on. pip runs in a guest of its own for
+    that. It reaches the indexes of this user's pip configuration and nothing else, and installs no file whose hash is not
+    in the lock. An OSError has the last lines of pip's output if it fails; a ValueError names the package of a lock that
+    cannot be installed in a guest. preload names modules that the guest has at once when it imports them: the first
+    sandbox with the same ones takes longer.
 
     on_stdout and on_stderr are called with the bytes that the guest writes, while it runs, in the thread that runs it.
 
@@ -387,7 +397,7 @@ class AsyncSandbox:
 
         if self._box is None:
             loop = asyncio.get_running_loop()
-            self._box = await asyncio.to_thread(Sandbox, **self._keywords, _loop=loop)
+            self._box = await _in_thread(Sandbox, **self._keywords, _loop=loop)
         return self
 
     async def run(self, code: str, *, filename: str = "<sandbox>") -> Result:
@@ -408,17 +418,13 @@ class AsyncSandbox:
 
     async def fork(self) -> AsyncSandbox:
         """Sandbox.fork()"""
-        import asyncio
-
         box = AsyncSandbox(**self._keywords)
-        box._box = await asyncio.to_thread(self._opened().fork)
+        box._box = await _in_thread(self._opened().fork)
         return box
 
     async def save(self, path: str | os.PathLike[str]) -> None:
         """Sandbox.save()"""
-        import asyncio
-
-        await asyncio.to_thread(self._opened().save, path)
+        await _in_thread(self._opened().save, path)
 
     @classmethod
     async def load(cls, path: str | os.PathLike[str], **keywords: Any) -> AsyncSandbox:
@@ -427,9 +433,7 @@ class AsyncSandbox:
 
     async def close(self) -> Result | None:
         """Sandbox.close()"""
-        import asyncio
-
-        return await asyncio.to_thread(self._opened().close)
+        return await self._ask(self._opened()._native.start_close)
 
     def kill(self) -> None:
         """Sandbox.kill()"""
@@ -446,9 +450,15 @@ class AsyncSandbox:
         return self._box
 
     async def _start(self, *request: Any) -> Result:
+        native = self._opened()._native
+        answer = await self._ask(lambda done: native.start(request, done) or True)
+        assert answer is not None
+        return answer
+
+    async def _ask(self, start: Callable[[Callable[..., None]], bool]) -> Result | None:
+        """The result of what start begins, which is given what to call in the end. None if it begins nothing."""
         import asyncio
 
-        native = self._opened()._native
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
@@ -458,21 +468,13 @@ class AsyncSandbox:
             except RuntimeError:
                 pass  # The loop is closed: nobody waits.
 
-        native.start(request, done)
-        cancelled = None
-        while not ended.done():
-            try:
-                await asyncio.shield(ended)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                native.cancel()
-        if cancelled is not None:
-            raise cancelled
+        if not start(done):
+            return None
+        await _settled(ended, self._opened()._native.cancel)
         answer, error = ended.result()
         if error is not None:
             raise error
-        assert answer is not None
-        return _result(answer)
+        return None if answer is None else _result(answer)
 
     async def __aenter__(self) -> AsyncSandbox:
         return await self.open()
@@ -482,6 +484,36 @@ class AsyncSandbox:
             await self.close()
         else:
             self.kill()
+
+
+async def _settled(future: asyncio.Future[Any], cancel: Callable[[], object]) -> None:
+    """Waits until a future is done. A cancellation calls cancel, and goes on when the future is done."""
+    import asyncio
+
+    cancelled = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+            cancel()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def _in_thread(function: Callable[..., _T], *arguments: Any, **keywords: Any) -> _T:
+    """What a function returns, which is called in another thread. A cancellation goes on when it is done, and ends the sandbox
+    that it returns."""
+    import asyncio
+
+    called = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **keywords))
+    try:
+        await _settled(called, lambda: None)
+    except asyncio.CancelledError:
+        if called.exception() is None and isinstance(box := called.result(), Sandbox):
+            box.kill()
+        raise
+    return called.result()
 
 
 def _result(answer: tuple[Any, ...]) -> Result:

@@ -30,10 +30,18 @@ pub(crate) enum Part {
     Empty,
     /// The folder of an empty file `python3`, which guests see as `sys.executable`.
     Executable,
+    /// Packages of lock files, which the Python package installs.
+    Packages,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 4] = [Self::Modules, Self::Etc, Self::Empty, Self::Executable];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Modules,
+        Self::Etc,
+        Self::Empty,
+        Self::Executable,
+        Self::Packages,
+    ];
 }
 
 impl Cache {
@@ -73,6 +81,7 @@ impl Cache {
             Part::Etc => "etc",
             Part::Empty => "empty",
             Part::Executable => "bin",
+            Part::Packages => "packages",
         })
     }
 }

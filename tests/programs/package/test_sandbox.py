@@ -2,6 +2,9 @@
 
 import asyncio
 import datetime
+import functools
+import hashlib
+import http.server
 import inspect
 import os
 import pathlib
@@ -13,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 import warnings
 
 from wasisocket import AsyncSandbox, Ended, Function, GuestError, LimitReached, Other, Result, Sandbox, _native
@@ -307,6 +311,81 @@ class Packages(unittest.TestCase):
             self.assertEqual(box.run(started + "\n" + code).check().value, (False, False))
 
 
+class LockedPackages(unittest.TestCase):
+    """Of a lock file, with a cache of their own and an index on loopback."""
+
+    def setUp(self):
+        # Compiled code stays in the cache of all tests.
+        Sandbox().close()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        index = self.folder / "index"
+        self.wheel = index / "pack-1.0-py3-none-any.whl"
+        (index / "simple/pack").mkdir(parents=True)
+        (index / "simple/pack/index.html").write_text(f'<a href="/{self.wheel.name}">{self.wheel.name}</a>')
+        writer = pathlib.Path(__file__).parents[1] / "pip/wheel.py"
+        subprocess.run([sys.executable, writer, index, self.wheel.stem], check=True)
+        self.lock = self.folder / "pylock.toml"
+        self.write_lock(f'wheels = [{{hashes = {{sha256 = "{hashlib.sha256(self.wheel.read_bytes()).hexdigest()}"}}}}]')
+
+        self.requests = requests = []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, form, *arguments):
+                requests.append(arguments)
+
+        handler = functools.partial(Handler, directory=index)
+        self.index = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.index.serve_forever, daemon=True).start()
+        self.addCleanup(self.index.server_close)
+        self.addCleanup(self.index.shutdown)
+        env = {name: value for name, value in os.environ.items()
+               if not name.upper().startswith("PIP_") and not name.upper().endswith(("_PROXY", "_CA_BUNDLE"))}
+        env |= {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": f"http://127.0.0.1:{self.index.server_port}/simple",
+            "PIP_RETRIES": "0",
+            "WASISOCKET_CACHE": str(self.folder / "cache"),
+        }
+        self.enterContext(unittest.mock.patch.dict(os.environ, env, clear=True))
+
+    def write_lock(self, wheels):
+        self.lock.write_text(f'lock-version = "1.0"\n[[packages]]\nname = "pack"\nversion = "1.0"\n{wheels}\n')
+
+    def installed(self, folder="packages"):
+        return os.listdir(self.folder / "cache" / folder)
+
+    def test_a_lock_is_installed_once_and_then_without_a_network(self):
+        site = self.folder / "site"
+        site.mkdir()
+        (site / "other.py").write_text("x = 7\n")
+        with Sandbox(packages=[site, self.lock]) as box:
+            self.assertEqual(box.run("import other, pack; other.x, pack.greeting").check().value, (7, "hello"))
+            self.assertEqual(box.run("open(pack.__file__, 'w')").error.type, "PermissionError")
+        self.assertEqual([len(name) for name in self.installed()], [64])
+        self.assertTrue(self.requests)
+        self.requests.clear()
+        with Sandbox(packages=str(self.lock), preload=["pack"]) as box:
+            self.assertEqual(box.run("import pack; pack.greeting").check().value, "hello")
+        self.assertEqual(self.requests, [])
+        self.lock.write_text(self.lock.read_text() + "# Other content.\n")
+        Sandbox(packages=self.lock).close()
+        self.assertEqual([len(name) for name in self.installed()], [64, 64])
+
+    def test_what_a_lock_does_not_have_is_not_installed(self):
+        self.wheel.write_bytes(self.wheel.read_bytes() + b"x")
+        with self.assertRaisesRegex(OSError, r"(?s)pylock.toml: pip did not install it.*DO NOT MATCH THE HASHES"):
+            Sandbox(packages=self.lock)
+        self.assertEqual((self.installed(), self.installed("packages-incomplete")), ([], []))
+        self.write_lock("")
+        with self.assertRaisesRegex(ValueError, "pylock.toml: package pack: it has no wheel"):
+            Sandbox(packages=self.lock)
+        self.assertRaises(OSError, Sandbox, packages=self.folder / "pylock.none.toml")
+        (self.folder / "cache/packages").chmod(0o755)
+        self.write_lock(f'wheels = [{{hashes = {{sha256 = "{"0" * 64}"}}}}]')
+        with self.assertRaisesRegex(OSError, "has mode 755"):
+            Sandbox(packages=self.lock)
+
+
 class Functions(unittest.TestCase):
     def test_functions_are_called_with_values(self):
         def greet(name, *, times=1):
@@ -475,6 +554,49 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(RuntimeError):
                 await box.run("1")
             self.assertIsNone(await box.close())
+
+    async def test_cancellation_goes_on_when_the_guest_is_gone(self):
+        async def cancelled(started, after):
+            started = asyncio.ensure_future(started)
+            await asyncio.sleep(after)
+            if not started.cancel():
+                # It was faster.
+                if opened := await started:
+                    await opened.close()
+                return
+            with self.assertRaises(asyncio.CancelledError):
+                await started
+
+        def folders():
+            return sorted(os.listdir(tempfile.gettempdir()))
+
+        # The interpreter's threads are there, and what modules leave.
+        await (await AsyncSandbox().open()).close()
+        before = folders()
+        for after in (0, 0.0005, 0.001, 0.002):
+            await cancelled(AsyncSandbox().open(), after)
+            self.assertEqual(folders(), before)
+        async with AsyncSandbox() as box:
+            await box.run("x = bytearray(8 << 20)")
+            with_box = folders()
+            self.assertNotEqual(with_box, before)
+            with tempfile.TemporaryDirectory() as folder:
+                with_box = folders()
+                path = os.path.join(folder, "saved")
+                for after in (0, 0.0005, 0.001, 0.002):
+                    await cancelled(box.fork(), after)
+                    self.assertEqual(folders(), with_box)
+                    await cancelled(box.save(path), after)
+                    # Whole, or not there.
+                    if os.path.exists(path):
+                        async with await AsyncSandbox.load(path) as loaded:
+                            self.assertEqual((await loaded.run("len(x)")).value, 8 << 20)
+            self.assertEqual((await box.run("len(x)")).value, 8 << 20)
+        box = await AsyncSandbox().open()
+        await box.run("import atexit, time; atexit.register(time.sleep, 60)")
+        await cancelled(box.close(), 0.2)
+        self.assertEqual(folders(), before)
+        self.assertIsNone(await box.close())
 
     async def test_one_thing_runs_in_a_sandbox_at_a_time(self):
         async with AsyncSandbox() as box:

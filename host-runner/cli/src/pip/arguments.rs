@@ -8,6 +8,7 @@ use wasisocket_python::TLS_FOLDER;
 use wasmtime::{Result, format_err};
 
 use super::inputs::Inputs;
+use super::lock::is_lock;
 
 /// What the value of an option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,16 @@ enum Kind {
     Bundle,
     /// A file to read.
     File,
-    /// A file to read, which may name others.
+    /// A file to read, which may name others, or a lock file.
     Requirements,
+    /// A file to read, which may name others.
+    Constraints,
     /// A folder to read.
     Folder,
     /// The folder to write to.
     Target,
+    /// The lock file to write.
+    Output,
 }
 
 /// An option that takes a value.
@@ -52,7 +57,7 @@ const fn setting(names: &'static [&'static str], letter: Option<char>, kind: Kin
 
 /// The options whose values mean something here, and those that may precede pip's command, whose name comes after
 /// their values. pip/_internal/cli/cmdoptions.py has the full list.
-const SETTINGS: [Setting; 21] = [
+const SETTINGS: [Setting; 22] = [
     setting(&["index-url", "pypi-url"], Some('i'), Kind::Index),
     setting(&["extra-index-url"], None, Kind::ExtraIndex),
     setting(&["find-links"], Some('f'), Kind::Links),
@@ -60,7 +65,7 @@ const SETTINGS: [Setting; 21] = [
     setting(&["cert"], None, Kind::Bundle),
     setting(&["client-cert"], None, Kind::File),
     setting(&["requirement"], Some('r'), Kind::Requirements),
-    setting(&["constraint"], Some('c'), Kind::Requirements),
+    setting(&["constraint"], Some('c'), Kind::Constraints),
     setting(&["path"], None, Kind::Folder),
     setting(&["target"], Some('t'), Kind::Target),
     setting(
@@ -68,6 +73,7 @@ const SETTINGS: [Setting; 21] = [
         Some('d'),
         Kind::Target,
     ),
+    setting(&["output"], Some('o'), Kind::Output),
     setting(&["trusted-host"], None, Kind::Value),
     setting(&["timeout", "default-timeout"], None, Kind::Value),
     setting(&["retries"], None, Kind::Value),
@@ -98,6 +104,9 @@ const PASSED_ON: [&str; 13] = [
     "verbose",
 ];
 
+/// pip's command that writes a lock file.
+pub(super) const LOCK: &str = "lock";
+
 /// Letters of options without a value, which can be combined.
 const FLAGS: [char; 6] = ['I', 'U', 'V', 'h', 'q', 'v'];
 
@@ -119,19 +128,27 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Vec<Word>> {
     // In -i=URL, optparse takes the = as part of the value.
     parser.set_short_equals(false);
     let mut words = Vec::new();
+    let mut command = None;
     while let Some(arg) = parser.next()? {
+        // `pip list -o` has no value.
+        let locks = command.as_deref() == Some(LOCK);
+        let mut known = SETTINGS
+            .iter()
+            .filter(|known| known.kind != Kind::Output || locks);
         let (option, setting) = match arg {
             Arg::Value(value) => {
-                words.push(Word::Positional(utf8(value)?));
+                let value = utf8(value)?;
+                command.get_or_insert_with(|| value.clone());
+                words.push(Word::Positional(value));
                 continue;
             }
             Arg::Short(letter) => (
                 format!("-{letter}"),
-                SETTINGS.iter().find(|known| known.letter == Some(letter)),
+                known.find(|known| known.letter == Some(letter)),
             ),
             Arg::Long(name) => (
                 format!("--{name}"),
-                SETTINGS.iter().find(|known| known.names.contains(&name)),
+                known.find(|known| known.names.contains(&name)),
             ),
         };
         words.push(match setting {
@@ -197,7 +214,7 @@ pub(super) fn configured(name: &str, value: &str, inputs: &mut Inputs) -> Result
     };
     match setting.kind {
         // Several values are written with spaces or on several lines.
-        Kind::ExtraIndex | Kind::Links | Kind::Requirements | Kind::Folder => {
+        Kind::ExtraIndex | Kind::Links | Kind::Requirements | Kind::Constraints | Kind::Folder => {
             let values: Result<Vec<_>> = value
                 .split_whitespace()
                 .map(|value| place(setting.kind, value, inputs))
@@ -224,11 +241,17 @@ fn place(kind: Kind, value: &str, inputs: &mut Inputs) -> Result<String> {
             return Ok(format!("{}/cert.pem", TLS_FOLDER));
         }
         Kind::File => return inputs.file(path),
-        // pip fetches it if that is granted.
-        Kind::Requirements if value.contains("://") => {}
-        Kind::Requirements => return inputs.requirements(path),
+        Kind::Requirements if is_lock(path) => return inputs.lock(path),
+        Kind::Requirements | Kind::Constraints => {
+            inputs.has_requirements |= kind == Kind::Requirements;
+            // pip fetches it if that is granted.
+            if !value.contains("://") {
+                return inputs.requirements(path);
+            }
+        }
         Kind::Folder => return inputs.folder(path),
         Kind::Target => return inputs.target(path),
+        Kind::Output => return inputs.output(path),
     }
     Ok(value.to_owned())
 }
@@ -257,6 +280,22 @@ mod tests {
                 |word| matches!(word, Word::Setting(setting, value) if setting.kind == Kind::Target && value == "site"),
             );
             assert!(found, "{line}");
+        }
+    }
+
+    #[test]
+    fn output_is_an_option_of_lock_alone() {
+        for (line, is) in [
+            ("lock -o pylock.toml hello", true),
+            ("-q lock hello -opylock.toml", true),
+            ("lock --output=pylock.toml", true),
+            ("list -o pylock.toml", false),
+            ("download lock -o pylock.toml", false),
+        ] {
+            let found = words(line).into_iter().any(
+                |word| matches!(word, Word::Setting(setting, value) if setting.kind == Kind::Output && value == "pylock.toml"),
+            );
+            assert_eq!(found, is, "{line}");
         }
     }
 

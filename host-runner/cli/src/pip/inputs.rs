@@ -9,6 +9,7 @@ use wasisocket_python::Folder;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
+use super::lock::Lock;
 use super::reach::Reach;
 
 /// The guest's `/tmp` in the temporary folder.
@@ -19,10 +20,29 @@ const ROOT: &str = "root";
 
 /// Where the guest sees what it may read. Below it are the paths of this machine: pip's messages contain them, and
 /// files name each other by relative paths.
-const GIVEN: &str = "/given";
+pub(super) const GIVEN: &str = "/given";
+
+/// Where the guest sees the lock files, which are requirements there. Below it are the paths of this machine.
+const LOCKED: &str = "/locked";
 
 /// Where the guest sees the folder that it may write to.
 pub(super) const TARGET: &str = "/target";
+
+/// Where the guest writes a lock file: a folder in which there is nothing else.
+const OUTPUT: &str = "/output";
+
+/// What pip takes for its standard output.
+const STDOUT: &str = "-";
+
+/// The lock file that pip writes if no other is named.
+pub(super) const LOCK_FILE: &str = "pylock.toml";
+
+/// Where a lock is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Stdout,
+    File(PathBuf),
+}
 
 /// All that the guest gets besides its own distribution. Dropping it removes the copies and what pip left in `/tmp`.
 #[derive(Debug)]
@@ -30,6 +50,11 @@ pub(super) struct Inputs {
     scratch: TempDir,
     folders: Vec<Folder>,
     target: Option<PathBuf>,
+    output: Option<(Output, PathBuf)>,
+    /// The lock files to install from.
+    locks: Vec<Lock>,
+    /// There are other requirements files.
+    pub(super) has_requirements: bool,
     pub(super) bundle: Option<PathBuf>,
     pub(super) reach: Reach,
 }
@@ -47,6 +72,9 @@ impl Inputs {
             scratch,
             folders: Vec::new(),
             target: None,
+            output: None,
+            locks: Vec::new(),
+            has_requirements: false,
             bundle: None,
             reach: Reach::default(),
         })
@@ -56,7 +84,7 @@ impl Inputs {
     pub(super) fn file(&mut self, file: &Path) -> Result<String> {
         let file = real(file)?;
         self.copy(&file)?;
-        in_guest(&file)
+        in_guest(GIVEN, &file)
     }
 
     /// Copies a requirements file, and those that it names (`-r other.txt`) in its own folder or below.
@@ -78,7 +106,35 @@ impl Inputs {
                     .filter(|file| file.is_file() && file.starts_with(&top)),
             );
         }
-        in_guest(&first)
+        in_guest(GIVEN, &first)
+    }
+
+    /// Reads a lock file, and has the guest see it as a requirements file, whose path it returns.
+    pub(super) fn lock(&mut self, file: &Path) -> Result<String> {
+        let file = match file.to_str() {
+            Some(url) if url.contains("://") => bail!("{url}: fetch the lock file, and name that"),
+            _ => real(file)?,
+        };
+        let lock = fs::read_to_string(&file).map_err(Into::into);
+        let lock = lock.and_then(|text| Lock::parse(&text));
+        let lock = lock.with_context(|| file.display().to_string())?;
+        let guest = self.locked(&lock, &file)?;
+        self.locks.push(lock);
+        Ok(guest)
+    }
+
+    /// Has the guest see a lock as a requirements file with this name below [`LOCKED`].
+    pub(super) fn locked(&self, lock: &Lock, name: &Path) -> Result<String> {
+        let place = self.place(LOCKED, name);
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(place, lock.requirements())?;
+        in_guest(LOCKED, name)
+    }
+
+    pub(super) fn locks(&self) -> &[Lock] {
+        &self.locks
     }
 
     /// Adds a folder to read. Returns its path in the guest.
@@ -86,7 +142,7 @@ impl Inputs {
         let host = folder
             .canonicalize()
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
-        let guest = in_guest(&host)?;
+        let guest = in_guest(GIVEN, &host)?;
         self.folders.push(Folder::read_only(host, guest.clone()));
         Ok(guest)
     }
@@ -95,6 +151,32 @@ impl Inputs {
     pub(super) fn target(&mut self, folder: &Path) -> Result<String> {
         self.target = Some(folder.to_owned());
         Ok(TARGET.to_owned())
+    }
+
+    /// Sets where to write a lock. The last one counts. Returns its path in the guest.
+    pub(super) fn output(&mut self, file: &Path) -> Result<String> {
+        let (output, name) = if file == Path::new(STDOUT) {
+            (Output::Stdout, LOCK_FILE.as_ref())
+        } else {
+            let name = file.file_name().filter(|_| !file.is_dir());
+            let name = name.with_context(|| format!("{} is no name for a file", file.display()))?;
+            let folder = file.parent().filter(|folder| *folder != Path::new(""));
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                bail!("{}: there is no such folder", file.display());
+            }
+            (Output::File(file.to_owned()), name)
+        };
+        let guest = in_guest(OUTPUT, &Path::new("/").join(name))?;
+        let written = self.place(OUTPUT, Path::new(name));
+        self.output = Some((output, written));
+        Ok(guest)
+    }
+
+    /// What [`Inputs::output`] set.
+    ///
+    /// The guest writes a file first, and its path on the host is the other value.
+    pub(super) fn lock_output(&self) -> Option<&(Output, PathBuf)> {
+        self.output.as_ref()
     }
 
     pub(super) fn has_target(&self) -> bool {
@@ -107,6 +189,14 @@ impl Inputs {
         let mut folders = self.folders;
         folders.push(Folder::read_only(path.join(ROOT), "/"));
         folders.push(Folder::read_write(path.join(TEMPORARY), "/tmp"));
+        if let Some(folder) = self
+            .output
+            .as_ref()
+            .and_then(|(_, written)| written.parent())
+        {
+            fs::create_dir(folder)?;
+            folders.push(Folder::read_write(folder, OUTPUT));
+        }
         if let Some(target) = &self.target {
             fs::create_dir_all(target)
                 .with_context(|| format!("cannot make the folder {}", target.display()))?;
@@ -116,14 +206,7 @@ impl Inputs {
 
     /// Copies a file; false if it was copied before.
     fn copy(&self, file: &Path) -> Result<bool> {
-        let mut copy = self.scratch.path().join(ROOT);
-        // Without the root directory, which would replace everything before it.
-        copy.extend(
-            Path::new(GIVEN)
-                .components()
-                .chain(file.components())
-                .filter(|part| matches!(part, Component::Normal(_))),
-        );
+        let copy = self.place(GIVEN, file);
         if copy.exists() {
             return Ok(false);
         }
@@ -132,6 +215,20 @@ impl Inputs {
         }
         fs::copy(file, &copy).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(true)
+    }
+
+    /// Where a file has to be for the guest to see it at its path of this machine below `top`. Folders that the guest can
+    /// write to are mounted there.
+    fn place(&self, top: &str, file: &Path) -> PathBuf {
+        let mut place = self.scratch.path().join(ROOT);
+        // Without the root directory, which would replace everything before it.
+        place.extend(
+            Path::new(top)
+                .components()
+                .chain(file.components())
+                .filter(|part| matches!(part, Component::Normal(_))),
+        );
+        place
     }
 }
 
@@ -144,9 +241,9 @@ fn real(file: &Path) -> Result<PathBuf> {
     Ok(folder.unwrap_or(Path::new(".")).canonicalize()?.join(name))
 }
 
-fn in_guest(path: &Path) -> Result<String> {
+fn in_guest(top: &str, path: &Path) -> Result<String> {
     match path.to_str() {
-        Some(path) => Ok(format!("{GIVEN}{path}")),
+        Some(path) => Ok(format!("{top}{path}")),
         None => bail!("{} is not UTF-8, as WASI wants it", path.display()),
     }
 }

@@ -1,12 +1,17 @@
 //! The hosts that pip needs to reach, as rules.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 use tracing::debug;
 use url::{Host, Url};
 use wasisocket_host::Resolver;
+use wasisocket_python::Distribution;
 
-/// The line of pip/_internal/models/index.py with [`DefaultIndex`].
+/// The file of pip that knows its index.
+const SOURCE: &str = "site-packages/pip/_internal/models/index.py";
+
+/// The line of it with [`DefaultIndex`].
 const DEFAULT_INDEX: &str = "PyPI = PackageIndex(";
 
 /// pip's default index, read from pip's own source.
@@ -18,8 +23,14 @@ pub(super) struct DefaultIndex {
 }
 
 impl DefaultIndex {
+    /// That of a distribution's pip.
+    pub(super) fn find(distribution: &Distribution) -> Option<Self> {
+        let file = distribution.library_file(SOURCE)?;
+        Self::from_source(&fs::read_to_string(file).ok()?)
+    }
+
     /// Parses pip's source; `None` if it has another form than in the versions that are known.
-    pub(super) fn from_source(source: &str) -> Option<Self> {
+    fn from_source(source: &str) -> Option<Self> {
         let line = source
             .lines()
             .find(|line| line.starts_with(DEFAULT_INDEX))?;

@@ -27,6 +27,8 @@ pub(super) struct Task {
     pub(super) grants: Grants,
     /// pip's arguments, with the guest's names for what they name.
     pub(super) words: Vec<String>,
+    /// Nothing can be passed over: a lock says what is installed.
+    pub(super) is_locked: bool,
     /// The place of pip's command among them.
     pub(super) command_at: usize,
     pub(super) env: Vec<(String, String)>,
@@ -41,9 +43,11 @@ impl Task {
     /// Runs pip, says what it passed over, and returns the exit status.
     pub(super) fn run(&self, strict: bool) -> Result<u8> {
         let mode = if strict { "strict" } else { "report" };
-        let program = Program::module("_wasisocket_pip")
-            .args([mode])
-            .args(&self.words);
+        let program = match self.is_locked {
+            true => Program::module("pip"),
+            false => Program::module("_wasisocket_pip").args([mode]),
+        };
+        let program = program.args(&self.words);
         let program = self.give(program, self.target.as_deref());
         let grants = self.grants.clone();
         let status = run::start(
