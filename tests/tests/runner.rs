@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use wasisocket_host::{Event, Grants, Limit, List};
 use wasisocket_python::{Capture, Certificates, Distribution, End, Folder, Program, Python};
-use wasisocket_service::{Guests, cgi};
+use wasisocket_service::Guests;
 use wasisocket_tests::guest::{built, program, run};
 use wasisocket_tests::servers::{loopback, tls_pages};
 use wasisocket_tests::tls::Authority;
@@ -255,22 +255,19 @@ fn message_of_a_missing_module_names_python() {
     );
 }
 
-/// A handler for the service that fetches a page over HTTPS with urllib's defaults.
+/// Fetches a page over HTTPS with urllib's defaults.
 const FETCHES: &str = "\
-import urllib.request
-def app(environ, start_response):
-    start_response('200 OK', [])
-    with urllib.request.urlopen(environ['QUERY_STRING']) as page:
-        return [page.read()]
+import sys, urllib.request
+with urllib.request.urlopen(sys.argv[1]) as page:
+    print(page.read().decode())
 ";
 
 #[test]
-fn handler_of_the_service_verifies_certificates() {
+fn guest_of_the_service_verifies_certificates() {
     let authority = Authority::new("ours");
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("ca.pem");
     fs::write(&bundle, authority.pem()).unwrap();
-    fs::write(folder.path().join("handler.py"), FETCHES).unwrap();
     let [v4, _] = loopback();
     let server = tls_pages(v4, authority.server("localhost"), |_| Some("page".into()));
     let url = format!("https://localhost:{}/", server.port());
@@ -283,19 +280,17 @@ fn handler_of_the_service_verifies_certificates() {
     let answer = |certificates: Certificates| {
         let mut grants = Grants::default();
         grants.add(List::AllowNet, "localhost").unwrap();
-        let program = cgi::handler(folder.path())
+        let program = Program::code(FETCHES)
+            .args([url.as_str()])
             .grants(grants)
-            .certificates(certificates)
-            .env("REQUEST_METHOD", "GET")
-            .env("QUERY_STRING", url.as_str());
+            .certificates(certificates);
         let ended = runtime().block_on(guests.run(program, OUTPUT, None));
         ended.unwrap()
     };
     let trusted = answer(ours);
     let stderr = text(trusted.stderr);
     assert_eq!(trusted.end, End::Exit(0), "{stderr}");
-    let response = cgi::response(&trusted.stdout).unwrap();
-    assert_eq!(response.body(), "page".as_bytes(), "{stderr}");
+    assert_eq!(text(trusted.stdout), "page\n");
     let refused = text(answer(theirs).stderr);
     assert!(refused.contains("CERTIFICATE_VERIFY_FAILED"), "{refused}");
 }

@@ -1,11 +1,9 @@
-//! Many guests in one process, each a request's: CPython compiled once, and a new instance of it for each.
+//! Many guests in one process: CPython compiled once, and a new instance of it for each.
 //!
-//! Thousands of guests are cheap because imports are resolved once, and because guests share the pages of an image of
-//! memory in which Python has started. What each may reach and use are its [`Grants`](wasisocket_host::Grants).
+//! Thousands of guests are cheap because imports are resolved once, and because guests share the pages of a memory in
+//! which Python has started. What each may reach and use are its [`Grants`](wasisocket_host::Grants).
 
 #![forbid(unsafe_code)]
-
-pub mod cgi;
 
 use std::any::Any;
 use std::num::NonZero;
@@ -61,16 +59,27 @@ impl Guests {
         }
     }
 
-    /// Guests on the same threads, with an image of memory of their own: no others have their secret for hashes. It
-    /// takes a fraction of a second, and blocks the thread.
+    /// Runs a task, which may start guests, on one of the threads. Dropping the future ends the task.
+    ///
+    /// `place` is dropped when the task is gone, also if nobody waits for that any more.
     ///
     /// # Errors
-    /// The image cannot be made.
-    pub fn with_private_image(&self) -> Result<Self> {
-        Ok(Self {
-            python: self.python.with_private_image()?,
-            threads: self.threads.clone(),
-        })
+    /// The task panicked.
+    pub async fn spawn<T, F>(
+        &self,
+        place: Option<Arc<dyn Any + Send + Sync>>,
+        task: impl FnOnce(Python) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let python = self.python.clone();
+        let task = self.threads.spawn_pinned(move || async move {
+            let _place = place;
+            task(python).await
+        });
+        Ok(AbortOnDropHandle::new(task).await?)
     }
 
     /// Runs a program to its end and keeps up to `output` bytes of its standard output, more of which end it. Dropping
@@ -100,14 +109,9 @@ impl Guests {
                     other => other.log(),
                 })
             });
-        let python = self.python.clone();
-        let guest = self.threads.spawn_pinned(move || async move {
-            let _place = place;
-            python.run_async(program).await
-        });
-        let end = AbortOnDropHandle::new(guest).await??;
+        let guest = move |python: Python| async move { python.run_async(program).await };
         Ok(Ended {
-            end,
+            end: self.spawn(place, guest).await??,
             stdout: stdout.bytes(),
             stderr: stderr.bytes(),
         })

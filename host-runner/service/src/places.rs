@@ -1,4 +1,4 @@
-//! What requests occupy: places for guests, and the descriptors that guests may have open.
+//! What guests occupy: a place each, and the descriptors that they may have open.
 
 use std::sync::Arc;
 
@@ -9,15 +9,18 @@ use wasisocket_service::{FILES_MAX, FOLDERS_MAX};
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
-use crate::clients::CLIENTS_MAX;
+use crate::{ADMIN_CLIENTS_MAX, CLIENTS_MAX};
 
 /// Descriptors for the service itself, its clients, and 512 concurrent queries to name servers.
-const RESERVED: u64 = CLIENTS_MAX as u64 + 512 * 5 + 512;
+const RESERVED: u64 = (CLIENTS_MAX + ADMIN_CLIENTS_MAX) as u64 + 512 * 5 + 512;
+
+/// The files in which the memory of a template is kept for its copies.
+const COPY_FILES: u32 = 4;
 
 /// The number of descriptors where this system has no limit.
 const UNLIMITED: u64 = 1 << 20;
 
-/// The places that all requests share.
+/// The places that all guests share.
 pub(crate) struct Places {
     guests: Arc<Semaphore>,
     descriptors: Arc<Semaphore>,
@@ -31,9 +34,20 @@ pub(crate) struct Share {
     descriptors: u32,
 }
 
-/// The place of one request, which is free again when this is dropped.
+/// The place of one guest, which is free again when this is dropped.
 pub(crate) struct Place {
-    _permits: [OwnedSemaphorePermit; 3],
+    _permits: [OwnedSemaphorePermit; 2],
+    /// Of a tenant's share.
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no place.
+#[derive(Debug)]
+pub(crate) enum NoPlace {
+    /// The tenant's own requests occupy its share.
+    InShare,
+    /// All guests together occupy what there is.
+    AtAll,
 }
 
 impl Places {
@@ -89,14 +103,28 @@ impl Places {
         })
     }
 
-    /// A place for a guest of this share, if there is one.
-    pub(crate) fn take(&self, share: &Share) -> Option<Place> {
-        let [mine, all] =
-            [&share.guests, &self.guests].map(|guests| Arc::clone(guests).try_acquire_owned());
-        let descriptors = Arc::clone(&self.descriptors).try_acquire_many_owned(share.descriptors);
-        Some(Place {
-            _permits: [mine.ok()?, all.ok()?, descriptors.ok()?],
-        })
+    /// A place for a guest that answers a request.
+    pub(crate) fn for_request(&self, share: &Share) -> Result<Place, NoPlace> {
+        let permit = Arc::clone(&share.guests).try_acquire_owned();
+        let permit = permit.map_err(|_| NoPlace::InShare)?;
+        self.take(share.descriptors, Some(permit))
+    }
+
+    /// A place for the guest of this share that requests get copies of. It is beside the number of guests of the share.
+    pub(crate) fn for_template(&self, share: &Share) -> Result<Place, NoPlace> {
+        self.take(share.descriptors.saturating_add(COPY_FILES), None)
+    }
+
+    fn take(&self, count: u32, share: Option<OwnedSemaphorePermit>) -> Result<Place, NoPlace> {
+        let guest = Arc::clone(&self.guests).try_acquire_owned();
+        let descriptors = Arc::clone(&self.descriptors).try_acquire_many_owned(count);
+        match (guest, descriptors) {
+            (Ok(guest), Ok(descriptors)) => Ok(Place {
+                _permits: [guest, descriptors],
+                _share: share,
+            }),
+            _ => Err(NoPlace::AtAll),
+        }
     }
 }
 

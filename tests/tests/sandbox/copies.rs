@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wasisocket_host::{Grants, List};
+use wasisocket_host::{Event, Grants, Limit, List};
 use wasisocket_python::{Function, Program, Python, Sandbox, SandboxError, Value};
 
 use crate::{limited, python, value};
@@ -60,6 +60,43 @@ fn copy_has_what_python_holds_and_goes_its_own_way() {
         assert_eq!(second.close().unwrap().stdout, b"bye\n");
         assert_eq!(value(&mut sandbox, "f()"), 2.into());
     }
+}
+
+#[test]
+fn limits_hold_while_a_copy_begins() {
+    let mut sandbox = Sandbox::open(&PYTHON, limited(&[("timeout", "1s")])).unwrap();
+    // A copy's random numbers are made new by the function that the program finds there too.
+    value(
+        &mut sandbox,
+        "import random\ndef spin():\n while True: pass\nrandom.seed = spin",
+    );
+    let error = sandbox.fork().unwrap_err();
+    let reached = matches!(error, SandboxError::Limit { limit, .. } if limit == Limit::Timeout);
+    assert!(reached, "{error:?}");
+    assert_eq!(value(&mut sandbox, "1"), 1.into());
+}
+
+#[test]
+fn what_happens_to_copies_is_passed_on() {
+    let (send, events) = std::sync::mpsc::channel();
+    let builder = Sandbox::builder(limited(&[("timeout", "60s")])).on_event(move |event| {
+        let told = match event {
+            Event::Denied(_) => Some("denied"),
+            Event::Ended { cpu_time, .. } if !cpu_time.is_zero() => Some("ended"),
+            _ => None,
+        };
+        told.map(|told| send.send(told));
+    });
+    let mut sandbox = builder.open(&PYTHON).unwrap();
+    let mut copy = sandbox.fork().unwrap();
+    let connect =
+        "import socket\ntry: socket.create_connection(('127.0.0.1', 1))\nexcept OSError: pass";
+    value(&mut copy, connect);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), ["denied"]);
+    drop(copy);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), ["ended"]);
+    sandbox.close().unwrap();
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), ["ended"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wasisocket_host::Event;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, ensure};
 
@@ -25,6 +26,9 @@ const EVENTS_MAX: usize = 1000;
 /// What is kept of the output of one run, in bytes, unless [`SandboxBuilder::max_output`] says otherwise.
 const OUTPUT_MAX: usize = 1 << 20;
 
+/// Receives what happens to a guest.
+type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// Settings of a [`Sandbox`]. Made by [`Sandbox::builder`].
 #[must_use = "there is no sandbox before `open`"]
 pub struct SandboxBuilder {
@@ -32,6 +36,7 @@ pub struct SandboxBuilder {
     max_output: usize,
     on_stdout: Option<OnWrite>,
     on_stderr: Option<OnWrite>,
+    on_event: Option<OnEvent>,
     functions: Arc<Functions>,
     files: Vec<(PathBuf, Vec<u8>)>,
 }
@@ -54,6 +59,14 @@ impl SandboxBuilder {
     /// The same for its standard error.
     pub fn on_stderr(mut self, on_stderr: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         self.on_stderr = Some(Arc::new(on_stderr));
+        self
+    }
+
+    /// Passes on what happens to the guest, such as denials, when it happens, and [`Event::Ended`] with what it used in all,
+    /// however it ends. It is called on the thread that the guest runs on, which waits. Forks have it too, and may call it
+    /// at the same time. [`Outcome::events`](super::Outcome::events) has at most a thousand events of one run.
+    pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(on_event));
         self
     }
 
@@ -155,6 +168,7 @@ impl SandboxBuilder {
             max_output: self.max_output,
             on_stdout: self.on_stdout.clone(),
             on_stderr: self.on_stderr.clone(),
+            on_event: self.on_event.clone(),
             functions: Arc::clone(&self.functions),
             files: Vec::new(),
         })
@@ -197,10 +211,13 @@ impl SandboxBuilder {
         }
         program.stdout = Output::Tap(stdout.clone());
         program.stderr = Output::Tap(stderr.clone());
-        let kept = Arc::clone(&events);
+        let (kept, on_event) = (Arc::clone(&events), self.on_event);
         let (functions, functions_tasks) = (self.functions, tasks.clone());
         program = program.sockets(move |sockets| {
             let sockets = sockets.on_event(move |event| {
+                if let Some(on_event) = &on_event {
+                    on_event(event);
+                }
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() < EVENTS_MAX {
                     kept.push(event.clone());
@@ -245,6 +262,7 @@ impl Sandbox {
             max_output: OUTPUT_MAX,
             on_stdout: None,
             on_stderr: None,
+            on_event: None,
             functions: Arc::default(),
             files: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use wasisocket_host::{Event, Limit};
+use wasisocket_host::{Event, Limit, LimitReached};
 use wasmtime::Error;
 
 use super::value::Value;
@@ -120,7 +120,14 @@ impl Default for Outcome {
 
 impl From<Error> for SandboxError {
     fn from(error: Error) -> Self {
-        Self::Host(error)
+        match error.downcast_ref::<LimitReached>() {
+            // While it began, which for a copy is code that the guest can change.
+            Some(reached) => Self::Limit {
+                limit: reached.limit(),
+                outcome: Box::default(),
+            },
+            None => Self::Host(error),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wasisocket_host::{GuestClock, SocketsView as _};
+use wasisocket_host::{GuestClock, LimitReached, SocketsView as _};
 use wasmtime::error::Context as _;
 use wasmtime::{Instance, Memory, Result, Store, TypedFunc, WasmResults, bail, ensure};
 use wasmtime_wasi::HostMonotonicClock as _;
@@ -73,8 +73,9 @@ impl<'a> New<'a> {
         let called = self.clock.run_async(export.call_async(&mut self.store, ()));
         match called.await {
             Ok(Ok(results)) => Ok(results),
+            Ok(Err(error)) if error.is::<LimitReached>() => Err(error),
             Ok(Err(error)) => bail!("{:?}", End::of(Err(error))),
-            Err(reached) => bail!("{reached}"),
+            Err(reached) => Err(reached.into()),
         }
     }
 

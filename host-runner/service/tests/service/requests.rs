@@ -1,70 +1,16 @@
-//! The example service, with a real client and tenants that must not disturb each other.
+//! How requests are answered.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 
-struct Service {
-    child: Child,
-    address: String,
-}
+use crate::process::{self, Service, Tenant};
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts the service with tenants: the name, the handler and the policy of each.
-fn start(folder: &Path, tenants: &[(&str, &str, &str)]) -> Service {
-    for (name, handler, policy) in tenants {
-        let tenant = folder.join(name);
-        fs::create_dir(&tenant).unwrap();
-        fs::write(tenant.join("handler.py"), handler).unwrap();
-        fs::write(tenant.with_extension("toml"), policy).unwrap();
-    }
-    let python =
-        std::env::var_os("WASISOCKET_PYTHON").expect("run the tests with `cargo xtask test`");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wasisocket-service"))
-        .args(["--listen", "127.0.0.1:0", "--guests", "16"])
-        .args(["--tenant-guests", "3", "--python"])
-        .arg(python)
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    stdout.read_line(&mut line).unwrap();
-    let address = line
-        .trim()
-        .trim_start_matches("http://")
-        .trim_end_matches('/');
-    Service {
-        address: address.to_owned(),
-        child,
-    }
-}
-
-impl Service {
-    /// The status and the body of the response to a request.
-    fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), body.to_owned())
-    }
+/// Starts the service with tenants, each of which may have three requests at a time.
+fn start(folder: &Path, tenants: &[Tenant<'_>]) -> Service {
+    let options = ["--guests", "16", "--tenant-guests", "3"];
+    process::start(folder, tenants, &options)
 }
 
 const ECHO: &str = "\
@@ -211,4 +157,145 @@ fn tenant_has_its_memory_and_its_places_and_no_more() {
             assert_eq!(request.join().unwrap(), (200, "hello".into()));
         }
     });
+}
+
+/// WSGI's less usual ways, by path.
+const GATEWAY: &str = "\
+class Text(str):
+    pass
+
+class Body:
+    def __iter__(self):
+        yield b'a'
+        yield b'b'
+    def close(self):
+        print('the body was closed')
+
+def app(environ, start_response):
+    path = environ['PATH_INFO'].encode('latin-1').decode()
+    if path == '/iterates':
+        start_response(Text('200 OK'), [(Text('X-One'), Text('1'))])
+        return Body()
+    if path == '/writes':
+        start_response('200 OK', [])(b'a')
+        return [b'b']
+    if path == '/begins-again':
+        start_response('200 OK', [])
+        try:
+            raise ValueError
+        except ValueError:
+            start_response('418 I am a teapot', [], __import__('sys').exc_info())
+        return []
+    if path == '/raises':
+        raise ValueError
+    if path == '/begins-twice':
+        start_response('200 OK', [])
+    if path == '/is-endless':
+        start_response('200 OK', [])
+        return iter(lambda: bytes(1 << 20), None)
+    if path == '/does-not-begin':
+        return []
+    if path == '/is-text':
+        start_response('200 OK', [])
+        return ['text']
+    if path == '/exits':
+        __import__('os')._exit(7)
+    start_response('200 OK', [])
+    return [path.encode()]
+";
+
+#[test]
+fn handler_is_a_wsgi_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start(folder.path(), &[("gateway", GATEWAY, "")]);
+    let failed = |what: &str| (502, format!("the handler {what}\n"));
+    let raised = || failed("raised an exception");
+    for (path, response) in [
+        ("iterates", (200, "ab".into())),
+        ("writes", (200, "ab".into())),
+        ("begins-again", (418, String::new())),
+        ("%C3%A9", (200, "/\u{e9}".into())),
+        ("raises", raised()),
+        ("begins-twice", raised()),
+        ("is-endless", raised()),
+        ("does-not-begin", raised()),
+        ("is-text", raised()),
+        ("exits", failed("ended with status 7")),
+    ] {
+        let answer = service.request("GET", &format!("/gateway/{path}"), "");
+        assert_eq!(answer, response, "{path}");
+    }
+}
+
+const STATE: &str = "\
+import random
+counted = []
+own = random.Random()
+file = open('/app/handler.py')
+def app(environ, start_response):
+    counted.append(1)
+    start_response('200 OK', [])
+    try:
+        file.read()
+        is_open = True
+    except OSError:
+        is_open = False
+    return [repr((len(counted), random.random(), own.random(), is_open)).encode()]
+";
+
+#[test]
+fn requests_share_what_the_import_left_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start(folder.path(), &[("state", STATE, "")]);
+    let [first, second] = [(); 2].map(|()| {
+        let (status, text) = service.request("GET", "/state", "");
+        assert_eq!(status, 200);
+        let parts = text.trim_matches(['(', ')']).split(", ");
+        <[String; 4]>::try_from(parts.map(String::from).collect::<Vec<_>>()).unwrap()
+    });
+    let [counted, shared_random, own_random, is_open] = first;
+    assert_eq!([&*counted, &*second[0]], ["1", "1"]);
+    assert_ne!(shared_random, second[1]);
+    assert_eq!(own_random, second[2]);
+    assert_eq!([&*is_open, &*second[3]], ["False", "False"]);
+}
+
+/// What a copy of the guest does first.
+const SEEDS: &str = "\
+import random
+def seed():
+    while True:
+        pass
+random.seed = seed
+def app(environ, start_response):
+    start_response('200 OK', [])
+    return []
+";
+
+#[test]
+fn handler_cannot_hold_up_its_copies_for_longer_than_its_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = start(folder.path(), &[("seeds", SEEDS, "timeout = '1s'")]);
+    thread::scope(|scope| {
+        let request = || service.request("GET", "/seeds", "").0;
+        for request in [(); 3].map(|()| scope.spawn(request)) {
+            assert!(matches!(request.join().unwrap(), 502 | 504));
+        }
+    });
+}
+
+const HASHES: &str = "\
+def app(environ, start_response):
+    start_response('200 OK', [])
+    return [str(hash('text')).encode()]
+";
+
+#[test]
+fn tenants_do_not_know_the_secret_for_hashes_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenants = [("one", HASHES, ""), ("two", HASHES, "")];
+    let service = start(folder.path(), &tenants);
+    let [one, again, two] = ["/one", "/one", "/two"].map(|path| service.request("GET", path, "").1);
+    assert_eq!(one, again);
+    assert_ne!(one, two);
 }
