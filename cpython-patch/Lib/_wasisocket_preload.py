@@ -73,7 +73,7 @@ _site_names = set()
 
 
 def prepare(arguments):
-    """Loads modules, MODULES and those with these names, and hides them.
+    """Loads modules, MODULES and those with these names, and hides them. Returns _wasisocket_session.
 
     Arguments with a slash are folders of packages. What the host needs to know is printed: a zero byte, a word, and
     lines.
@@ -120,6 +120,8 @@ def prepare(arguments):
     gc.collect()
     # Later collections need not look at, or write to, what all guests share.
     gc.freeze()
+    # What a session needs before the program asks for anything stays hidden from the program.
+    return _hidden["_wasisocket_session"]
 
 
 # A program's modules may replace sys.stdout.

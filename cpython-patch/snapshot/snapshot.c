@@ -37,7 +37,10 @@ extern void sqlite3_randomness(int size, void *bytes);
 /* The functions of _wasisocket_preload.py. */
 static PyObject *resume_function, *renew_function, *finish_function, *end_function;
 
-/* Whether this guest began with snapshot-resume. */
+/* The functions of _wasisocket_session.py: a session begins, goes on in a copy, and does what is asked for. */
+static PyObject *begin_function, *copied_function, *session_function;
+
+/* Whether this guest began with an image. */
 static int is_resumed;
 
 static _Noreturn void give_up(const char *what)
@@ -122,6 +125,16 @@ static PyObject *list_of_arguments(char **arguments, int count)
     return list;
 }
 
+static void find_session(PyObject *session)
+{
+    begin_function = session != NULL ? PyObject_GetAttrString(session, "begin") : NULL;
+    copied_function = session != NULL ? PyObject_GetAttrString(session, "copied") : NULL;
+    session_function = session != NULL ? PyObject_GetAttrString(session, "call") : NULL;
+    if (begin_function == NULL || copied_function == NULL || session_function == NULL) {
+        give_up("no module _wasisocket_session");
+    }
+}
+
 /* Arguments: Python's name, and the names of the modules to load. */
 __attribute__((export_name("snapshot-initialize"))) void snapshot_initialize(void)
 {
@@ -145,11 +158,12 @@ __attribute__((export_name("snapshot-initialize"))) void snapshot_initialize(voi
     if (resume_function == NULL || renew_function == NULL || finish_function == NULL || end_function == NULL) {
         give_up("_wasisocket_preload lacks a function");
     }
-    PyObject *done = PyObject_CallMethod(preload, "prepare", "O", names);
-    if (done == NULL) {
+    PyObject *session = PyObject_CallMethod(preload, "prepare", "O", names);
+    if (session == NULL) {
         give_up("prepare() failed");
     }
-    Py_DECREF(done);
+    find_session(session);
+    Py_DECREF(session);
     Py_DECREF(names);
     Py_DECREF(preload);
     free(argv[0]);
@@ -288,9 +302,6 @@ __attribute__((export_name("snapshot-resume"))) int snapshot_resume(void)
 /* A session: one guest runs one piece of code after another, each in a call of its own. Between two calls the stack is
  * empty, as in an image. _wasisocket_session.py is the part of it that is written in Python. */
 
-/* _wasisocket_session.call. */
-static PyObject *session_function;
-
 /* The request that the host writes, and its answer to the last one. */
 static char *request;
 static PyObject *answer;
@@ -306,6 +317,9 @@ __attribute__((export_name("session-begin"))) int session_begin(void)
             give_up("no name");
         }
         initialize_python(argv[0]);
+        PyObject *session = PyImport_ImportModule("_wasisocket_session");
+        find_session(session);
+        Py_DECREF(session);
     }
     else {
         char **argv = read_arguments(&argc);
@@ -315,14 +329,11 @@ __attribute__((export_name("session-begin"))) int session_begin(void)
             return 1;
         }
     }
-    PyObject *session = PyImport_ImportModule("_wasisocket_session");
-    PyObject *done = session != NULL ? PyObject_CallMethod(session, "begin", NULL) : NULL;
-    session_function = done != NULL ? PyObject_GetAttrString(session, "call") : NULL;
-    if (session_function == NULL) {
-        give_up("no session");
+    PyObject *done = PyObject_CallNoArgs(begin_function);
+    if (done == NULL) {
+        give_up("the session does not begin");
     }
     Py_DECREF(done);
-    Py_DECREF(session);
     return 0;
 }
 
@@ -337,13 +348,11 @@ __attribute__((export_name("session-copied"))) void session_copied(void)
     if (renew_function != NULL) {
         call(renew_function);
     }
-    PyObject *session = PyImport_ImportModule("_wasisocket_session");
-    PyObject *done = session != NULL ? PyObject_CallMethod(session, "copied", NULL) : NULL;
+    PyObject *done = PyObject_CallNoArgs(copied_function);
     if (done == NULL) {
-        give_up("no session");
+        give_up("the session does not go on");
     }
     Py_DECREF(done);
-    Py_DECREF(session);
 }
 
 /* Room for a request of so many bytes, or NULL. */

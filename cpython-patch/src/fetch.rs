@@ -16,7 +16,12 @@ use crate::tree;
 /// The SHA-256 of a file, in hexadecimal.
 pub(crate) fn sha256(path: &Path) -> Result<String> {
     let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hex(&Sha256::digest(content)))
+    Ok(sha256_of(&content))
+}
+
+/// The same of bytes.
+pub(crate) fn sha256_of(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
 }
 
 /// Accepts `path` only if it has the SHA-256 `wanted`, and deletes it otherwise.

@@ -70,7 +70,7 @@ enum Task {
     CpythonTests(cpython_tests::TestsArgs),
     /// Build what is missing and install it, so that `wasisocket run` works in any folder
     Install(install::InstallArgs),
-    /// Build what is missing and make what is shipped: the wheel of the Python package
+    /// Build what is missing and make what is shipped: the wheel, the archive of the command, the container image
     Dist(dist::DistArgs),
     /// Count anew what CPython's C code does in common programs, for builds to be compiled by
     Profile,

@@ -104,6 +104,11 @@ impl Metadata {
         serde_json::from_str(&text).context("cargo metadata")
     }
 
+    /// The packages of the workspace.
+    pub(crate) fn ours(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| package.is_ours())
+    }
+
     /// The package of that name.
     pub(crate) fn package(&self, name: &str) -> Result<&Package> {
         let mut packages = self.packages.iter();

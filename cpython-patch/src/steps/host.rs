@@ -53,7 +53,7 @@ impl Step for Host {
         process::run(running, &mut cargo)?;
         let built = target.join("release").join(COMMAND);
         tree::copy_file(&built, &job.folder.join(COMMAND))?;
-        licences::beside_host(build, PACKAGE, job.folder)
+        licences::beside_host(build, PACKAGE, &licences::host_target()?, job.folder)
     }
 
     fn open(_: &Build, (): &(), entries: Vec<Entry>) -> Result<Self> {

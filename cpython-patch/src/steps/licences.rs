@@ -158,13 +158,16 @@ wasisocket and the Rust crates linked with it; texts in {FOLDER}/crates/:\n{crat
     fs::write(folder.join(NOTICE), notice).context("cannot write the notice")
 }
 
-/// Writes LICENSES/ and NOTICE.txt beside the `wasisocket` command.
-pub(crate) fn beside_host(build: &Build, package: &str, folder: &Path) -> Result<()> {
+/// Rust's name of this machine's platform.
+pub(crate) fn host_target() -> Result<String> {
     let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
-    let target = version
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc -vV names no host")?;
+    let mut lines = version.lines();
+    let target = lines.find_map(|line| line.strip_prefix("host: "));
+    target.map(Into::into).context("rustc -vV names no host")
+}
+
+/// Writes LICENSES/ and NOTICE.txt beside the `wasisocket` command, or another program, for a platform.
+pub(crate) fn beside_host(build: &Build, package: &str, target: &str, folder: &Path) -> Result<()> {
     let mut sysroot = std::process::Command::new("rustc");
     let sysroot = process::output(sysroot.args(["--print", "sysroot"]))?;
     let has_std = rust_std(Path::new(&sysroot), folder)?;

@@ -38,10 +38,10 @@ pub(crate) struct InstallArgs {
 }
 
 /// The paths of one installation.
-struct Installation {
+pub(super) struct Installation {
     prefix: PathBuf,
     command: PathBuf,
-    library: PathBuf,
+    pub(super) library: PathBuf,
 }
 
 /// Installs, replaces or removes.
@@ -70,7 +70,7 @@ pub(crate) fn install(build: &Build, args: &InstallArgs) -> Result<()> {
 }
 
 impl Installation {
-    fn in_prefix(prefix: PathBuf) -> Self {
+    pub(super) fn in_prefix(prefix: PathBuf) -> Self {
         Self {
             command: prefix.join("bin").join(host::COMMAND),
             library: prefix.join("lib/wasisocket"),
@@ -119,7 +119,7 @@ impl Installation {
 
     /// Installs the command of the folder `host` and the distribution `python`. An earlier installation is
     /// replaced only when the new one is complete.
-    fn make(&self, host: &Path, python: &Path) -> Result<()> {
+    pub(super) fn make(&self, host: &Path, python: &Path) -> Result<()> {
         let replace = self.check()?;
         let library = temporary(&self.library);
         let command = temporary(&self.command);

@@ -23,6 +23,9 @@ const PUBLISHED: [&str; 3] = ["wasisocket-abi", "wasisocket-host", "wasisocket-p
 /// The package whose unit tests miri runs: they call an in-memory host and no system call.
 const INTERPRETED: &str = "wasisocket-posix";
 
+/// A program that only what is shipped needs.
+const PAGES: &str = "wasisocket-cli/pages";
+
 /// The database of advisories is a git repository, which may be unreachable.
 const ADVISORIES_LIMIT: Duration = Duration::from_secs(60);
 
@@ -46,7 +49,7 @@ pub(crate) fn lint(build: &Build) -> Result<()> {
         cargo
     };
     let mut native = workspace("clippy");
-    process::visible(native.args(["--all-targets", "--", "-D", "warnings"]))?;
+    process::visible(native.args(["--all-targets", "--features", PAGES, "--", "-D", "warnings"]))?;
     let mut doc = workspace("doc");
     process::visible(doc.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings"))?;
     features(build)?;

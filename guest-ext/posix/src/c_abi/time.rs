@@ -7,7 +7,7 @@
 //!
 //! See the parent module.
 
-use core::mem::MaybeUninit;
+#![allow(non_camel_case_types)]
 
 /// time.h's clock_t, in nanoseconds for clock(3): CLOCKS_PER_SEC is 10⁹ in wasi-libc.
 type clock_t = i64;
@@ -38,13 +38,11 @@ unsafe extern "C" {
 
 /// A clock's time in nanoseconds, if the host has the clock.
 fn time(clock: Clock) -> Option<clock_t> {
-    let mut time = MaybeUninit::uninit();
-    // SAFETY: the host writes a time there if it answers 0.
-    unsafe {
-        match clock_time_get(clock as u32, 1, time.as_mut_ptr()) {
-            0 => clock_t::try_from(time.assume_init()).ok(),
-            _ => None,
-        }
+    let mut time = 0;
+    // SAFETY: it writes nothing but the time, if it answers 0.
+    match unsafe { clock_time_get(clock as u32, 1, &raw mut time) } {
+        0 => clock_t::try_from(time).ok(),
+        _ => None,
     }
 }
 
