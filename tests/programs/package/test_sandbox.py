@@ -90,20 +90,25 @@ class Runs(unittest.TestCase):
             self.assertEqual(pathlib.Path(folder, "b").read_text(), "new")
 
     def test_only_granted_addresses_are_reached(self):
-        server = self.enterContext(socket.create_server(("127.0.0.1", 0)))
-        port = server.getsockname()[1]
-        connect = f"import socket; socket.create_connection(('127.0.0.1', {port})).sendall(b'hello')"
-        result = self.box.run(connect)
-        self.assertEqual(result.error.type, "PermissionError")
-        self.assertTrue(any(f"--allow-net=127.0.0.1:{port}" in event for event in result.events), result.events)
-        rule = f"127.0.0.1:{port}"
-        file = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "policy.toml")
-        file.write_text(f'allow-net = ["{rule}"]\ntimeout = "60s"\n')
-        policies = (file, str(file), {"allow-net": [rule], "timeout": "60s", "max-sockets": 5})
-        for grants in ({"allow_net": rule}, *({"policy": policy} for policy in policies)):
-            with Sandbox(**grants) as box:
-                box.run(connect).check()
-                self.assertEqual(server.accept()[0].recv(5), b"hello")
+        for family, address, place in (
+            (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+            (socket.AF_INET6, "::1", "[::1]"),
+        ):
+            server = self.enterContext(socket.create_server((address, 0), family=family))
+            port = server.getsockname()[1]
+            rule = f"{place}:{port}"
+            connect = f"import socket; socket.create_connection(({address!r}, {port})).sendall(b'hello')"
+            result = self.box.run(connect)
+            self.assertEqual(result.error.type, "PermissionError")
+            self.assertTrue(any(f"--allow-net={rule}" in event for event in result.events), result.events)
+            file = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()), "policy.toml")
+            file.write_text(f'allow-net = ["{rule}"]\ntimeout = "60s"\n')
+            policies = (file, str(file), {"allow-net": [rule], "timeout": "60s", "max-sockets": 5})
+            for grants in ({"allow_net": rule}, *({"policy": policy} for policy in policies)):
+                with Sandbox(**grants) as box:
+                    box.run(connect).check()
+                    with server.accept()[0] as peer:
+                        self.assertEqual(peer.recv(5), b"hello")
 
 
 class Ends(unittest.TestCase):

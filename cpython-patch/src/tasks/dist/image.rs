@@ -116,6 +116,8 @@ fn layout(dist: &Dist<'_>, root: &Path) -> Result<PathBuf> {
         "config": {
             "User": format!("{USER}:{USER}"),
             "Entrypoint": [format!("/usr/bin/{SERVICE}")],
+            // On a root for reading only: where a temporary file system is commonly mounted.
+            "Env": ["WASISOCKET_CACHE=/tmp/wasisocket"],
             "Cmd": ["--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:9090", TENANTS],
             "ExposedPorts": { "8080/tcp": {}, "9090/tcp": {} },
             "Volumes": { TENANTS: {} },
@@ -137,7 +139,12 @@ fn layout(dist: &Dist<'_>, root: &Path) -> Result<PathBuf> {
         "layers": [layer],
     });
     let mut manifest = document(&blobs, &manifest, "image.manifest.v1+json")?;
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": Dist::VERSION });
+    // Where loaded images get their names from: podman and skopeo, and containerd and Docker.
+    let name = format!("{SERVICE}:{}", Dist::VERSION);
+    manifest["annotations"] = json!({
+        "io.containerd.image.name": format!("localhost/{name}"),
+        "org.opencontainers.image.ref.name": name,
+    });
     let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
     fs::write(image.join("index.json"), serde_json::to_vec(&index)?)?;
     fs::write(

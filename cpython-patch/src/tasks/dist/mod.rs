@@ -192,6 +192,7 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     if asked(What::Image) && dist.cross.is_none() {
         made.extend(image::make(&dist)?);
     }
+    dist.running.done(&format!("{} files", made.len()));
     let mut sums = String::new();
     for path in &made {
         let name = path.file_name().context("what is made has a name")?;
