@@ -163,19 +163,21 @@ def _message(error):
 
 def _error(error):
     """An exception as data: type, message, traceback as text, and its frames, the outermost first."""
-    import linecache
-    import traceback
-
-    for name, code in _sources.items():
-        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    kind, message = type_name(type(error)), _message(error)
     try:
+        # That fails in a guest that has as many files open as it may.
+        import linecache
+        import traceback
+
+        for name, code in _sources.items():
+            linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         report = traceback.TracebackException.from_exception(error, limit=-_FRAMES_MAX)
         _without_own_frames(report)
         frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in report.stack]
         text = "".join(report.format())
     except Exception:
-        frames, text = [], f"{type_name(type(error))}\n"
-    return (type_name(type(error)), _message(error), text, frames)
+        frames, text = [], f"{kind}: {message}\n"
+    return (kind, message, text, frames)
 
 
 def _without_own_frames(report):

@@ -181,7 +181,8 @@ pub use grants::Grants;
 #[cfg(feature = "policy-file")]
 pub use grants::GrantsError;
 pub use limits::{
-    DiskQuota, Limit, LimitError, LimitReached, Limits, MAX_DISK_DEFAULT, MAX_SOCKETS_DEFAULT,
+    DiskQuota, FileLimit, Limit, LimitError, LimitReached, Limits, MAX_DISK_DEFAULT,
+    MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT,
 };
 #[cfg(feature = "async")]
 pub use linker::add_to_linker_async;

@@ -37,7 +37,7 @@ fn run(python: &Path, name: &str, folders: &[&Path]) -> String {
 #[test]
 fn package_works_in_native_cpython() {
     let python = built("WASISOCKET_NATIVE_PYTHON");
-    assert_eq!(run(&python, "package/test_sandbox.py", &[]), "43");
+    assert_eq!(run(&python, "package/test_sandbox.py", &[]), "44");
 }
 
 #[test]

@@ -228,6 +228,7 @@ class Sandbox:
         resolve: str | Iterable[str] = (),
         dns: str | Iterable[str] = (),
         max_sockets: int | str | None = None,
+        max_files: int | str | None = None,
         max_connections: int | str | None = None,
         connect_rate: str | None = None,
         max_bytes_in: int | str | None = None,

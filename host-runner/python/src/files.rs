@@ -36,6 +36,7 @@ impl Files for Preview1 {
     }
 
     fn adopt(&mut self, file: OwnedFd) -> Option<u32> {
+        self.room_for_file().ok()?;
         let flags = fcntl_getfl(&file).ok()?;
         let (perms, mode) = access(flags)?;
         let mut file = File::from(file);

@@ -34,7 +34,6 @@ pub struct Program {
     pub(crate) stderr: Output,
     /// Where its random bytes come from, if not from the system.
     pub(crate) random: Option<WatchedRandom>,
-    pub(crate) max_files: Option<usize>,
     pub(crate) configure_sockets: Option<ConfigureSockets>,
     /// Its clock, if it is not a new one.
     pub(crate) clock: Option<Monotonic>,
@@ -144,13 +143,6 @@ impl Program {
         self
     }
 
-    /// Sets how many files, folders and standard streams it may have open, with those that it is given. One more
-    /// traps. Without it there is no limit but that of this process's open files.
-    pub fn max_files(mut self, count: usize) -> Self {
-        self.max_files = Some(count);
-        self
-    }
-
     /// Changes how its sockets are made, after grants and folders were set: to see what it does, or to decide about
     /// each operation ([`SocketsCtxBuilder`]). A later call is applied after an earlier one.
     pub fn sockets(
@@ -181,7 +173,6 @@ impl Program {
             stdout: Output::Discard,
             stderr: Output::Discard,
             random: None,
-            max_files: self.max_files,
             configure_sockets: None,
             clock: None,
         })

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tracing::debug;
 use wasisocket_host::{GuestClock, SocketsView as _, limit_memory, limit_time, limit_time_async};
 use wasmtime::{Result, Store, bail, ensure};
-use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
+use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::cache::Part;
 use crate::end::End;
@@ -235,10 +235,7 @@ impl Shared {
             ensure!(!argument.contains('\0'), "an argument has a zero byte");
             wasi.arg(argument);
         }
-        let mut wasi = wasi.build_p1();
-        if let Some(count) = program.max_files {
-            wasi.ctx().table.set_max_capacity(count);
-        }
+        let wasi = wasi.build_p1();
         if let Some(configure) = program.configure_sockets {
             sockets = configure(sockets);
         }
@@ -248,6 +245,7 @@ impl Shared {
         if limits_disk {
             preview1.limit_disk(sockets.disk());
         }
+        preview1.limit_files(sockets.files());
         let guest = Guest::new(preview1, sockets, end, Some(etc));
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);

@@ -15,13 +15,10 @@ use wasisocket_host::Event;
 use wasisocket_python::{Capture, End, Program, Python};
 use wasmtime::Result;
 
-/// The most that a guest has open beside its sockets: files, folders, standard streams, and what a call opens for
-/// itself. One more ends it.
-pub const FILES_MAX: usize = 80;
-
-/// Descriptors beside those: for the two folders in which Unix sockets are looked up (`/` and the handler's), for the
-/// listings of the five granted folders, and two while a file whose name is not UTF-8 is opened.
-pub const FOLDERS_MAX: usize = 2 + 5 + 2;
+/// The most descriptors that a guest takes beside its sockets and the files that it opens: for the five folders that it is
+/// given and their listings, for the two of them in which Unix sockets are looked up (`/` and the handler's), and two while
+/// a file whose name is not UTF-8 is opened.
+pub const FOLDERS_MAX: usize = 5 + 5 + 2 + 2;
 
 /// Most bytes of a guest's standard error.
 const STDERR_MAX: usize = 64 << 10;
@@ -97,18 +94,14 @@ impl Guests {
     ) -> Result<Ended> {
         let (stdout, stderr) = (Capture::new(output), Capture::new(output.min(STDERR_MAX)));
         let denials = stderr.clone();
-        let program = program
-            .stdout(&stdout)
-            .stderr(&stderr)
-            .max_files(FILES_MAX)
-            .sockets(|sockets| {
-                sockets.on_event(move |event| match event {
-                    Event::Denied(denial) => {
-                        denials.write(format!("wasisocket: {denial}\n").as_bytes());
-                    }
-                    other => other.log(),
-                })
-            });
+        let program = program.stdout(&stdout).stderr(&stderr).sockets(|sockets| {
+            sockets.on_event(move |event| match event {
+                Event::Denied(denial) => {
+                    denials.write(format!("wasisocket: {denial}\n").as_bytes());
+                }
+                other => other.log(),
+            })
+        });
         let guest = move |python: Python| async move { python.run_async(program).await };
         Ok(Ended {
             end: self.spawn(place, guest).await??,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasisocket_host::Limits;
-use wasisocket_service::{FILES_MAX, FOLDERS_MAX};
+use wasisocket_service::FOLDERS_MAX;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
@@ -82,7 +82,8 @@ impl Places {
     /// # Errors
     /// A quarter of all descriptors is not enough for one guest.
     pub(crate) fn share(&self, guests: u32, limits: &Limits) -> Result<Share> {
-        let descriptors = u32::try_from(limits.max_sockets.saturating_add(FILES_MAX + FOLDERS_MAX));
+        let descriptors = limits.max_sockets.saturating_add(limits.max_files);
+        let descriptors = u32::try_from(descriptors.saturating_add(FOLDERS_MAX));
         let descriptors = descriptors.unwrap_or(u32::MAX);
         let enough = (self.descriptors_max / 4)
             .checked_div(descriptors)
@@ -90,12 +91,12 @@ impl Places {
         if enough < guests {
             tracing::warn!(
                 "each guest may open {descriptors} files, which allows {enough} guests at a time and not {guests}: \
-                 lower max-sockets, or raise the limit of open files (ulimit -n)"
+                 lower max-sockets and max-files, or raise the limit of open files (ulimit -n)"
             );
         }
         wasmtime::ensure!(
             enough > 0,
-            "max-sockets: one guest could need more open files than its tenant's share (ulimit -n)"
+            "max-sockets, max-files: one guest could need more open files than its tenant's share (ulimit -n)"
         );
         Ok(Share {
             guests: semaphore(guests.min(enough)),

@@ -12,7 +12,7 @@ use axum::http::{Response, StatusCode};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wasisocket_python::Certificates;
-use wasisocket_service::{FILES_MAX, Guests};
+use wasisocket_service::Guests;
 
 use crate::answer::Answer;
 use crate::metrics::{Metrics, Observed};
@@ -141,9 +141,7 @@ impl Service {
     async fn import(&self, tenant: &Tenant) -> Result<Arc<Template>, Refusal> {
         let config = &tenant.config;
         let place = self.place(tenant, || self.places.for_template(&config.share))?;
-        let mut program = wsgi::program(&config.folder, &self.empty)
-            .max_files(FILES_MAX)
-            .grants(config.grants.clone());
+        let mut program = wsgi::program(&config.folder, &self.empty).grants(config.grants.clone());
         if let Some(certificates) = &self.certificates {
             program = program.certificates(certificates.clone());
         }

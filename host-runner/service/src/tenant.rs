@@ -20,6 +20,9 @@ use crate::template::Template;
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_CPU: Duration = Duration::from_secs(10);
 
+/// The most files that a policy lets a guest have open, and the default.
+const FILES_MAX: usize = 64;
+
 /// A template, or why there is none, once that is known.
 pub(crate) type Import = OnceCell<Result<Arc<Template>, Refusal>>;
 
@@ -148,6 +151,8 @@ fn grants(policy: &Path) -> Result<Grants> {
         }
         false => Grants::default(),
     };
+    let files = &mut grants.limits.max_files;
+    *files = FILES_MAX.min(*files);
     grants.limits.timeout.get_or_insert(TIMEOUT);
     grants.limits.max_cpu.get_or_insert(MAX_CPU);
     grants.limits.max_memory.get_or_insert(MEMORY_MAX);

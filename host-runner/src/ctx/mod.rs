@@ -41,7 +41,7 @@ pub(crate) use time_slice::TimeSlice;
 use crate::calls::Calls;
 use crate::crypto::Keys;
 use crate::event::Events;
-use crate::limits::{CpuTime, DiskQuota, Usage};
+use crate::limits::{CpuTime, DiskQuota, FileLimit, Usage};
 use crate::names::{Lookups, Question};
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Socket, UDP_LITE, UnixFolder};
@@ -96,6 +96,12 @@ impl SocketsCtx {
     #[must_use]
     pub fn open_handles(&self) -> usize {
         self.handles.count()
+    }
+
+    /// The guest's [`Limits::max_files`](crate::Limits::max_files), for files that the embedder gives it.
+    #[must_use]
+    pub fn files(&self) -> FileLimit {
+        self.usage.files.clone()
     }
 
     /// What is left of the guest's [`Limits::max_disk`](crate::Limits::max_disk), for files that the embedder gives it.

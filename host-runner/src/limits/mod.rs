@@ -3,6 +3,7 @@
 mod bucket;
 mod cpu;
 mod disk;
+mod files;
 mod table;
 mod usage;
 mod value;
@@ -13,8 +14,9 @@ pub(crate) use cpu::CpuTime;
 #[cfg(test)]
 pub(crate) use cpu::thread_time;
 pub use disk::DiskQuota;
+pub use files::FileLimit;
 pub(crate) use table::with_limits;
-pub use table::{Limit, Limits, MAX_DISK_DEFAULT, MAX_SOCKETS_DEFAULT};
+pub use table::{Limit, Limits, MAX_DISK_DEFAULT, MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT};
 pub(crate) use usage::{Counted, Usage};
 pub use value::LimitError;
 

@@ -19,6 +19,10 @@ macro_rules! with_limits {
             /// all, but four at each.
             MaxSockets max_sockets: usize = MAX_SOCKETS_DEFAULT, identity(usize), "max-sockets", Number,
                 "The most sockets that the guest may have open [default: 256]";
+            /// How many files and folders may be open at once, beside those that the guest is given. One more is EMFILE.
+            /// Enforced by an embedder that gives the guest some: see [`SocketsCtx::files`](crate::SocketsCtx::files).
+            MaxFiles max_files: usize = MAX_FILES_DEFAULT, identity(usize), "max-files", Number,
+                "The most files and folders that it may have open [default: 256]";
             /// Connections in all, made and accepted. One more is EDQUOT, and ENOBUFS of accept(2), at which servers
             /// pause.
             MaxConnections max_connections: Option<u64> = None, Some(u64), "max-connections", Number,
@@ -70,6 +74,10 @@ pub(crate) use with_limits;
 /// Open handles that a guest may have unless its limits say otherwise. Each is a file descriptor of the host's
 /// process, whose own limit is often 1024 for all guests together.
 pub const MAX_SOCKETS_DEFAULT: usize = 256;
+
+/// Open files and folders that a guest may have unless its limits say otherwise. Each is a descriptor of the host's process
+/// too.
+pub const MAX_FILES_DEFAULT: usize = 256;
 
 /// Bytes that a guest's files may grow by unless its limits say otherwise.
 pub const MAX_DISK_DEFAULT: u64 = 256 << 20;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
-use super::{DiskQuota, Limit, Limits};
+use super::{DiskQuota, FileLimit, Limit, Limits};
 use crate::event::Events;
 
 /// What is counted.
@@ -28,6 +28,7 @@ pub(crate) struct Usage {
     /// Bytes that memories and tables may still grow by.
     pub(crate) memory_left: usize,
     pub(crate) disk: DiskQuota,
+    pub(crate) files: FileLimit,
     events: Events,
 }
 
@@ -72,6 +73,7 @@ impl Usage {
             ],
             memory_left: limits.max_memory.unwrap_or(usize::MAX),
             disk: DiskQuota::new(limits, events.clone()),
+            files: FileLimit::new(limits, events.clone()),
             events,
         }
     }

@@ -247,6 +247,26 @@ class PrivateFolder(unittest.TestCase):
             self.assertLessEqual(len(box.files.read("a")), 1 << 20)
             box.run("import os; os.unlink('a'); open('b', 'w').write('c')").check()
 
+    def test_a_guest_that_opens_all_it_can_gets_an_error_and_goes_on(self):
+        before = len(os.listdir("/proc/self/fd"))
+        with Sandbox(files={"a": b"x"}, max_files=20, max_sockets=10) as box:
+            code = """
+                import socket
+                kept, errors = [], []
+                for make in (lambda: open('/a'), socket.socket):
+                    try:
+                        while True: kept.append(make())
+                    except OSError as error: errors.append(error.strerror)
+                """
+            box.run(inspect.cleandoc(code)).check()
+            text = "No file descriptors available"
+            self.assertEqual(box.run("len(kept), errors").value, (30, [text, text]))
+            self.assertLess(len(os.listdir("/proc/self/fd")), before + 50)
+            # The modules that tell where it was raised cannot be loaded.
+            error = box.run("open('/a')").error
+            self.assertEqual((error.type, error.message), ("OSError", f"[Errno 33] {text}: '/a'"))
+            self.assertEqual(box.run("kept.clear(); open('/a').read()").check().value, "x")
+
     def test_a_granted_root_takes_its_place(self):
         with tempfile.TemporaryDirectory() as folder:
             with Sandbox(dirs={folder: "/"}) as box:

@@ -1,6 +1,7 @@
 //! Files and directories: a guest sees of granted folders what native CPython sees on Linux.
 
 mod asynchronous;
+mod descriptors;
 mod disk;
 mod listing;
 mod names;
@@ -55,6 +56,7 @@ fn files_belong_to_the_guests_user() {
 fn every_program_is_run() {
     let tests = [
         include_str!("asynchronous.rs"),
+        include_str!("descriptors.rs"),
         include_str!("disk.rs"),
         include_str!("main.rs"),
         include_str!("listing.rs"),

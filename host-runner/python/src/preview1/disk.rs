@@ -325,6 +325,9 @@ impl Preview1 {
         flags: i32,
         opened: i32,
     ) -> Result<i32> {
+        if let Err(errno) = self.room_for_file() {
+            return Ok(errno as i32);
+        }
         let changes = Oflags::from_bits_truncate(open as u16);
         let changes = changes & (Oflags::CREAT | Oflags::TRUNC);
         let mut before = None;

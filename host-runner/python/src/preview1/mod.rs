@@ -7,6 +7,7 @@
 //! | `path_readlink` | it fails for a link whose target is absolute or not UTF-8 |
 //! | `fd_close`, `fd_renumber`, `path_open` | passed on; here they say which descriptor a number stands for |
 //! | all that make or remove files, or change their size | passed on; the limit `max-disk` is asked before ([`disk`]) |
+//! | `path_open` | the limit `max-files` is asked before |
 //!
 //! All other imports, and every path that is UTF-8, are wasmtime-wasi's.
 
@@ -21,7 +22,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 
-use wasisocket_host::DiskQuota;
+use wasisocket_host::{DiskQuota, FileLimit};
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
 use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as upstream, WasiSnapshotPreview1 as _};
@@ -49,6 +50,8 @@ pub(crate) struct Preview1 {
     may_block: bool,
     opened: Option<OpenedFiles>,
     disk: Option<Disk>,
+    /// The limit of open files, and how many are granted beside it.
+    files: Option<(FileLimit, usize)>,
 }
 
 /// Receives the guest's path of each file that it opens.
@@ -67,6 +70,7 @@ impl Preview1 {
             may_block,
             opened: None,
             disk: None,
+            files: None,
         };
         preview1.find_granted();
         preview1
@@ -80,6 +84,23 @@ impl Preview1 {
     /// Limits what its files grow by from now on.
     pub(crate) fn limit_disk(&mut self, quota: DiskQuota) {
         self.disk = Some(Disk::new(quota));
+    }
+
+    /// Limits how many files it has open beside those that it was given.
+    pub(crate) fn limit_files(&mut self, limit: FileLimit) {
+        self.files = Some((limit, self.entries.len()));
+    }
+
+    /// EMFILE if one more file is too many.
+    pub(crate) fn room_for_file(&self) -> Result<(), types::Errno> {
+        match &self.files {
+            Some((limit, granted))
+                if !limit.allows(self.entries.len().saturating_sub(*granted)) =>
+            {
+                Err(types::Errno::Mfile)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sets what receives the files that are opened from now on.
