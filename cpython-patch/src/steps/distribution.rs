@@ -84,7 +84,7 @@ impl Step for Distribution {
         let (_, _, _, guest, _, wide, wasm) = inputs;
         let wide = wide.object.as_ref();
         let wide = wide.map_or("", |object| object.key.as_str());
-        let key = KeyBuilder::new("python 4")
+        let key = KeyBuilder::new("python 5")
             .key("wasm", &wasm.key)
             .text("wide", wide)
             .key("guest", &guest.key)

@@ -58,6 +58,29 @@ fn copy_licences(from: &Path, to: &Path) -> Result<()> {
     tree::copy(from, to, &keep)
 }
 
+/// Copies licence files. Of a header, whose first comment has the terms, only that is kept.
+fn copy_notices(from: &Path, to: &Path) -> Result<()> {
+    for file in tree::files(from, &|_| true)? {
+        let target = to.join(&file);
+        let copy = || {
+            let text = fs::read(from.join(&file))?;
+            fs::create_dir_all(target.parent().unwrap_or(to))?;
+            fs::write(&target, notice(&text))
+        };
+        copy().with_context(|| format!("cannot copy the licence {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// The first comment of a C file, or all of another one.
+fn notice(text: &[u8]) -> &[u8] {
+    let end = text.windows(2).position(|bytes| bytes == b"*/");
+    match end.filter(|_| text.starts_with(b"/*")) {
+        Some(end) => &text[..end + 2],
+        None => text,
+    }
+}
+
 /// Copies the notices of the Rust standard library, from rustup's folder or else Debian's packages. False if
 /// neither has them.
 fn rust_std(sysroot: &Path, folder: &Path) -> Result<bool> {
@@ -120,7 +143,7 @@ pub(crate) fn beside_python(
     let mut c_libraries = String::new();
     for library in &libraries.0 {
         let licences = library.folder.join("licences");
-        tree::copy(&licences, &texts.join("libraries"), &|_| true)?;
+        copy_notices(&licences, &texts.join("libraries"))?;
         c_libraries.push_str(&format!("  {}", library.name));
         if let Some(version) = &library.version {
             c_libraries.push_str(&format!(" {version}"));
@@ -185,6 +208,17 @@ what it contains;\n  {std}\n",
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terms_of_a_header_are_its_first_comment() {
+        for (text, kept) in [
+            ("/*\n** terms\n*/\nint x; /* y */", "/*\n** terms\n*/"),
+            ("terms /* all */", "terms /* all */"),
+            ("/* without an end", "/* without an end"),
+        ] {
+            assert_eq!(notice(text.as_bytes()), kept.as_bytes());
+        }
+    }
 
     #[test]
     fn licence_files_are_known_by_name() {
