@@ -92,6 +92,14 @@ impl Options {
     }
 }
 
+/// Rust's name of this machine's platform.
+pub(crate) fn platform() -> Result<String> {
+    let version = process::output(Command::new("rustc").arg("-vV"))?;
+    let mut lines = version.lines();
+    let target = lines.find_map(|line| line.strip_prefix("host: "));
+    target.map(Into::into).context("rustc -vV names no host")
+}
+
 pub(crate) struct Build {
     pub(crate) options: Options,
     /// The checkout's root folder.

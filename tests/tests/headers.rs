@@ -24,6 +24,7 @@ const INCLUDES: &str = "\
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/times.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -159,6 +160,7 @@ fn compile(checks: &str) {
                 "-Wextra",
                 "-Werror",
                 "-D_WASI_EMULATED_MMAN",
+                "-D_WASI_EMULATED_PROCESS_CLOCKS",
             ])
             .args(flags)
             // Not -isystem: warnings about the headers themselves count.
@@ -260,7 +262,7 @@ impl Layouts {
             (1, "c_char u8 i8"),
             (2, "c_short u16 i16"),
             (4, "c_int c_uint c_long c_ulong u32 i32 usize socklen_t"),
-            (8, "u64 i64"),
+            (8, "u64 i64 clock_t"),
         ];
         let types = known
             .into_iter()

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::build::{Build, TARGET};
+use crate::build::{self, Build, TARGET};
 use crate::cache::Key;
 use crate::process;
 use crate::steps::{Entry, Job, Step, licences};
@@ -53,7 +53,7 @@ impl Step for Host {
         process::run(running, &mut cargo)?;
         let built = target.join("release").join(COMMAND);
         tree::copy_file(&built, &job.folder.join(COMMAND))?;
-        licences::beside_host(build, PACKAGE, &licences::host_target()?, job.folder)
+        licences::beside_host(build, PACKAGE, &build::platform()?, job.folder)
     }
 
     fn open(_: &Build, (): &(), entries: Vec<Entry>) -> Result<Self> {

@@ -181,14 +181,6 @@ wasisocket and the Rust crates linked with it; texts in {FOLDER}/crates/:\n{crat
     fs::write(folder.join(NOTICE), notice).context("cannot write the notice")
 }
 
-/// Rust's name of this machine's platform.
-pub(crate) fn host_target() -> Result<String> {
-    let version = process::output(std::process::Command::new("rustc").arg("-vV"))?;
-    let mut lines = version.lines();
-    let target = lines.find_map(|line| line.strip_prefix("host: "));
-    target.map(Into::into).context("rustc -vV names no host")
-}
-
 /// Writes LICENSES/ and NOTICE.txt beside the `wasisocket` command, or another program, for a platform.
 pub(crate) fn beside_host(build: &Build, package: &str, target: &str, folder: &Path) -> Result<()> {
     let mut sysroot = std::process::Command::new("rustc");

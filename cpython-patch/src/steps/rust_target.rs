@@ -136,7 +136,7 @@ pub(crate) fn ensure(build: &Build, running: &Running) -> Result<RustTarget> {
         tried.push("--no-install was given".to_owned());
     } else {
         let why = format!("no Rust standard library for {}", pins.target);
-        let rustup = || add_with_rustup(build, running);
+        let rustup = || add_with_rustup(&pins.target, running);
         let debian = || apt::install(build, running, &pins.debian_packages, &why);
         let sources: [(&str, &dyn Fn() -> Result<()>); 2] =
             [("rustup", &rustup), ("Debian packages", &debian)];
@@ -156,10 +156,11 @@ pub(crate) fn ensure(build: &Build, running: &Running) -> Result<RustTarget> {
     )
 }
 
-fn add_with_rustup(build: &Build, running: &Running) -> Result<()> {
+/// Adds the standard library of a target to the user's compiler.
+pub(crate) fn add_with_rustup(target: &str, running: &Running) -> Result<()> {
     let rustup = process::find("rustup").context("not found in PATH")?;
-    running.note(&format!("adding {} with rustup", build.pins.rust.target));
+    running.note(&format!("adding {target} with rustup"));
     let mut command = Command::new(rustup);
-    command.args(["target", "add", &build.pins.rust.target]);
+    command.args(["target", "add", target]);
     process::run_within(running, &mut command, Some(RUSTUP_LIMIT))
 }

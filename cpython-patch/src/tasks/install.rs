@@ -124,9 +124,7 @@ impl Installation {
         let library = temporary(&self.library);
         let command = temporary(&self.command);
         let stage = || {
-            tree::copy(python, &library, &|path| path != Path::new(LEFT_OUT))?;
-            // Python warns at each start if lib-dynload, which is empty, does not exist.
-            tree::copy_folders(python, &library)?;
+            copy_python(python, &library)?;
             let is_command = |path: &Path| path == Path::new(host::COMMAND);
             tree::copy(host, &library.join(HOST_LICENCES), &|path| {
                 !is_command(path)
@@ -157,6 +155,13 @@ impl Installation {
         rename(&self.library, &library)?;
         tree::remove(&library)
     }
+}
+
+/// Copies what of a distribution is installed.
+pub(super) fn copy_python(python: &Path, to: &Path) -> Result<()> {
+    tree::copy(python, to, &|path| path != Path::new(LEFT_OUT))?;
+    // Python warns at each start if lib-dynload, which is empty, does not exist.
+    tree::copy_folders(python, to)
 }
 
 /// A name beside `path` for a file or folder that is about to be renamed or removed.

@@ -257,6 +257,22 @@ pub struct timespec {
     pub tv_nsec: core::ffi::c_long,
 }
 
+/// time.h
+pub type clock_t = i64;
+
+/// time.h: what clock(3) counts in.
+pub const CLOCKS_PER_SEC: i64 = 1_000_000_000;
+
+/// sys/times.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tms {
+    pub tms_utime: clock_t,
+    pub tms_stime: clock_t,
+    pub tms_cutime: clock_t,
+    pub tms_cstime: clock_t,
+}
+
 /// sys/select.h: a list, not Linux's bitmap.
 #[repr(C)]
 pub struct fd_set {

@@ -1,7 +1,7 @@
 //! What the command line and a policy file grant, together.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use wasisocket_host::{Grants, Limit, List};
@@ -147,10 +147,16 @@ impl GrantArgs {
     /// The grants of the file, if there is one, and of the flags. Lists are combined; for limits, the flag overrides
     /// the file.
     pub(crate) fn read(&self) -> Result<Grants> {
-        let mut grants = match &self.policy {
-            Some(file) => of_file(file)?,
-            None => Grants::default(),
-        };
+        self.read_over(Grants::default())
+    }
+
+    /// The same over grants that are there: limits that neither sets stay.
+    pub(crate) fn read_over(&self, mut grants: Grants) -> Result<Grants> {
+        if let Some(file) = &self.policy {
+            let read = fs::read_to_string(file).map_err(Error::from);
+            let added = read.and_then(|text| Ok(grants.add_toml(&text)?));
+            added.with_context(|| format!("--policy {}", file.display()))?;
+        }
         add_all(&mut grants, &self.lists)?;
         for (limit, value) in &self.limits {
             let set = grants.limits.set(*limit, value);
@@ -166,12 +172,6 @@ fn add_all(grants: &mut Grants, entries: &[(List, String)]) -> Result<()> {
         added.with_context(|| format!("--{list}"))?;
     }
     Ok(())
-}
-
-fn of_file(file: &Path) -> Result<Grants> {
-    let read = fs::read_to_string(file).map_err(Error::from);
-    let grants = read.and_then(|text| Ok(Grants::from_toml(&text)?));
-    grants.with_context(|| format!("--policy {}", file.display()))
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! Folders with the packages of lock files, in the cache: installed once, and mounted for reading from then on.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use rustix::fs::syncfs;
-use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use wasisocket_cli::Lock;
@@ -47,13 +44,14 @@ fn locked(engine: &Engine, file: &Path) -> PyResult<PathBuf> {
     let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
     let lock = Lock::parse(&text).map_err(|error| PyValueError::new_err(named(&error)))?;
     let cache = Cache::from_env().map_err(|error| failed(&error))?;
-    let complete = own_folder(&cache.path().join(COMPLETE))?;
-    let place = complete.join(name(engine, &text)?);
+    let complete = cache.private_folder(COMPLETE)?;
+    let wasm = engine.wasm_hash().map_err(|error| failed(&error))?;
+    let place = complete.join(name(&wasm, &text));
     if !place.is_dir() {
         // Who wants the same one waits for it.
         static INSTALLING: Mutex<()> = Mutex::new(());
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-        let incomplete = own_folder(&cache.path().join(INCOMPLETE))?;
+        let incomplete = cache.private_folder(INCOMPLETE)?;
         remove_old(&complete, &incomplete);
         if !place.is_dir() {
             install(engine, &lock, &incomplete, &place).map_err(|error| failed(&error))?;
@@ -84,34 +82,10 @@ fn install(engine: &Engine, lock: &Lock, incomplete: &Path, place: &Path) -> Res
     }
 }
 
-/// Opens the folder, and makes it if there is none. What is in it is what guests run, so nobody else may write there.
-fn own_folder(path: &Path) -> io::Result<PathBuf> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let metadata = fs::symlink_metadata(path)?;
-    let mode = metadata.mode() & 0o777;
-    let is_own = metadata.is_dir() && metadata.uid() == geteuid().as_raw() && mode & 0o077 == 0;
-    match is_own {
-        true => Ok(path.to_owned()),
-        false => Err(io::Error::other(format!(
-            "{} belongs to user {} and has mode {mode:o}; only its owner may use it (chmod 700)",
-            path.display(),
-            metadata.uid()
-        ))),
-    }
-}
-
-fn name(engine: &Engine, lock: &str) -> PyResult<String> {
-    static WASM: OnceLock<[u8; 32]> = OnceLock::new();
-    let wasm = match WASM.get() {
-        Some(wasm) => wasm,
-        None => {
-            let content = fs::read(engine.distribution().wasm())?;
-            WASM.get_or_init(|| Sha256::digest(content).into())
-        }
-    };
+fn name(wasm: &str, lock: &str) -> String {
     let hash = Sha256::new().chain_update(wasm).chain_update(lock);
     let hash = hash.finalize();
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// As the time of its last change.

@@ -493,11 +493,11 @@ fn result<'py>(
 
 /// Grants, from a policy file's text and from names with texts.
 fn parse(policy: Option<&str>, named: &[(String, Vec<String>)]) -> PyResult<Grants> {
-    let mut grants = match policy {
-        Some(text) => Grants::from_toml(text)
-            .map_err(|error| PyValueError::new_err(format!("policy: {error}")))?,
-        None => Grants::default(),
-    };
+    let mut grants = Grants::default();
+    if let Some(text) = policy {
+        let added = grants.add_toml(text);
+        added.map_err(|error| PyValueError::new_err(format!("policy: {error}")))?;
+    }
     for (name, texts) in named {
         for text in texts {
             let invalid = |error: String| PyValueError::new_err(format!("{name}: {error}"));

@@ -192,7 +192,8 @@ class Sandbox:
     each run. policy is the path of a policy file, or its content as a mapping; grants and limits add to it.
 
     The guest has a private folder as its /, which is removed with it. files has what is there at first, by path, such as
-    {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
+    {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this
+    machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
     {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
     certificates that it trusts.
 
@@ -452,12 +453,13 @@ class AsyncSandbox:
 
     async def _start(self, *request: Any) -> Result:
         native = self._opened()._native
-        answer = await self._ask(lambda done: native.start(request, done) or True)
+        answer = await self._ask(lambda done: native.start(request, done))
         assert answer is not None
         return answer
 
-    async def _ask(self, start: Callable[[Callable[..., None]], bool]) -> Result | None:
-        """The result of what start begins, which is given what to call in the end. None if it begins nothing."""
+    async def _ask(self, start: Callable[[Callable[..., None]], bool | None]) -> Result | None:
+        """The result of what start begins, which is given what to call in the end. None if start returns False: nothing has
+        begun."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -469,7 +471,7 @@ class AsyncSandbox:
             except RuntimeError:
                 pass  # The loop is closed: nobody waits.
 
-        if not start(done):
+        if start(done) is False:
             return None
         await _settled(ended, self._opened()._native.cancel)
         answer, error = ended.result()

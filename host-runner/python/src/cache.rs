@@ -1,10 +1,13 @@
 //! The cache folder: what later runs read again.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
+
+use crate::trusted_folder::TrustedFolder;
 
 /// The environment variable that names the cache folder.
 pub const CACHE_VARIABLE: &str = "WASISOCKET_CACHE";
@@ -72,6 +75,16 @@ impl Cache {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// A folder in it for the embedder, which is made if there is none. Nobody else can look into it.
+    ///
+    /// # Errors
+    /// It cannot be made or opened, it belongs to another user, or others have rights to it.
+    pub fn private_folder(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.root.join(name);
+        TrustedFolder::open(&path)?;
+        Ok(path)
     }
 
     /// The path of a part, whether it exists or not.

@@ -126,6 +126,14 @@ impl Python {
         &self.shared.distribution
     }
 
+    /// The SHA-256 of its python.wasm, in hexadecimal.
+    ///
+    /// # Errors
+    /// It is not known, and the file cannot be read.
+    pub fn wasm_hash(&self) -> Result<String> {
+        self.shared.wasm_hash()
+    }
+
     /// This Python, with the same compiled code and an image of memory that has these modules in it: a guest that imports one
     /// has it at once. Guests see the folders of [`Preload::site`].
     ///

@@ -77,6 +77,16 @@ impl Grants {
     /// The text is not TOML, or has an unknown key or a value that its key cannot have. The error names the line,
     /// the column and the rule, and suggests a fix.
     pub fn from_toml(text: &str) -> Result<Self, GrantsError> {
+        let mut grants = Self::default();
+        grants.add_toml(text)?;
+        Ok(grants)
+    }
+
+    /// The same over these: rules are added, and a limit of the file replaces the one that is there.
+    ///
+    /// # Errors
+    /// As for [`Grants::from_toml`]. What comes before the mistake was added.
+    pub fn add_toml(&mut self, text: &str) -> Result<(), GrantsError> {
         let error = |at: usize, message: String| GrantsError::new(text, at, message);
         let table = DeTable::parse(text).map_err(|wrong| {
             let at = wrong.span().map_or(0, |span| span.start);
@@ -85,14 +95,13 @@ impl Grants {
         // In the order of the file, so that the first mistake is reported and lists keep their order.
         let mut entries: Vec<_> = table.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let mut grants = Self::default();
         for (key, value) in entries {
             let name = key.get_ref().as_ref();
             let result = if let Some(list) = List::named(name) {
-                grants.add_all(list, value)
+                self.add_all(list, value)
             } else if let Some(limit) = Limit::named(name) {
                 scalar(limit, value).and_then(|text| {
-                    let set = grants.limits.set(limit, &text);
+                    let set = self.limits.set(limit, &text);
                     set.map_err(|wrong| (value.span().start, wrong.to_string()))
                 })
             } else {
@@ -100,7 +109,7 @@ impl Grants {
             };
             result.map_err(|(at, message)| error(at, format!("{name}: {message}")))?;
         }
-        Ok(grants)
+        Ok(())
     }
 
     fn add_all(&mut self, list: List, value: &Spanned<DeValue<'_>>) -> Result<(), (usize, String)> {

@@ -4,7 +4,9 @@ use std::fs;
 
 use wasisocket_host::{Grants, Limit};
 use wasisocket_python::{Distribution, Folder, Program, Python, Sandbox};
-use wasisocket_tests::guest::{built, program, run};
+use wasisocket_tests::guest::{built, program};
+
+use crate::reaches;
 
 /// Descriptors of this process.
 fn own() -> usize {
@@ -14,15 +16,7 @@ fn own() -> usize {
 #[test]
 fn no_more_files_are_open_than_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let ended = run()
-        .args(["--max-files=10", "--allow-net", "--dir"])
-        .arg(format!("{}::/folder", folder.path().display()))
-        .arg(program("files/descriptors.py"))
-        .end();
-    ended.assert_success();
-    assert_eq!(ended.stdout, "ok\n");
-    let told = "wasisocket: the guest reached its --max-files\n";
-    assert_eq!(ended.stderr, told);
+    reaches("max-files", "10", folder.path(), "descriptors.py");
 }
 
 #[test]

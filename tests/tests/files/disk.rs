@@ -7,28 +7,19 @@ use wasisocket_host::{Grants, Limit};
 use wasisocket_python::{Distribution, Folder, Program, Python, Sandbox};
 use wasisocket_tests::guest::{built, program, run};
 
+use crate::{dir, reaches};
+
 /// What is there before.
 fn prepare(folder: &Path) {
     let file = File::create(folder.join("old")).unwrap();
     file.set_len(3 << 20).unwrap();
 }
 
-fn grant(folder: &Path) -> String {
-    format!("--dir={}::/folder", folder.display())
-}
-
 #[test]
 fn files_take_no_more_than_the_limit_and_give_it_back() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
-    let ended = run()
-        .args(["--max-disk=1M", &grant(folder.path())])
-        .arg(program("files/disk.py"))
-        .end();
-    ended.assert_success();
-    assert_eq!(ended.stdout, "ok\n");
-    let told = "wasisocket: the guest reached its --max-disk\n";
-    assert_eq!(ended.stderr, told);
+    reaches("max-disk", "1M", folder.path(), "disk.py");
 }
 
 #[test]
@@ -57,7 +48,10 @@ fd = os.open('/folder/a', os.O_RDWR | os.O_CREAT)
 os.ftruncate(fd, (256 << 20) - 4096)
 try: os.ftruncate(fd, 256 << 20)
 except OSError as error: print(error)";
-    let ended = run().arg(grant(folder.path())).args(["-c", code]).end();
+    let ended = run()
+        .arg(dir(folder.path(), "/folder"))
+        .args(["-c", code])
+        .end();
     ended.assert_success();
     assert_eq!(ended.stdout, "[Errno 51] No space left on device\n");
 }

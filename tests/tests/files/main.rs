@@ -42,6 +42,20 @@ fn dir(host: &Path, guest: &str) -> String {
     format!("--dir={}::{guest}", host.display())
 }
 
+/// Asserts that a program that a limit concerns, which has a folder `/folder`, does what it expects and reaches the limit.
+#[track_caller]
+fn reaches(limit: &str, value: &str, folder: &Path, name: &str) {
+    let ended = run()
+        .arg(format!("--{limit}={value}"))
+        .args(["--allow-net", &dir(folder, "/folder")])
+        .arg(program("files").join(name))
+        .end();
+    ended.assert_success();
+    assert_eq!(ended.stdout, "ok\n");
+    let told = format!("wasisocket: the guest reached its --{limit}\n");
+    assert_eq!(ended.stderr, told);
+}
+
 #[test]
 fn files_belong_to_the_guests_user() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::apt;
 use crate::build::Build;
-use crate::process;
 use crate::progress::Running;
+use crate::steps::rust_target;
 
 /// A platform that is not this machine's.
 pub(super) struct Cross {
@@ -34,8 +34,7 @@ impl Cross {
             running,
             &[&cross.tool("gcc"), &cross.tool("g++"), &cross.emulator],
         )?;
-        let mut rustup = Command::new("rustup");
-        process::run(running, rustup.args(["target", "add", target]))?;
+        rust_target::add_with_rustup(target, running).context("rustup")?;
         Ok(cross)
     }
 

@@ -13,7 +13,7 @@ use crate::apt;
 use crate::fetch;
 use crate::process;
 use crate::steps::licences;
-use crate::tasks::install::LEFT_OUT;
+use crate::tasks::install::copy_python;
 use crate::tree;
 
 const SERVICE: &str = "wasisocket-service";
@@ -32,10 +32,7 @@ pub(super) fn make(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
     let root = dist.folder("image-root")?;
     system(dist, &root)?;
     let library = root.join("usr/lib/wasisocket");
-    tree::copy(&dist.python.folder, &library, &|path| {
-        path != Path::new(LEFT_OUT)
-    })?;
-    tree::copy_folders(&dist.python.folder, &library)?;
+    copy_python(&dist.python.folder, &library)?;
     dist.precompile(&["--time-limits"], &library)?;
     let (service, lock) = dist.program(SERVICE, &[], SERVICE)?;
     tree::copy_file(&service, &root.join("usr/bin").join(SERVICE))?;

@@ -15,14 +15,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::apt;
-use crate::build::{Build, TARGET};
+use crate::build::{self, Build, TARGET};
 use crate::cache::Lock;
 use crate::fetch;
 use crate::process;
 use crate::progress::{Running, human_bytes};
+use crate::steps;
 use crate::steps::distribution::Distribution;
 use crate::steps::host::{self, TESTS};
-use crate::steps::{self, licences};
 use crate::tree;
 
 use cross::Cross;
@@ -160,7 +160,7 @@ pub(crate) fn dist(build: &Build, args: &DistArgs) -> Result<()> {
     fs::create_dir_all(&args.out)?;
     let running = build.begin("dist", "what is shipped")?;
     apt::require(build, &running, &["tar", "gzip", "zstd"])?;
-    let here = licences::host_target()?;
+    let here = build::platform()?;
     let target = args.target.clone().unwrap_or_else(|| here.clone());
     let cross = match target == here {
         true => None,

@@ -7,22 +7,10 @@
 //!
 //! See the parent module.
 
-#![allow(non_camel_case_types)]
-
-/// time.h's clock_t, in nanoseconds for clock(3): CLOCKS_PER_SEC is 10⁹ in wasi-libc.
-type clock_t = i64;
+use crate::sys::{CLOCKS_PER_SEC, clock_t, tms};
 
 /// What times(2) counts in: sysconf(_SC_CLK_TCK) is 100 in wasi-libc.
-const TICK: i64 = 1_000_000_000 / 100;
-
-/// sys/times.h.
-#[repr(C)]
-struct tms {
-    tms_utime: clock_t,
-    tms_stime: clock_t,
-    tms_cutime: clock_t,
-    tms_cstime: clock_t,
-}
+const TICK: clock_t = CLOCKS_PER_SEC / 100;
 
 /// preview1's `clockid`.
 #[derive(Clone, Copy)]

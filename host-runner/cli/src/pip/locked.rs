@@ -4,16 +4,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasisocket_host::{Event, Grants, List};
+use wasisocket_host::{Event, List};
 use wasisocket_python::{Capture, Certificates, End, Folder, Program, Python};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-use super::disk::DISK;
 use super::inputs::{Inputs, TARGET};
 use super::lock::Lock;
 use super::reach::DefaultIndex;
-use super::{notes, variables};
+use super::{notes, usual, variables};
 
 /// The most time that pip may take.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -54,8 +53,7 @@ impl Lock {
         let bundle = variables::add_network(&mut env, None, &mut inputs);
         let requirements = inputs.locked(self, Path::new("/pylock.toml"))?;
 
-        let mut grants = Grants::default();
-        grants.limits.max_disk = Some(DISK);
+        let mut grants = usual();
         grants.limits.timeout = Some(LIMIT);
         for rule in inputs.reach.rules(&grants.resolver) {
             grants.add(List::AllowNet, &rule)?;

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod configuration;
-mod disk;
 mod imports;
 mod inputs;
 mod lock;
@@ -27,7 +26,6 @@ use wasmtime::{Result, bail};
 use crate::run::GuestArgs;
 use crate::say;
 use arguments::{LOCK, Word};
-use disk::DiskArgs;
 use inputs::{GIVEN, Inputs, LOCK_FILE, Output};
 pub use lock::Lock;
 use reach::DefaultIndex;
@@ -74,12 +72,13 @@ Examples:
   wasisocket pip --allow-net=files.example.com:443 install --target site -r requirements.txt
   wasisocket run --dir site::/site:ro --env PYTHONPATH=/site --allow-net=example.com:443 fetch.py";
 
+/// What is installed may take so many bytes.
+const DISK: u64 = 4 << 30;
+
 #[derive(Debug, Args)]
 pub(crate) struct PipArgs {
     #[command(flatten)]
     guest: GuestArgs,
-    #[command(flatten)]
-    disk: DiskArgs,
     /// Fail and install nothing if a newest version needs compiled parts
     #[arg(long)]
     strict: bool,
@@ -88,12 +87,17 @@ pub(crate) struct PipArgs {
     pip_args: Vec<OsString>,
 }
 
+/// What pip's guests are granted and limited to unless the user says otherwise.
+fn usual() -> Grants {
+    let mut grants = Grants::default();
+    grants.limits.max_disk = Some(DISK);
+    grants
+}
+
 impl PipArgs {
     /// What the user grants to pip, beside what its task needs.
     fn grants(&self) -> Result<Grants> {
-        let mut grants = self.guest.grants.read()?;
-        self.disk.apply(&mut grants.limits);
-        Ok(grants)
+        self.guest.grants.read_over(usual())
     }
 }
 
@@ -224,7 +228,7 @@ fn keep_lock(text: &str, output: &Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PipArgs, disk};
+    use super::{DISK, PipArgs};
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -241,16 +245,16 @@ mod tests {
 
     #[test]
     fn limit_of_disk_is_the_users_also_if_it_is_that_of_other_guests() {
-        assert_eq!(max_disk(&[]), Some(disk::DISK));
+        assert_eq!(max_disk(&[]), Some(DISK));
         for limit in ["256M", "1G"] {
             let set = max_disk(&["--max-disk", limit]);
             assert_eq!(set, max_disk(&[&format!("--max-disk={limit}")]));
-            assert_ne!(set, Some(disk::DISK));
+            assert_ne!(set, Some(DISK));
         }
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
         for (text, limit) in [
-            ("max-sockets = 5\n", disk::DISK),
+            ("max-sockets = 5\n", DISK),
             ("max-disk = '256M'\n", 256 << 20),
         ] {
             std::fs::write(path, text).unwrap();

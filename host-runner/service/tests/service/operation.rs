@@ -1,12 +1,12 @@
 //! What an operator does with the service: watches it and stops it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::process::{connect, receive, start, wait_for};
+use crate::process::{allows, connect, listener, receive, start, wait_for};
 use rustix::process::Signal;
 
 const HELLO: &str = "\
@@ -40,8 +40,7 @@ def app(environ, start_response):
 
 /// A server that sends this to each client. Returns its port, and counts clients.
 fn serve(answer: impl Fn(usize) -> &'static [u8] + Send + 'static) -> (u16, Arc<AtomicUsize>) {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
+    let (server, port) = listener();
     let count = Arc::<AtomicUsize>::default();
     let clients = Arc::clone(&count);
     thread::spawn(move || {
@@ -61,7 +60,7 @@ fn serve(answer: impl Fn(usize) -> &'static [u8] + Send + 'static) -> (u16, Arc<
 fn metrics_tell_what_tenants_did() {
     let folder = tempfile::tempdir().unwrap();
     let (port, _) = serve(|_| b"hello");
-    let may = format!("allow-net = ['127.0.0.1:{port}']");
+    let may = allows(port);
     let tenants = [
         ("hello", HELLO, ""),
         ("granted", CLIENT, &*may),
@@ -167,7 +166,7 @@ fn guest_whose_client_goes_away_is_ended() {
 fn handler_is_imported_once_and_anew_after_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (port, count) = serve(|before| if before == 0 { b"no" } else { b"yes" });
-    let may = format!("allow-net = ['127.0.0.1:{port}']");
+    let may = allows(port);
     let handler = format!(
         "import socket, time
 with socket.create_connection(('127.0.0.1', {port})) as peer:
@@ -212,9 +211,8 @@ fn idle_template_gives_its_place_to_others() {
 #[test]
 fn stopping_service_answers_what_it_has_begun() {
     let folder = tempfile::tempdir().unwrap();
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
-    let may = format!("allow-net = ['127.0.0.1:{port}']");
+    let (server, port) = listener();
+    let may = allows(port);
     let service = start(
         folder.path(),
         &[("client", CLIENT, &may)],

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -102,6 +102,18 @@ impl Service {
     pub(crate) fn end(mut self) -> ExitStatus {
         wait_for("the end", || self.child.try_wait().unwrap())
     }
+}
+
+/// A server on loopback, and its port.
+pub(crate) fn listener() -> (TcpListener, u16) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    (server, port)
+}
+
+/// The rule of a policy that allows connections to it.
+pub(crate) fn allows(port: u16) -> String {
+    format!("allow-net = ['127.0.0.1:{port}']\n")
 }
 
 /// Waits until there is something.

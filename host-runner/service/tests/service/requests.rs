@@ -1,11 +1,10 @@
 //! How requests are answered.
 
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 
-use crate::process::{self, Service, Tenant};
+use crate::process::{self, Service, Tenant, allows, listener};
 
 /// Starts the service with tenants, each of which may have three requests at a time.
 fn start(folder: &Path, tenants: &[Tenant<'_>]) -> Service {
@@ -66,15 +65,14 @@ def app(environ, start_response):
 #[test]
 fn tenants_are_answered_within_their_grants_and_limits() {
     let folder = tempfile::tempdir().unwrap();
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
+    let (server, port) = listener();
     thread::spawn(move || {
         for stream in server.incoming() {
             stream?.write_all(b"hello")?;
         }
         std::io::Result::Ok(())
     });
-    let may = format!("allow-net = ['127.0.0.1:{port}']\nmax-connections = 1\n");
+    let may = allows(port) + "max-connections = 1\n";
     let service = start(
         folder.path(),
         &[
@@ -132,9 +130,8 @@ def app(environ, start_response):
 #[test]
 fn tenant_has_its_memory_and_its_places_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
-    let may = format!("allow-net = ['127.0.0.1:{port}']");
+    let (server, port) = listener();
+    let may = allows(port);
     let service = start(
         folder.path(),
         &[
