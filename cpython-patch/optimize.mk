@@ -8,7 +8,7 @@
 WASISOCKET_LTO = $(filter $(OBJECT_OBJS) $(PYTHON_OBJS), $(OBJECT_OBJS) $(addprefix Python/, \
 	_warnings.o bltinmodule.o ceval_gil.o context.o critical_section.o dtoa.o errors.o formatter_unicode.o frame.o \
 	gc.o gc_gil.o getargs.o hashtable.o import.o intrinsics.o lock.o modsupport.o mysnprintf.o pyhash.o pymath.o \
-	pystate.o pystrtod.o specialize.o sysmodule.o thread.o traceback.o))
+	pystate.o pystrtod.o specialize.o sysmodule.o traceback.o))
 
 # How often each branch is taken in common programs: profile/counts.txt. A function that has changed since then is
 # compiled as if nothing were known of it.
@@ -17,6 +17,9 @@ WASISOCKET_PROFILE = $(if $(wildcard wasisocket.profdata), -fprofile-use=wasisoc
 
 $(filter-out Python/ceval.o, $(LIBRARY_OBJS)): CFLAGS_NODIST += $(WASISOCKET_PROFILE)
 $(WASISOCKET_LTO): CFLAGS_NODIST += -flto
+
+# Threads take turns where ceval.c looks whether something is to be done.
+Python/ceval.o: CFLAGS_NODIST += -iquote $(srcdir)/Modules/ceval
 
 ifneq ($(WASISOCKET_LTO),)
 wasisocket-core.o: $(WASISOCKET_LTO)

@@ -1,46 +1,19 @@
-"""asyncio without threads: look-ups that do not block the event loop, and a default executor.
+"""Look-ups of asyncio by the host: they wait for its file descriptor, and need no thread.
 
-Stock asyncio runs getaddrinfo, getnameinfo and other calls that block in an executor of threads, and there are no
-threads here. install() replaces four methods of BaseEventLoop:
-
-- getaddrinfo and getnameinfo start a look-up on the host and wait for its file descriptor, so that the event loop
-  goes on running.
-- run_in_executor(None, ...), and with it asyncio.to_thread, calls the function at once, and the event loop waits
-  meanwhile. With WASISOCKET_INLINE=0 in the environment it raises RuntimeError, as it does where no thread can be
-  started.
-- shutdown_default_executor then has nothing to wait for.
+install() replaces getaddrinfo and getnameinfo of BaseEventLoop. Stock asyncio runs them in a thread each, which takes
+longer to start than most look-ups take, and which a guest without threads does not have.
 
 loop.add_signal_handler needs signal.valid_signals and signal.siginterrupt, which WASI lacks. They get replacements:
 the only signals of a guest are those that it raises itself.
-
-An executor that a program sets stays in use. threading.Thread.start raises as before.
 """
 
 import _socket
 import errno
 import os
 import signal
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import _wasisocket
 from wasisocket import _EAI, _failure
-
-
-class InlineExecutor(ThreadPoolExecutor):
-    """Runs each call when it is submitted, and returns a completed future."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        if self._shutdown:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        future = Future()
-        future.set_running_or_notify_cancel()
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as exc:
-            future.set_exception(exc)
-        else:
-            future.set_result(result)
-        return future
 
 
 async def readable(loop, fd):
@@ -82,7 +55,7 @@ async def _look_up(loop, host, family, flags):
 
 
 def install(base_events):
-    """Replace the methods of base_events.BaseEventLoop for which stock asyncio needs threads."""
+    """Replace the look-ups of base_events.BaseEventLoop."""
     loop_class = base_events.BaseEventLoop
     # A program that replaces these functions expects asyncio to call its own.
     stock_getaddrinfo = base_events.socket.getaddrinfo
@@ -147,21 +120,6 @@ def install(base_events):
             return host, service
         return name.partition(".")[0] if flags & _socket.NI_NOFQDN else name, service
 
-    stock_run_in_executor = loop_class.run_in_executor
-    stock_shutdown = loop_class.shutdown_default_executor
-
-    def run_in_executor(self, executor, func, *args):
-        if executor is None and self._default_executor is None:
-            if os.environ.get("WASISOCKET_INLINE") != "0":
-                self._default_executor = InlineExecutor(thread_name_prefix="asyncio")
-        return stock_run_in_executor(self, executor, func, *args)
-
-    async def shutdown_default_executor(self, timeout=None):
-        if not isinstance(self._default_executor, InlineExecutor):
-            return await stock_shutdown(self, timeout)
-        self._executor_shutdown_called = True
-        self._default_executor.shutdown(wait=False)
-
     if not hasattr(signal, "valid_signals"):
         signal.valid_signals = lambda: set(signal.Signals)
     if not hasattr(signal, "siginterrupt"):
@@ -170,8 +128,6 @@ def install(base_events):
     for function, stock in [
         (getaddrinfo, loop_class.getaddrinfo),
         (getnameinfo, loop_class.getnameinfo),
-        (run_in_executor, stock_run_in_executor),
-        (shutdown_default_executor, stock_shutdown),
     ]:
         function.__qualname__ = stock.__qualname__
         function.__doc__ = stock.__doc__

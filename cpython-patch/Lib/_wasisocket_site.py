@@ -9,15 +9,14 @@ pytest, typeguard, beartype and others put theirs in front of it.
 
 # importlib._bootstrap, which is there without importlib.
 import _frozen_importlib as _bootstrap
+import _thread
 import sys
 
-# The module that adapts each. There are no threads, and --ca-bundle is also for those who ask certifi.
+# The module that adapts each. --ca-bundle is also for those who ask certifi.
 _ADAPTERS = {
-    "anyio._backends._asyncio": "_wasisocket_anyio",
     "asyncio.base_events": "_wasisocket_asyncio",
     "certifi.core": "_wasisocket_certifi",
     "pip._vendor.certifi.core": "_wasisocket_certifi",
-    "socketserver": "_wasisocket_socketserver",
 }
 
 
@@ -47,6 +46,17 @@ def _find_spec(name, path, target=None):
         spec.loader = _Loader(spec.loader)
     return spec
 
+
+def _get_native_id():
+    """The number of a thread for the system, which has none but that of this process."""
+    return _thread.get_ident()
+
+
+if not hasattr(_thread, "get_native_id"):
+    # CPython has it on the platforms that it knows.
+    _get_native_id.__name__ = _get_native_id.__qualname__ = "get_native_id"
+    _get_native_id.__module__ = "_thread"
+    _thread.get_native_id = _get_native_id
 
 _stock_find_spec = _bootstrap._find_spec
 _bootstrap._find_spec = _find_spec

@@ -117,6 +117,8 @@ pub enum Event {
         /// Bytes of data that the guest received over it.
         received: u64,
     },
+    /// The guest waits for nothing, without end: it sleeps forever, or all of its threads wait for each other.
+    WaitsForNothing,
     /// The guest reached a limit. Sent once for each limit, the first time it has an effect.
     LimitReached(Limit),
     /// An operation was refused. The guest saw EACCES.
@@ -234,6 +236,9 @@ impl fmt::Display for Event {
             } => write!(
                 f,
                 "{socket} was closed, {sent} bytes sent and {received} received"
+            ),
+            Self::WaitsForNothing => f.write_str(
+                "the guest waits for nothing, without end: if it has threads, they wait for each other",
             ),
             Self::LimitReached(limit) => write!(f, "limit {limit} reached"),
             Self::Denied(denial) => denial.fmt(f),

@@ -181,8 +181,8 @@ pub use grants::Grants;
 #[cfg(feature = "policy-file")]
 pub use grants::GrantsError;
 pub use limits::{
-    DiskQuota, FileLimit, Limit, LimitError, LimitReached, Limits, MAX_DISK_DEFAULT,
-    MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT,
+    CountLimit, DiskQuota, Limit, LimitError, LimitReached, Limits, MAX_DISK_DEFAULT,
+    MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT, MAX_THREADS_DEFAULT,
 };
 #[cfg(feature = "async")]
 pub use linker::add_to_linker_async;

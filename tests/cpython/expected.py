@@ -16,7 +16,6 @@ UNEXPLAINED = "unexplained: "
 
 # Why a test cannot pass, by the error that it fails with.
 REASONS = [
-    (r"waits for another thread", "needs threads"),
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
     (r"database is locked", "needs file locks: without them SQLite allows one connection to a file at a time"),

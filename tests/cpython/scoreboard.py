@@ -45,6 +45,10 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_urllib_response test_ftplib test_smtplib test_poplib test_imaplib test_xmlrpc test_wsgiref
     test_ipaddress test_robotparser test_ssl test_hashlib test_hmac test_zlib test_gzip test_bz2 test_lzma
     test_tarfile test_zipfile.test_core test_zipfile._path.test_path test_zipfile._path.test_complexity
+    test_threading test_thread test_threading_local test_threadsignals test_queue test_sched
+    test_logging test_concurrent_futures.test_thread_pool
+    test_concurrent_futures.test_as_completed test_concurrent_futures.test_future test_concurrent_futures.test_shutdown
+    test_concurrent_futures.test_wait test_concurrent_futures.test_init
 """.split(), *("test_sqlite3." + name for name in SQLITE)]
 
 # The tests of these modules that ask for the network stay on this machine.
@@ -66,11 +70,9 @@ Result = collections.namedtuple("Result", "outcome reason net", defaults=[False]
 
 
 class Native:
-    """The native build-python, with or without threads."""
+    """The native build-python."""
 
-    def __init__(self, threads):
-        self.threads = threads
-        self.test_library = None
+    test_library = None
 
     def command(self, script, folder, job):
         return [sys.executable, INSIDE / script, folder / job]
@@ -79,7 +81,6 @@ class Native:
 class Guest:
     """Python in the guest."""
 
-    threads = False
     test_library = "/tests"
 
     def __init__(self, args, tests):
@@ -96,9 +97,9 @@ ALLOWED = ["0.0.0.0/0", "[::/0]", "localhost", os.uname().nodename]
 
 
 class Run:
-    """One process, or two for the two halves, that run tests of a module until they are done or one hangs."""
+    """A process that runs tests of a module until they are done or one hangs."""
 
-    def __init__(self, board, module, processes, tests, known_hangs):
+    def __init__(self, board, module, tests, known_hangs):
         self.module = module
         self.results = {}
         self.listed = tests
@@ -109,31 +110,27 @@ class Run:
         folder = board.new_folder(module)
         self._log = folder / "log.txt"
         self._read = folder / "results.jsonl"
-        children = []
+        job = {"module": "test." + module, "tests": tests, "test_library": board.python.test_library,
+               "scratch": "scratch", "resources": RESOURCES + ["network"] * (module in NETWORK_ON_THIS_MACHINE),
+               "results": self._read.name}
+        (folder / "job.json").write_text(json.dumps(job))
         with open(self._log, "w", encoding="utf-8", errors="replace") as log:
-            for python, script, role in processes:
-                job = {"module": "test." + module, "tests": tests, "threads": python.threads, "role": role,
-                       "twins": board.twins, "test_library": python.test_library, "scratch": "scratch",
-                       "resources": RESOURCES + ["network"] * (module in NETWORK_ON_THIS_MACHINE),
-                       "results": "client.jsonl" if role == "client" else "results.jsonl"}
-                name = f"{role or 'job'}.json"
-                (folder / name).write_text(json.dumps(job))
-                children.append(subprocess.Popen(
-                    python.command(script, folder, name), stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+            child = subprocess.Popen(
+                board.python.command("direct.py", folder, "job.json"),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            self._follow(children)
+            self._follow(child)
         finally:
-            for child in children:
-                child.kill()
-                child.wait()
+            child.kill()
+            child.wait()
 
-    def _follow(self, children):
-        """Reads results until the processes are done, and records a result for the test at which they stopped."""
+    def _follow(self, child):
+        """Reads results until the process is done, and records a result for the test at which it stopped."""
         limit = START_LIMIT
         since = time.monotonic()
-        with open_when_there(self._read, children) as file:
+        with open_when_there(self._read, child) as file:
             while True:
-                ended = [child for child in children if child.poll() is not None]
+                has_ended = child.poll() is not None
                 if line := read_line(file):
                     since = time.monotonic()
                     self._take(json.loads(line))
@@ -141,7 +138,7 @@ class Run:
                     limit = HANG_LIMIT if known else TEST_LIMIT if self._started else START_LIMIT
                 elif self._done:
                     return
-                elif any(child.returncode for child in ended) or len(ended) == len(children):
+                elif has_ended:
                     self._stopped(f"crashes: {self._last_words()}")
                     return
                 elif time.monotonic() - since > limit:
@@ -176,8 +173,8 @@ class Run:
         return lines[-1][:200] if lines else "silently"
 
 
-def open_when_there(path, children):
-    while not path.exists() and any(child.poll() is None for child in children):
+def open_when_there(path, child):
+    while not path.exists() and child.poll() is None:
         time.sleep(0.02)
     path.touch()
     return open(path, encoding="utf-8")
@@ -196,13 +193,10 @@ def read_line(file):
 class Board:
     """Runs the tests with one Python, guest or native."""
 
-    def __init__(self, python, work, title, known=None, other_half=None):
+    def __init__(self, python, work, title, known=None):
         self.python = python
         self.title = title
-        # Without threads, the halves of test_socket are two processes.
-        self.twins = not python.threads
         self.stopping = False
-        self._other_half = other_half
         self._work = work
         self._numbers = itertools.count()
         self._hangs = known.with_reason(HANG) if known else set()
@@ -213,41 +207,11 @@ class Board:
         folder.mkdir()
         return folder
 
-    def run(self, module):
-        results = self._through(module, [(self.python, "direct.py", None)])
-        if module == "test_socket" and self.twins:
-            results |= self.run_twins(None)
-        return results
-
-    def run_twins(self, tests):
-        """Runs both combinations of guest and native half. A test that the first one skips is not run in the second."""
-        other = self._other_half or self.python
-        ways = [[(self.python, "twin.py", "server"), (other, "twin.py", "client")],
-                [(other, "twin.py", "server"), (self.python, "twin.py", "client")]]
-        results = {}
-        for way, processes in zip(["serving", "as client"], ways):
-            for name, result in self._through("test_socket", processes, tests).items():
-                if result.outcome != "pass":
-                    result = result._replace(reason=f"{way}: {result.reason}" if result.outcome == "fail"
-                                             else result.reason)
-                if name not in results or results[name].outcome == "pass":
-                    results[name] = result
-            tests = [name for name, result in results.items() if result.outcome != "skip"]
-        return results
-
-    def run_again(self, module, tests):
-        """Runs single tests again, which may have failed by chance."""
-        results = {}
-        if module == "test_socket" and self.twins:
-            results = self.run_twins(tests)
-        rest = [name for name in tests if name not in results]
-        return results | self._through(module, [(self.python, "direct.py", None)], rest) if rest else results
-
-    def _through(self, module, processes, tests=None):
-        """Continues after a test that ends its process."""
+    def run(self, module, tests=None):
+        """Runs all tests of a module, or these, and continues after a test that ends the process."""
         results = {}
         while True:
-            run = Run(self, module, processes, tests, self._hangs)
+            run = Run(self, module, tests, self._hangs)
             results |= run.results
             tests = [name for name in run.listed or [] if name not in results]
             if not tests or not run.results or self.stopping:
@@ -288,7 +252,7 @@ def copy_tests(source, folder, modules):
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for part in ["support", "test_asyncio", "test_sqlite3", "test_zipfile"]:
+    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_sqlite3", "test_zipfile"]:
         compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
     for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
         if path.exists():
@@ -315,8 +279,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="cargo xtask cpython-tests", description=__doc__)
     parser.add_argument("modules", nargs="*", help="such as test_socket or test_asyncio; all by default")
     parser.add_argument("--bless", action="store_true", help="write what happens into expected.toml")
-    parser.add_argument("--native", action="store_true", help="also run native Python without threads")
-    parser.add_argument("--native-threads", action="store_true", help="also run native Python as it is")
+    parser.add_argument("--native", action="store_true", help="also run native Python")
     parser.add_argument("--no-guest", action="store_true", help="only run native Python")
     parser.add_argument("--jobs", type=int, default=2, help="modules at a time")
     parser.add_argument("--keep", metavar="DIR", help="keep the logs of all processes")
@@ -343,24 +306,22 @@ def main():
         work = Path(args.keep or folder).resolve()
         work.mkdir(parents=True, exist_ok=True)
 
-        def board(name, title, python, known=None, other_half=None):
+        def board(name, title, python, known=None):
             (work / name).mkdir()
-            board = Board(python, work / name, title, known, other_half)
+            board = Board(python, work / name, title, known)
             columns[title] = run_modules(board, modules, args.jobs)
             return board
 
         if not args.no_guest:
             guest = Guest(args, copy_tests(args.source, work / "tests", modules))
-            guest = board("g", "guest", guest, known, Native(threads=True))
+            guest = board("g", "guest", guest, known)
             settle(guest, columns["guest"], known)
             if args.bless:
                 bless(columns["guest"], known)
             else:
                 status = compare(columns["guest"], known)
         if args.native:
-            board("n", "native without threads", Native(threads=False))
-        if args.native_threads:
-            board("t", "native", Native(threads=True))
+            board("n", "native", Native())
     print_table(columns)
     print(f"in {time.monotonic() - began:.0f} s", file=sys.stderr)
     sys.exit(status)
@@ -371,7 +332,7 @@ def settle(board, results, known):
     for module, tests in results.items():
         unlucky = [test for test, result in tests.items()
                    if result.outcome == "fail" and (known.of(module, test) or [""])[0] == "pass"]
-        again = board.run_again(module, unlucky) if unlucky else {}
+        again = board.run(module, unlucky) if unlucky else {}
         for test in unlucky:
             if test in again and again[test].outcome == "pass":
                 print(f"passed only when run again: {module}.{test}: {tests[test].reason}", file=sys.stderr)

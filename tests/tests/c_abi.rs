@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use wasisocket_abi::Errno;
 use wasisocket_host::{Policy, SocketsCtx, add_to_linker};
-use wasisocket_tests::guest::built;
+use wasisocket_tests::guest::{self, built};
 use wasmtime::{Caller, Engine, FuncType, Linker, Module, Store, Val, ValType};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -19,14 +19,16 @@ struct Guest {
     sockets: SocketsCtx,
 }
 
-/// The linker's `--wrap` flags, from Setup.local.
+/// The linker's flags, from Setup.local.
 fn link_flags(checkout: &Path) -> Vec<String> {
     let setup = fs::read_to_string(checkout.join("cpython-patch/Setup.local")).unwrap();
-    let flags = setup
-        .lines()
-        .find_map(|line| line.strip_prefix("WASISOCKET_LDFLAGS="))
-        .expect("Setup.local has the flags");
-    flags.split_whitespace().map(str::to_owned).collect()
+    let names = ["WASISOCKET_LDFLAGS=", "WASISOCKET_THREADS_LDFLAGS="];
+    let flags = names.into_iter().flat_map(|name| {
+        let mut lines = setup.lines();
+        let flags = lines.find_map(|line| line.strip_prefix(name));
+        flags.expect("Setup.local has it").split_whitespace()
+    });
+    flags.map(str::to_owned).collect()
 }
 
 /// The folder of OpenSSL for the guest.
@@ -90,6 +92,18 @@ fn run(wasm: &[u8], input: Vec<u8>, imports: impl FnOnce(&mut Linker<Guest>)) ->
     };
     let printed = String::from_utf8(output.contents().to_vec()).unwrap();
     (status, printed)
+}
+
+#[test]
+fn threads_of_posix_are_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("threads.wasm");
+    let program = compile("threads.c", &["-D_WASI_EMULATED_PTHREAD"]);
+    fs::write(&wasm, program).unwrap();
+    // In the place of Python, in a host that has threads.
+    let run = guest::run().arg("--python").arg(&wasm);
+    let printed = run.args(["--timeout=60s", "-c", "pass"]).end();
+    assert_eq!(printed.stdout, "ok\n", "{}", printed.stderr);
 }
 
 #[test]

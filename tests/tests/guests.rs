@@ -174,12 +174,39 @@ fn guest_that_waits_for_ever_is_ended_by_its_time_limit() {
 }
 
 #[test]
-fn calls_for_threads_run_in_line_unless_refused() {
+fn threads_are_bounded() {
     let program = program("threads.py");
-    let inline = run().args(["--allow-listen=127.0.0.1:0", "--allow-net=127.0.0.1"]);
-    inline.arg(&program).arg("inline").succeeds();
-    let refused = run().arg("--env=WASISOCKET_INLINE=0");
-    refused.arg(&program).arg("refused").succeeds();
+    let none = run().args(["--max-threads=0"]);
+    none.arg(&program).arg("none").succeeds();
+    let few = run().args(["--max-threads=10", "--max-memory=300M"]);
+    let few = few.args(["--allow-listen=127.0.0.1:0", "--allow-net=127.0.0.1"]);
+    few.arg(&program).arg("few").succeeds();
+}
+
+#[test]
+fn threads_of_a_guest_without_an_image_end_with_it() {
+    // Python's own end, with daemons that wait, compute and have a lock.
+    let cold = run().arg("--cold");
+    cold.arg(program("posix").join("threads.py")).succeeds();
+}
+
+#[test]
+fn threads_that_wait_for_each_other_are_told_of_and_end_by_the_time_limit() {
+    let code = "
+import threading
+locks = threading.Lock(), threading.Lock()
+met = threading.Barrier(2)
+def take(one, other):
+    with one:
+        met.wait()
+        with other: pass
+threads = [threading.Thread(target=take, args=args) for args in (locks, locks[::-1])]
+for thread in threads: thread.start()
+for thread in threads: thread.join()";
+    let ended = run().args(["-v", "--timeout=3s", "-c", code]).end();
+    assert_eq!(ended.status, Some(124), "{}", ended.stderr);
+    let told = "they wait for each other";
+    assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
     assert_eq!(
         exports,
         [
+            "__stack_pointer",
             "_start",
             "memory",
             "python-runtime",
@@ -100,7 +101,8 @@ fn default_build_imports_two_of_the_core_six_and_all_others() {
             "session-end",
             "session-request",
             "snapshot-initialize",
-            "snapshot-resume"
+            "snapshot-resume",
+            "thread-start"
         ]
     );
 }
@@ -115,8 +117,10 @@ fn core_build_imports_the_core_six() {
             "PyRun_SimpleString",
             "Py_Finalize",
             "Py_Initialize",
+            "__stack_pointer",
             "_start",
-            "memory"
+            "memory",
+            "thread-start"
         ]
     );
 }

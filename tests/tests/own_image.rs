@@ -261,6 +261,10 @@ fn module_that_cannot_be_in_an_image_is_named() {
             "import socket; s = socket.socket()",
             "leaves a file or a socket open",
         ),
+        (
+            "import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()",
+            "leaves a thread",
+        ),
     ] {
         site.write("bad.py", code);
         let ended = site.make(&["pack", "bad"]);

@@ -53,7 +53,10 @@ macro_rules! programs {
     };
 }
 
-programs! { clocks datagrams descriptors event_loop local names options rights standard_input streams waiting }
+programs! {
+    clocks datagrams descriptors event_loop local names options rights standard_input streams thread_sockets threads
+    waiting
+}
 
 #[test]
 fn every_program_is_run() {

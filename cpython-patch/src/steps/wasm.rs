@@ -32,6 +32,7 @@ const SETUP: [&str; 2] = ["cpython-patch/Setup.local", "cpython-patch/Setup.libr
 const CONFIG_SITE: &str = "cpython-patch/config.site";
 const OPTIMIZE: &str = "cpython-patch/optimize.mk";
 pub(crate) const HEADERS: &str = "cpython-patch/include";
+const MODULES: &str = "cpython-patch/Modules";
 
 /// The folder in which `config.site` expects the headers, relative to the folder that configure runs in.
 const HEADERS_COPY: &str = "wasisocket-include";
@@ -75,7 +76,8 @@ impl Step for Wasm {
             .file(&build.checkout(CONFIG_SITE))?
             .file(&build.checkout(OPTIMIZE))?
             .file(&build.checkout(profile::COUNTS))?
-            .tree(&build.checkout(HEADERS), |_| true)?;
+            .tree(&build.checkout(HEADERS), |_| true)?
+            .tree(&build.checkout(MODULES), |_| true)?;
         Ok(Some(vec![key.finish()]))
     }
 
@@ -100,6 +102,11 @@ impl Step for Wasm {
             let headers = folder.join(HEADERS_COPY);
             tree::remove(&headers)?;
             tree::copy(&build.checkout(HEADERS), &headers, &|_| true)?;
+            tree::copy(
+                &build.checkout(MODULES),
+                &job.folder.join("Modules"),
+                &|_| true,
+            )?;
             extend_config_site(build, source, job.folder)?;
         }
         // The library is not an input of the result: `link` links the one that is wanted.

@@ -19,7 +19,7 @@ pass, and of those that pass over real sockets. See tests/cpython/README.md.
 Examples:
   cargo xtask cpython-tests
   cargo xtask cpython-tests test_socket test_asyncio.test_streams
-  cargo xtask cpython-tests --native --native-threads     beside native CPython";
+  cargo xtask cpython-tests --native     beside native CPython";
 
 #[derive(Args, Debug)]
 pub(crate) struct TestsArgs {
@@ -28,12 +28,9 @@ pub(crate) struct TestsArgs {
     /// Write the results into expected.toml
     #[arg(long)]
     bless: bool,
-    /// Also run native Python without threads
+    /// Also run native Python
     #[arg(long)]
     native: bool,
-    /// Also run native Python as it is
-    #[arg(long)]
-    native_threads: bool,
     /// Store the output and the results of the tests in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<String>,
@@ -44,7 +41,6 @@ pub(crate) fn run(build: &Build, args: &TestsArgs) -> Result<ExitCode> {
     let (python, host) = steps::product(build)?;
     let source = build.ensure::<Source>()?;
     let native = build.ensure::<BuildPython>()?;
-    // The native Python of the same version also runs the peer in tests that need two interpreters.
     let mut scoreboard = Command::new(&native.python);
     scoreboard
         .arg(build.checkout(SCOREBOARD))
@@ -57,11 +53,7 @@ pub(crate) fn run(build: &Build, args: &TestsArgs) -> Result<ExitCode> {
         .env_remove("PYTHONHOME")
         .env_remove("PYTHONPATH")
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    for (flag, given) in [
-        ("--bless", args.bless),
-        ("--native", args.native),
-        ("--native-threads", args.native_threads),
-    ] {
+    for (flag, given) in [("--bless", args.bless), ("--native", args.native)] {
         if given {
             scoreboard.arg(flag);
         }

@@ -233,6 +233,19 @@ macro_rules! imports {
                 /// [`SHA256_STATE_LEN`](v1::SHA256_STATE_LEN) bytes. [`Errno::EINVAL`] for another length, or data
                 /// that ends within a block. [`Errno::EOPNOTSUPP`] from a host without cryptography.
                 call sha256_blocks(state: &mut [u8; state_len], data: &[u8; len]) -> ();
+
+                /// A call stack for a [thread](v1#threads), on which the guest's export `thread-start` will run, with
+                /// `stack` in its `__stack_pointer`. [`Errno::EAGAIN`] past the limit of threads.
+                /// [`Errno::EOPNOTSUPP`] from a host without threads.
+                call thread_create(stack: u32) -> (thread: u32);
+
+                /// Runs a thread, until it switches back or ends. On a thread's own call stack and with 0: back to
+                /// who ran it. [`Errno::EINVAL`] for a thread that does not exist or is being run, and for 0 on a
+                /// call stack that nobody runs.
+                call thread_switch(thread: u32) -> ();
+
+                /// Ends a thread that is not being run. [`Errno::EINVAL`] for any other.
+                call thread_drop(thread: u32) -> ();
             }
         }
     };

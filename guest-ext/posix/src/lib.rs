@@ -8,6 +8,7 @@
 //! | `descriptors` | which file descriptors are sockets, and their state: O_NONBLOCK, timeouts |
 //! | `socket`, `message`, `rights`, `option` | calls on one socket |
 //! | `poll`, `epoll` | waiting for several descriptors |
+//! | `threads` | call stacks that take turns, and what they wait for |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
@@ -59,6 +60,12 @@ mod rights;
 mod socket;
 pub mod stdin;
 pub mod sys;
+#[cfg(target_os = "wasi")]
+#[cfg_attr(
+    feature = "host-core",
+    allow(dead_code, reason = "that host has no threads")
+)]
+mod threads;
 mod unix;
 
 pub use address::SOCKADDR_MAX;

@@ -194,6 +194,8 @@ fn attempt_until<T>(
     timeout: i64,
     mut attempt: impl FnMut() -> core::result::Result<T, HostErrno>,
 ) -> Result<T> {
+    #[cfg(target_os = "wasi")]
+    let _in_use = crate::threads::InUse::new([handle]);
     let mut begun = None;
     let mut attempts: u32 = 0;
     loop {

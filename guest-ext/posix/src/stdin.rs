@@ -5,6 +5,8 @@ use std::cell::Cell;
 
 use wasisocket_abi::v1::{self, PollEntry};
 
+#[cfg(target_os = "wasi")]
+use crate::host::FOREVER;
 use crate::host::{Host as _, Imp};
 use crate::{Errno, RawFd, Result};
 
@@ -46,15 +48,19 @@ pub fn closed(fd: RawFd) {
 /// # Errors
 /// EAGAIN for standard input with O_NONBLOCK if there is nothing to read.
 pub fn check_read(fd: RawFd) -> Result<()> {
-    if !is_nonblocking(fd) {
-        return Ok(());
-    }
+    let timeout = match nonblocking(fd) {
+        Some(true) => 0,
+        // preview1's read would block all threads.
+        #[cfg(target_os = "wasi")]
+        Some(false) if crate::threads::several() => FOREVER,
+        _ => return Ok(()),
+    };
     let mut entry = PollEntry {
         handle: v1::STDIN,
         events: v1::EVENT_IN as u16,
         revents: 0,
     };
-    match Imp::poll(core::slice::from_mut(&mut entry), 0)? {
+    match Imp::poll(core::slice::from_mut(&mut entry), timeout)? {
         0 => Err(Errno::EAGAIN),
         _ => Ok(()),
     }

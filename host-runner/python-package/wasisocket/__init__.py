@@ -230,6 +230,7 @@ class Sandbox:
         dns: str | Iterable[str] = (),
         max_sockets: int | str | None = None,
         max_files: int | str | None = None,
+        max_threads: int | str | None = None,
         max_connections: int | str | None = None,
         connect_rate: str | None = None,
         max_bytes_in: int | str | None = None,
@@ -314,7 +315,7 @@ class Sandbox:
         """A copy of this sandbox: all that Python holds in it, its files, and its grants, limits and functions.
 
         What is open does not come along: sockets and files are closed in the copy. Random numbers are new, but for those of
-        generators of the program's own.
+        generators of the program's own. A sandbox that has threads cannot be copied.
         """
         box = object.__new__(Sandbox)
         box._native = self._native.fork()

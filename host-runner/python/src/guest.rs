@@ -18,12 +18,14 @@ use crate::engine::Shared;
 use crate::etc::Etc;
 use crate::preview1::{self, OpenedFiles, Preview1};
 use crate::sleep;
+use crate::threads::{self, Threads};
 
 /// All that one guest has.
 pub(crate) struct Guest {
     preview1: Preview1,
     sockets: SocketsCtx,
     end: Option<Instant>,
+    pub(crate) threads: Threads,
     /// Its folder may be a temporary one.
     _etc: Option<Arc<Etc>>,
 }
@@ -36,10 +38,12 @@ impl Guest {
         end: Option<Instant>,
         etc: Option<Arc<Etc>>,
     ) -> Self {
+        let threads = Threads::new(sockets.threads());
         Self {
             preview1,
             sockets,
             end,
+            threads,
             _etc: etc,
         }
     }
@@ -99,6 +103,7 @@ pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
         (&mut guest.sockets, &mut guest.preview1)
     })?;
     clocks::add_to_linker(&mut linker)?;
+    threads::add_to_linker(&mut linker)?;
     sleep::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;
     Ok(linker)
@@ -114,6 +119,7 @@ pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
     preview1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.preview1)?;
     add_to_linker_async(&mut linker, Guest::sockets)?;
     clocks::add_to_linker(&mut linker)?;
+    threads::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;
     Ok(linker)
 }

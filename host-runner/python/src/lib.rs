@@ -79,6 +79,7 @@ mod snapshot;
 mod sources;
 mod stdio;
 mod system_certificates;
+mod threads;
 mod trusted_folder;
 mod whole_file;
 

@@ -21,6 +21,7 @@ use crate::profile::Profiler;
 use crate::program::Program;
 use crate::snapshot::{self, Image, Preload, RESUME};
 use crate::stdio::Wait;
+use crate::threads::{GuestStore, wait};
 
 /// Where a guest sees Python: `sys.executable`, and the first word of its messages.
 const EXECUTABLE_FOLDER: &str = "/usr/local/bin";
@@ -89,7 +90,7 @@ impl Python {
             if image.apply(&instance, &mut store)? {
                 let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
                 match clock.run_async(resume.call_async(&mut store, ())).await {
-                    Ok(Ok(_needs_cold_start)) => {}
+                    Ok(Ok(_needs_cold_start)) => store.end_threads(),
                     Ok(Err(error)) => return Ok(End::of(Err(error))),
                     Err(reached) => return Ok(End::Limit(reached.limit())),
                 }
@@ -123,24 +124,26 @@ impl Shared {
         let (mut store, clock) = self.store(program.with_search_path(preload), false, preload)?;
         let linked = self.blocking()?;
         if let Some(image) = image {
-            let instance = linked.instantiate(&mut store)?;
+            let instance = wait(linked.instantiate_async(&mut store))?;
             if image.apply(&instance, &mut store)? {
                 if let Some(profiler) = profiler {
                     profiler.attach(&mut store, &instance)?;
                 }
                 let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
-                match clock.run(|| resume.call(&mut store, ())) {
-                    Ok(_needs_cold_start) => {}
+                match clock.run(|| wait(resume.call_async(&mut store, ()))) {
+                    Ok(_needs_cold_start) => store.end_threads(),
                     Err(error) => return Ok(End::of(Err(error))),
                 }
             }
         }
-        let instance = linked.instantiate(&mut store)?;
+        let instance = wait(linked.instantiate_async(&mut store))?;
         if let Some(profiler) = profiler {
             profiler.attach(&mut store, &instance)?;
         }
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-        Ok(End::of(clock.run(|| start.call(&mut store, ()))))
+        Ok(End::of(
+            clock.run(|| wait(start.call_async(&mut store, ()))),
+        ))
     }
 
     /// A store with all that the program is given, the folders of packages of the image, and its limits.
@@ -149,7 +152,7 @@ impl Shared {
         mut program: Program,
         is_async: bool,
         preload: &Preload,
-    ) -> Result<(Store<Guest>, GuestClock)> {
+    ) -> Result<(GuestStore, GuestClock)> {
         let limits = &mut program.grants.limits;
         if let Some(places) = &self.places {
             let most = limits.max_memory.get_or_insert(places.memory);
@@ -258,7 +261,7 @@ impl Shared {
             // No epoch ends it.
             store.set_epoch_deadline(u64::MAX >> 1);
         }
-        Ok((store, clock))
+        Ok((GuestStore::new(store), clock))
     }
 
     /// What a guest sees as `/` if it has no script and is granted no folder there. Some folder has to be there:

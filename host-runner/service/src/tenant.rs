@@ -22,6 +22,8 @@ const MAX_CPU: Duration = Duration::from_secs(10);
 
 /// The most files that a policy lets a guest have open, and the default.
 const FILES_MAX: usize = 64;
+/// The most threads that it may have: each takes two of the process's mappings (vm.max_map_count).
+const THREADS_MAX: usize = 32;
 
 /// A template, or why there is none, once that is known.
 pub(crate) type Import = OnceCell<Result<Arc<Template>, Refusal>>;
@@ -153,6 +155,8 @@ fn grants(policy: &Path) -> Result<Grants> {
     };
     let files = &mut grants.limits.max_files;
     *files = FILES_MAX.min(*files);
+    let threads = &mut grants.limits.max_threads;
+    *threads = THREADS_MAX.min(*threads);
     grants.limits.timeout.get_or_insert(TIMEOUT);
     grants.limits.max_cpu.get_or_insert(MAX_CPU);
     grants.limits.max_memory.get_or_insert(MEMORY_MAX);

@@ -41,7 +41,7 @@ pub(crate) use time_slice::TimeSlice;
 use crate::calls::Calls;
 use crate::crypto::Keys;
 use crate::event::Events;
-use crate::limits::{CpuTime, DiskQuota, FileLimit, Usage};
+use crate::limits::{CountLimit, CpuTime, DiskQuota, Usage};
 use crate::names::{Lookups, Question};
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
 use crate::sockets::{Socket, UDP_LITE, UnixFolder};
@@ -100,8 +100,14 @@ impl SocketsCtx {
 
     /// The guest's [`Limits::max_files`](crate::Limits::max_files), for files that the embedder gives it.
     #[must_use]
-    pub fn files(&self) -> FileLimit {
+    pub fn files(&self) -> CountLimit {
         self.usage.files.clone()
+    }
+
+    /// The guest's [`Limits::max_threads`](crate::Limits::max_threads), for threads that the embedder gives it.
+    #[must_use]
+    pub fn threads(&self) -> CountLimit {
+        self.usage.threads.clone()
     }
 
     /// What is left of the guest's [`Limits::max_disk`](crate::Limits::max_disk), for files that the embedder gives it.

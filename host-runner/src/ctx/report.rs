@@ -14,6 +14,11 @@ use crate::sockets::{Connection, Counter, Family, Kind, Socket};
 impl SocketsCtx {
     /// Reports the start and, if it is known already, the outcome of connect(2), which had this result.
     /// `before` is the connection's state until then.
+    /// Reports that the guest waits without end for nothing.
+    pub(crate) fn waits_for_nothing(&self) {
+        self.events.send_if(|| Some(Event::WaitsForNothing));
+    }
+
     pub(super) fn report_connect(
         &self,
         socket: &Socket,

@@ -1,22 +1,24 @@
 //! How much a guest may use. No wasmtime in here and no sockets.
 
 mod bucket;
+mod count;
 mod cpu;
 mod disk;
-mod files;
 mod table;
 mod usage;
 mod value;
 
 use std::fmt;
 
+pub use count::CountLimit;
 pub(crate) use cpu::CpuTime;
 #[cfg(test)]
 pub(crate) use cpu::thread_time;
 pub use disk::DiskQuota;
-pub use files::FileLimit;
 pub(crate) use table::with_limits;
-pub use table::{Limit, Limits, MAX_DISK_DEFAULT, MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT};
+pub use table::{
+    Limit, Limits, MAX_DISK_DEFAULT, MAX_FILES_DEFAULT, MAX_SOCKETS_DEFAULT, MAX_THREADS_DEFAULT,
+};
 pub(crate) use usage::{Counted, Usage};
 pub use value::LimitError;
 

@@ -23,6 +23,12 @@ macro_rules! with_limits {
             /// Enforced by an embedder that gives the guest some: see [`SocketsCtx::files`](crate::SocketsCtx::files).
             MaxFiles max_files: usize = MAX_FILES_DEFAULT, identity(usize), "max-files", Number,
                 "The most files and folders that it may have open [default: 256]";
+            /// How many threads there may be at once beside the main one. One more cannot be started (EAGAIN, in Python
+            /// RuntimeError); 0 is a guest without threads. Each has a stack of the host's, of up to 8 MiB, outside of
+            /// [`Limits::max_memory`]. Enforced by an embedder that gives the guest threads: see
+            /// [`SocketsCtx::threads`](crate::SocketsCtx::threads).
+            MaxThreads max_threads: usize = MAX_THREADS_DEFAULT, identity(usize), "max-threads", Number,
+                "The most threads beside the main one; 0 for none [default: 256]";
             /// Connections in all, made and accepted. One more is EDQUOT, and ENOBUFS of accept(2), at which servers
             /// pause.
             MaxConnections max_connections: Option<u64> = None, Some(u64), "max-connections", Number,
@@ -78,6 +84,9 @@ pub const MAX_SOCKETS_DEFAULT: usize = 256;
 /// Open files and folders that a guest may have unless its limits say otherwise. Each is a descriptor of the host's process
 /// too.
 pub const MAX_FILES_DEFAULT: usize = 256;
+
+/// Threads that a guest may have beside its main one unless its limits say otherwise.
+pub const MAX_THREADS_DEFAULT: usize = 256;
 
 /// Bytes that a guest's files may grow by unless its limits say otherwise.
 pub const MAX_DISK_DEFAULT: u64 = 256 << 20;

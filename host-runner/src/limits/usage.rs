@@ -5,7 +5,7 @@ use std::time::Instant;
 use wasisocket_abi::Errno;
 
 use super::bucket::Bucket;
-use super::{DiskQuota, FileLimit, Limit, Limits};
+use super::{CountLimit, DiskQuota, Limit, Limits};
 use crate::event::Events;
 
 /// What is counted.
@@ -28,7 +28,8 @@ pub(crate) struct Usage {
     /// Bytes that memories and tables may still grow by.
     pub(crate) memory_left: usize,
     pub(crate) disk: DiskQuota,
-    pub(crate) files: FileLimit,
+    pub(crate) files: CountLimit,
+    pub(crate) threads: CountLimit,
     events: Events,
 }
 
@@ -73,7 +74,8 @@ impl Usage {
             ],
             memory_left: limits.max_memory.unwrap_or(usize::MAX),
             disk: DiskQuota::new(limits, events.clone()),
-            files: FileLimit::new(limits, events.clone()),
+            files: CountLimit::new(Limit::MaxFiles, limits.max_files, events.clone()),
+            threads: CountLimit::new(Limit::MaxThreads, limits.max_threads, events.clone()),
             events,
         }
     }

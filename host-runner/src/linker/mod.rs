@@ -10,6 +10,7 @@ mod operation;
 mod register;
 mod rights;
 mod sockets;
+mod threads;
 mod waiting;
 
 use wasisocket_abi::Errno;

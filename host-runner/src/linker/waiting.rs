@@ -1,5 +1,7 @@
 //! Waiting for many.
 
+use std::mem;
+
 use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{EVENT_IN, EVENTS_MAX, Event, POLL_MAX, PollEntry};
@@ -14,9 +16,13 @@ pub(super) fn sock_poll(
     entries: Slice<PollEntry>,
     timeout: Timeout,
 ) -> Operation<u32, impl Attempt<u32>> {
+    let mut is_told = false;
     Operation::new(timeout, move |memory, sockets, patience| {
         if entries.count() > POLL_MAX {
             return Err(Errno::EINVAL.into());
+        }
+        if entries.count() == 0 && timeout.end().is_none() && !mem::replace(&mut is_told, true) {
+            sockets.waits_for_nothing();
         }
         let mut polled: SmallVec<[PollEntry; 64]> = memory.read_all(entries)?.collect();
         let ready = sockets.poll(&mut polled, patience)?;

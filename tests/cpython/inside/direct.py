@@ -22,9 +22,7 @@ def main():
         record.whole_module("fail", text_of(exc))
         raise
     else:
-        twins = getattr(module, "ThreadableTest", ()) if job.twins else ()
-        tests = [test for test in flat(unittest.defaultTestLoader.loadTestsFromModule(module))
-                 if not isinstance(test, twins)]
+        tests = list(flat(unittest.defaultTestLoader.loadTestsFromModule(module)))
         if job.tests is not None:
             by_name = {name_of(test): test for test in tests}
             tests = [by_name[name] for name in job.tests if name in by_name]

@@ -4,8 +4,6 @@ import json
 import sys
 import unittest
 
-import one_thread
-
 # The audit events of a test that uses an address.
 _NETWORK_EVENTS = {"socket.bind", "socket.connect", "socket.sendmsg", "socket.sendto"}
 
@@ -46,7 +44,6 @@ class Record(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        one_thread.forget_all()
         self.finish(name_of(test), self._outcome, self._reason)
 
     def finish(self, name, outcome, reason):

@@ -6,8 +6,6 @@ import os
 import sys
 import types
 
-import one_thread
-
 
 def read_job():
     """Reads the job, a file that the driver wrote. This process may write into its folder."""
@@ -27,22 +25,16 @@ def read_job():
 
 def prepare(job):
     """Prepares the process before a test module is imported."""
-    if not job.threads and sys.platform != "wasi":
-        _take_processes_away()
     _stand_ins()
     from test import support
     from test.support import socket_helper, threading_helper
 
-    # test.support decides by the platform's name, and assumes that this one has no sockets.
+    # test.support decides by the platform's name, and assumes that this one has no sockets and no threads.
     support.has_socket_support = True
+    threading_helper.can_start_thread = True
     socket_helper.has_gethostname = True
     support.use_resources = job.resources
     support.verbose = False
-    if not job.threads:
-        support.has_fork_support = False
-        support.has_subprocess_support = False
-        threading_helper.can_start_thread = False
-        one_thread.install()
 
 
 # Values of test.support that are overridden while a module is imported, because it asks for more than it needs.
@@ -80,20 +72,3 @@ def _stand_ins():
     except ImportError:
         sys.modules["tty"] = types.ModuleType("tty")
 
-
-def _take_processes_away():
-    """Makes native Python as limited as a guest (with one_thread), to learn what can be expected of a guest."""
-    import _posixsubprocess
-    import posix
-    import subprocess
-
-    def fork_exec(*args):
-        raise RuntimeError("can't start new process")
-
-    for name in ["fork", "forkpty", "posix_spawn", "posix_spawnp"]:
-        for module in [os, posix]:
-            if hasattr(module, name):
-                delattr(module, name)
-    _posixsubprocess.fork_exec = fork_exec
-    subprocess._can_fork_exec = False
-    os.environ["PATH"] = ""  # So that tests find no programs to start.

@@ -262,6 +262,36 @@ class PrivateFolder(unittest.TestCase):
             self.assertEqual((error.type, error.message), ("OSError", f"[Errno 33] {text}: '/a'"))
             self.assertEqual(box.run("kept.clear(); open('/a').read()").check().value, "x")
 
+    def test_threads_that_code_leaves_go_on_in_the_next_call(self):
+        with Sandbox(timeout="60s", max_threads=5, functions={"wait": lambda: time.sleep(0.1)}) as box:
+            code = """
+                import threading
+                seen, stop = [], threading.Event()
+                def work():
+                    while not stop.wait(0.001): seen.append(host.wait())
+                threads = [threading.Thread(target=work) for _ in range(5)]
+                for thread in threads: thread.start()
+                """
+            box.run(inspect.cleandoc(code)).check()
+            self.assertEqual(box.run("threading.Thread(target=len).start()").error.type, "RuntimeError")
+            # Their stacks are not part of what Python holds.
+            for copy in (box.fork, lambda: box.save("box")):
+                with self.assertRaisesRegex(Exception, "threads"):
+                    copy()
+            begun = time.monotonic()
+            self.assertGreaterEqual(box.run("import time; time.sleep(0.3); len(seen)").value, 5)
+            # They wait for the function at the same time.
+            self.assertLess(time.monotonic() - begun, 5)
+            self.assertEqual(box.run("stop.set(); [thread.join() for thread in threads]; threading.active_count()").value, 1)
+            with box.fork() as twin:
+                self.assertEqual(twin.run("import asyncio; await asyncio.to_thread(sum, [1, 2])").value, 3)
+            box.run("threading.Thread(target=threading.Event().wait, daemon=True).start()").check()
+
+    def test_a_limit_of_time_ends_threads(self):
+        box = Sandbox(timeout="500ms")
+        code = "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()\nf()"
+        self.assertRaises(LimitReached, box.run, code)
+
     def test_a_granted_root_takes_its_place(self):
         with tempfile.TemporaryDirectory() as folder:
             with Sandbox(dirs={folder: "/"}) as box:

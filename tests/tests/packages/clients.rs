@@ -197,15 +197,28 @@ fn pymysql_queries() {
 }
 
 #[test]
-fn starlette_and_anyio_run_calls_for_threads_in_line() {
+fn starlette_and_anyio_run_calls_in_threads() {
     let printed = Trust::new().same_in_both("starlette_app.py", &[], &[GIVEN]);
     assert!(printed.contains("42\nca.pem client.key"), "{printed}");
 }
 
 #[test]
-fn anyio_does_without_threads_whichever_finder_finds_it() {
-    let printed = Trust::new().same_in_both("anyio_finder.py", &[], &[]);
-    assert_eq!(printed, "3\nTrue\nTrue\n");
+fn packages_that_start_threads_work() {
+    let [v4, _] = loopback();
+    let port = mqtt(v4).port();
+    let trust = Trust::new();
+    let name = "with_threads.py";
+    let native = trust.in_native(name, &[&port.to_string()]);
+    let guest = trust
+        .guest(&[port])
+        .args(["--allow-listen=127.0.0.1:0", "--allow-net=127.0.0.1"])
+        .arg("--env=PYTHONWARNINGS=ignore")
+        .arg(program("packages").join(name))
+        .arg(port.to_string())
+        .succeeds();
+    assert_eq!(guest, native);
+    assert_eq!(native.lines().count(), 8, "{native}");
+    assert!(!native.contains("False"), "{native}");
 }
 
 #[test]

@@ -57,6 +57,15 @@
 //! exchange of keys. `sha256_blocks` is the part of SHA-256 that takes long; padding and the state between two calls are
 //! the guest's. A host without cryptography returns [`Errno::EOPNOTSUPP`], and the guest uses its own code.
 //!
+//! # Threads
+//!
+//! A guest makes threads of its own: call stacks of its one instance, of which one runs at a time, and which take turns
+//! where the guest says. `thread_create` makes one, `thread_switch` runs it until it gives way. Who has its turn is the
+//! guest's decision: its scheduler runs on the stack that the host's call came in on, and waits with `sock_poll` for what
+//! all threads wait for. A guest with threads exports the function `thread-start`, where each begins, and its
+//! `__stack_pointer`, which the host sets where a thread begins or goes on. A host without threads returns
+//! [`Errno::EOPNOTSUPP`].
+//!
 //! # Errors
 //!
 //! Those of the man pages, and from any function [`Errno::EBADF`] (not a handle of this guest, or a handle of another

@@ -17,11 +17,13 @@ mod files;
 mod granted;
 mod identity;
 mod inet;
+mod locks;
 mod memory;
 mod messages;
 mod netdb;
 mod paths;
 mod sockets;
+mod threads;
 mod time;
 mod waiting;
 
@@ -29,6 +31,8 @@ use core::slice;
 use std::ffi::{CStr, c_char, c_int};
 
 use crate::{Errno, Result};
+
+pub(crate) use threads::{Own, pause};
 
 /// The length limit of slices.
 const LENGTH_MAX: usize = isize::MAX as usize;

@@ -398,4 +398,37 @@ pub(crate) trait Host {
     fn sha256_blocks(_state: &mut [u8; SHA256_STATE_LEN], _data: &[u8]) -> Result<()> {
         unsupported()
     }
+
+    /// poll(2) of the scheduler, while no thread can go on: it does not let others run, as [`poll`](Host::poll) does.
+    #[cfg(target_os = "wasi")]
+    fn look(_entries: &mut [PollEntry], _timeout: i64) -> Result<usize> {
+        unsupported()
+    }
+
+    /// A call stack for a thread, whose `__stack_pointer` begins with this.
+    ///
+    /// # Errors
+    /// EAGAIN: no more than that.
+    #[cfg(target_os = "wasi")]
+    fn thread_create(_stack: u32) -> Result<u32> {
+        unsupported()
+    }
+
+    /// Runs a thread until it switches back, or switches back (0).
+    ///
+    /// # Errors
+    /// EINVAL for a thread that does not exist, or is being run.
+    #[cfg(target_os = "wasi")]
+    fn thread_switch(_thread: u32) -> Result<()> {
+        unsupported()
+    }
+
+    /// Ends a thread that is not being run.
+    ///
+    /// # Errors
+    /// EINVAL for another.
+    #[cfg(target_os = "wasi")]
+    fn thread_drop(_thread: u32) -> Result<()> {
+        unsupported()
+    }
 }

@@ -6,12 +6,75 @@ use wasisocket_abi::v1::{
     AeadNonce, AeadTag, Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right,
     SHA256_STATE_LEN, SocketAddr, SocketOption, X25519Bytes,
 };
-use wasisocket_abi::{RESOLVE_MAX, v1};
+use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
 use super::import::{self, Data};
 use super::{Address, Buffers, Host, Message, Receiving, Result, Sending};
+use crate::threads;
 
 pub(crate) enum Wasisocket {}
+
+/// Attempts after which waiting slows down, if each was reported as ready and was not.
+const QUICK_ATTEMPTS: u32 = 8;
+/// The pause between attempts from then on, in nanoseconds.
+const PAUSE: i64 = 1_000_000;
+
+/// A call that may wait for these events of a handle, in `attempt` with a timeout. With several threads the others run
+/// meanwhile: then it is attempted without waiting, again and again.
+fn waiting<R>(
+    handle: u32,
+    events: u32,
+    timeout: i64,
+    mut attempt: impl FnMut(i64) -> Result<R>,
+) -> Result<R> {
+    if timeout == 0 || !threads::several() {
+        return attempt(timeout);
+    }
+    let mut result = attempt(0);
+    if !matches!(
+        result,
+        Err(Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY)
+    ) {
+        return result;
+    }
+    let end = threads::after(timeout);
+    let _in_use = threads::InUse::new([handle]);
+    let mut attempts: u32 = 0;
+    let mut is_late = false;
+    loop {
+        match result {
+            Err(Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY) if !is_late => {}
+            // As with a timeout.
+            Err(Errno::EALREADY) => return Err(Errno::EINPROGRESS),
+            result => return result,
+        }
+        attempts = attempts.saturating_add(1);
+        if attempts > QUICK_ATTEMPTS {
+            let pause = threads::after(PAUSE);
+            threads::wait(threads::On::Nothing, pause.min(end.or(pause)));
+        }
+        let mut watched = [PollEntry {
+            handle,
+            events: events as u16,
+            revents: 0,
+        }];
+        is_late = !threads::wait_for(&mut watched, end);
+        result = attempt(0);
+    }
+}
+
+/// What of `data` comes after so many bytes.
+fn rest_of<'a>(data: &[&'a [u8]], mut done: usize) -> Vec<&'a [u8]> {
+    let mut rest = Vec::with_capacity(data.len());
+    for piece in data {
+        let (_, left) = piece.split_at(done.min(piece.len()));
+        done = done.saturating_sub(piece.len());
+        if !left.is_empty() {
+            rest.push(left);
+        }
+    }
+    rest
+}
 
 impl Host for Wasisocket {
     const CAN_WAIT: bool = true;
@@ -24,7 +87,10 @@ impl Host for Wasisocket {
     }
 
     fn close(handle: u32) -> Result<()> {
-        import::sock_close(handle)
+        match threads::closes_later(handle) {
+            true => Ok(()),
+            false => import::sock_close(handle),
+        }
     }
 
     fn pair(ty: u32) -> Result<[u32; 2]> {
@@ -45,12 +111,16 @@ impl Host for Wasisocket {
     }
 
     fn accept(handle: u32, timeout: i64) -> Result<(u32, Address)> {
-        let (address, accepted) = import::sock_accept(handle, timeout)?;
+        let accept = |timeout| import::sock_accept(handle, timeout);
+        let (address, accepted) = waiting(handle, v1::EVENT_IN, timeout, accept)?;
         Ok((accepted, address.try_into()?))
     }
 
     fn connect(handle: u32, address: &Address, timeout: i64) -> Result<()> {
-        import::sock_connect_to(handle, &address.into(), timeout)
+        let address = address.into();
+        waiting(handle, v1::EVENT_OUT, timeout, |timeout| {
+            import::sock_connect_to(handle, &address, timeout)
+        })
     }
 
     fn shutdown(handle: u32, how: u32) -> Result<()> {
@@ -73,22 +143,46 @@ impl Host for Wasisocket {
             ..
         } = *call;
         let to = call.to.as_ref().map(v1::Addr::from);
-        let data = Data::new(data);
-        let sent = import::sock_sendmsg(handle, &data, to.as_ref(), ancillary, flags, timeout)?;
-        Ok(sent as usize)
+        let send = |data: &[&[u8]], timeout| {
+            let data = Data::new(data);
+            let sent = waiting(handle, v1::EVENT_OUT, timeout, |timeout| {
+                import::sock_sendmsg(handle, &data, to.as_ref(), ancillary, flags, timeout)
+            })?;
+            Ok(sent as usize)
+        };
+        if timeout == 0 || !threads::several() {
+            return send(data, timeout);
+        }
+        // An attempt that does not wait may send a part. The time is that of all together.
+        let end = threads::after(timeout);
+        let _in_use = threads::InUse::new([handle]);
+        let mut sent = send(data, timeout)?;
+        loop {
+            let rest = rest_of(data, sent);
+            if rest.is_empty() {
+                return Ok(sent);
+            }
+            match send(&rest, threads::until(end)) {
+                Ok(0) | Err(_) => return Ok(sent),
+                Ok(more) => sent = sent.saturating_add(more),
+            }
+        }
     }
 
     fn recv(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
         let mut from = call.want.address.then(v1::Addr::default);
         let mut ancillary = call.want.ancillary.then(Ancillary::default);
-        let received = import::sock_recvmsg(
-            call.handle,
-            &import::Buffers::new(buffers),
-            from.as_mut(),
-            ancillary.as_mut(),
-            call.flags,
-            call.timeout,
-        )?;
+        let buffers = import::Buffers::new(buffers);
+        let received = waiting(call.handle, v1::EVENT_IN, call.timeout, |timeout| {
+            import::sock_recvmsg(
+                call.handle,
+                &buffers,
+                from.as_mut(),
+                ancillary.as_mut(),
+                call.flags,
+                timeout,
+            )
+        })?;
         Ok(Message {
             bytes: received.bytes as usize,
             flags: received.flags,
@@ -136,6 +230,24 @@ impl Host for Wasisocket {
     }
 
     fn poll(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
+        if timeout == 0 || !threads::several() {
+            return Self::look(entries, timeout);
+        }
+        let end = threads::after(timeout);
+        let _in_use = threads::InUse::new(entries.iter().map(|entry| entry.handle));
+        loop {
+            let ready = match entries.is_empty() {
+                true => 0,
+                false => Self::look(entries, 0)?,
+            };
+            // What has come may be gone again: another thread took it.
+            if ready > 0 || !threads::wait_for(entries, end) {
+                return Ok(ready);
+            }
+        }
+    }
+
+    fn look(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
         Ok(import::sock_poll(entries, timeout)? as usize)
     }
 
@@ -148,7 +260,19 @@ impl Host for Wasisocket {
     }
 
     fn interest_wait(set: u32, events: &mut [Event], timeout: i64) -> Result<usize> {
-        Ok(import::interest_wait(set, events, timeout)? as usize)
+        let count = waiting(
+            set,
+            v1::EVENT_IN,
+            timeout,
+            |timeout| match import::interest_wait(set, events, timeout)? {
+                0 => Err(Errno::EAGAIN),
+                count => Ok(count as usize),
+            },
+        );
+        match count {
+            Err(Errno::EAGAIN) => Ok(0),
+            count => count,
+        }
     }
 
     fn lookup_name(name: &[u8], family: u32) -> Result<u32> {
@@ -161,7 +285,9 @@ impl Host for Wasisocket {
 
     fn lookup_addrs(lookup: u32, timeout: i64) -> Result<Vec<IpAddr>> {
         let mut addresses = [SocketAddr::default(); RESOLVE_MAX];
-        let count = import::lookup_addrs(lookup, &mut addresses, timeout)?;
+        let count = waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
+            import::lookup_addrs(lookup, &mut addresses, timeout)
+        })?;
         let found = addresses.iter().take(count as usize);
         found
             .map(|address| Ok(net::SocketAddr::try_from(*address)?.ip()))
@@ -169,7 +295,10 @@ impl Host for Wasisocket {
     }
 
     fn lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> Result<usize> {
-        Ok(import::lookup_host(lookup, name, timeout)? as usize)
+        let length = waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
+            import::lookup_host(lookup, name, timeout)
+        })?;
+        Ok(length as usize)
     }
 
     fn call_start(request: &[u8]) -> Result<u32> {
@@ -177,7 +306,10 @@ impl Host for Wasisocket {
     }
 
     fn call_answer(call: u32, answer: &mut [u8], timeout: i64) -> Result<usize> {
-        Ok(import::call_answer(call, answer, timeout)? as usize)
+        let length = waiting(call, v1::EVENT_IN, timeout, |timeout| {
+            import::call_answer(call, answer, timeout)
+        })?;
+        Ok(length as usize)
     }
 
     fn net_interfaces(entries: &mut [Interface]) -> Result<usize> {
@@ -215,5 +347,17 @@ impl Host for Wasisocket {
 
     fn sha256_blocks(state: &mut [u8; SHA256_STATE_LEN], data: &[u8]) -> Result<()> {
         import::sha256_blocks(state, data)
+    }
+
+    fn thread_create(stack: u32) -> Result<u32> {
+        import::thread_create(stack)
+    }
+
+    fn thread_switch(thread: u32) -> Result<()> {
+        import::thread_switch(thread)
+    }
+
+    fn thread_drop(thread: u32) -> Result<()> {
+        import::thread_drop(thread)
     }
 }

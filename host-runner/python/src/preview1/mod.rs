@@ -22,7 +22,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 
-use wasisocket_host::{DiskQuota, FileLimit};
+use wasisocket_host::{CountLimit, DiskQuota};
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, Result, bail};
 use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as upstream, WasiSnapshotPreview1 as _};
@@ -51,7 +51,7 @@ pub(crate) struct Preview1 {
     opened: Option<OpenedFiles>,
     disk: Option<Disk>,
     /// The limit of open files, and how many are granted beside it.
-    files: Option<(FileLimit, usize)>,
+    files: Option<(CountLimit, usize)>,
 }
 
 /// Receives the guest's path of each file that it opens.
@@ -87,7 +87,7 @@ impl Preview1 {
     }
 
     /// Limits how many files it has open beside those that it was given.
-    pub(crate) fn limit_files(&mut self, limit: FileLimit) {
+    pub(crate) fn limit_files(&mut self, limit: CountLimit) {
         self.files = Some((limit, self.entries.len()));
     }
 

@@ -20,6 +20,7 @@ use wasmtime::{
 };
 
 use crate::guest::Guest;
+use crate::threads::{self, wait};
 use frames::Runtime;
 use stacks::{Label, Stacks};
 
@@ -84,7 +85,10 @@ impl Profiler {
             .context("the guest exports no memory")?;
         // Without it the profile has the functions of C only.
         let runtime = match instance.get_typed_func::<(), u32>(&mut *store, RUNTIME) {
-            Ok(runtime) => Some(Runtime::new(runtime.call(&mut *store, ())?)),
+            Ok(runtime) => {
+                let runtime = wait(runtime.call_async(&mut *store, ()))?;
+                Some(Runtime::new(runtime))
+            }
             Err(_) => None,
         };
         let profiler = self.clone();
@@ -130,14 +134,19 @@ impl Samples {
             .and_then(|runtime| runtime.segments(memory.data(context)))
             .unwrap_or_default();
         let is_interpreter = |frame: &&wasmtime::FrameInfo| frame.func_name() == Some(INTERPRETER);
-        let calls = backtrace.frames().iter().filter(is_interpreter).count();
+        // Behind a thread's first function come those of the guest's scheduler, on the main stack.
+        let frames = backtrace.frames();
+        let first = |frame: &wasmtime::FrameInfo| frame.func_name() == Some(threads::START);
+        let end = frames.iter().position(first).unwrap_or(frames.len());
+        let frames = &frames[..end];
+        let calls = frames.iter().filter(is_interpreter).count();
         // A call that has just begun or is about to end runs no function.
         let idle = calls.saturating_sub(segments.len());
         let mut segments = segments.drain(..);
         let mut interpreters = 0;
         let mut has_line = false;
         let mut stack = Vec::new();
-        for frame in backtrace.frames() {
+        for frame in frames {
             if is_interpreter(&frame) {
                 interpreters += 1;
                 if interpreters > idle

@@ -87,7 +87,7 @@ impl Sandbox {
     }
 
     /// Runs code in the guest's `__main__`. If its last statement is an expression, that is the value. Like a cell of a
-    /// notebook, it may have `await` outside of functions.
+    /// notebook, it may have `await` outside of functions. Threads that it leaves go on in the next call.
     ///
     /// # Errors
     /// A limit was reached, or the guest has ended. An exception of the code is no error but
@@ -184,7 +184,7 @@ impl Sandbox {
     /// The memory is copied once for all forks until the next run, and shared until one of them changes it.
     ///
     /// # Errors
-    /// The guest has ended, or has more than 1 GiB of memory; otherwise as for [`Sandbox::open`]. A program whose sockets a
+    /// The guest has ended, has threads, whose stacks cannot be copied, or has more than 1 GiB of memory; otherwise as for [`Sandbox::open`]. A program whose sockets a
     /// function configures ([`Program::sockets`]) cannot be copied: that function runs once.
     pub fn fork(&mut self) -> Result<Self, SandboxError> {
         block_on(self.fork_async())?
@@ -210,7 +210,7 @@ impl Sandbox {
     /// meanwhile, the earlier file stays.
     ///
     /// # Errors
-    /// The guest has ended, or the file cannot be written.
+    /// The guest has ended or has threads, or the file cannot be written.
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<(), SandboxError> {
         let shared = Arc::clone(&self.python.shared);
         Ok(self.at_rest()?.save(path.as_ref(), &shared)?)

@@ -6,24 +6,24 @@ use std::time::Instant;
 
 use wasisocket_host::{GuestClock, LimitReached, SocketsView as _};
 use wasmtime::error::Context as _;
-use wasmtime::{Instance, Memory, Result, Store, TypedFunc, WasmResults, bail, ensure};
+use wasmtime::{Instance, Memory, Result, TypedFunc, WasmResults, bail, ensure};
 use wasmtime_wasi::HostMonotonicClock as _;
 
 use super::outcome::Usage;
 use crate::end::End;
 use crate::engine::{Python, Shared};
-use crate::guest::Guest;
 use crate::monotonic::Monotonic;
 use crate::places::Place;
 use crate::program::Program;
 use crate::snapshot::{self, AtRest, Copied, MEMORY};
+use crate::threads::GuestStore;
 
 /// Most bytes of one answer, as in `_wasisocket_session.py`.
 const ANSWER_MAX: usize = 64 << 20;
 
 /// A guest in which nothing runs.
 pub(super) struct Resting {
-    store: Store<Guest>,
+    store: GuestStore,
     memory: Memory,
     /// Room for a request of so many bytes.
     request: TypedFunc<u32, u32>,
@@ -39,7 +39,7 @@ pub(super) struct Resting {
 /// A guest that has not run yet.
 struct New<'a> {
     python: &'a Python,
-    store: Store<Guest>,
+    store: GuestStore,
     clock: GuestClock,
     time: Monotonic,
     place: Option<Place>,
@@ -112,6 +112,7 @@ impl Resting {
             if needs_cold_start == 0 {
                 return new.rests(&instance);
             }
+            new.store.end_threads();
         }
         bail!("it wants a cold start again")
     }
@@ -136,14 +137,25 @@ impl Resting {
         if let Some(copied) = &self.copied {
             return Ok(Arc::clone(copied));
         }
+        self.has_one_thread()?;
         let copied = Copied::of(self.memory.data(&self.store), &self.at_rest())?;
         Ok(Arc::clone(self.copied.insert(Arc::new(copied))))
     }
 
     /// Writes its memory to a file.
     pub(super) fn save(&self, path: &Path, shared: &Shared) -> Result<()> {
+        self.has_one_thread()?;
         let memory = self.memory.data(&self.store);
         Copied::save(path, memory, &self.at_rest(), shared)
+    }
+
+    /// The stacks of threads are not in the guest's memory.
+    fn has_one_thread(&self) -> Result<()> {
+        ensure!(
+            self.store.data().threads.is_empty(),
+            "the guest has threads that have not ended, and a copy would be without them: join them first"
+        );
+        Ok(())
     }
 
     fn at_rest(&self) -> AtRest {

@@ -15,6 +15,7 @@ use crate::engine::Shared;
 use crate::folders::Folder;
 use crate::program::Program;
 use crate::stdio::Capture;
+use crate::threads::wait;
 use crate::trusted_folder::hex;
 use wasisocket_host::SocketsView as _;
 
@@ -73,9 +74,9 @@ impl Image {
             }
         }));
         let files = store.data_mut().open_files();
-        let instance = shared.blocking()?.instantiate(&mut store)?;
+        let instance = wait(shared.blocking()?.instantiate_async(&mut store))?;
         let initialize = instance.get_typed_func::<(), ()>(&mut store, INITIALIZE)?;
-        let done = clock.run(|| initialize.call(&mut store, ()));
+        let done = clock.run(|| wait(initialize.call_async(&mut store, ())));
         let written = String::from_utf8_lossy(&stderr.bytes()).into_owned();
         let told = String::from_utf8_lossy(&stdout.bytes()).into_owned();
         if let Err(error) = done {
@@ -102,6 +103,11 @@ impl Image {
         ensure!(
             guest.open_files() == files && guest.sockets().open_handles() == 0,
             "one of these modules cannot be in an image, as it leaves a file or a socket open: {}",
+            preload.names()
+        );
+        ensure!(
+            guest.threads.is_empty(),
+            "one of these modules cannot be in an image, as it leaves a thread: {}",
             preload.names()
         );
         let Told {
@@ -141,13 +147,13 @@ impl Image {
     fn written_by_guests(&self, shared: &Shared) -> Result<Vec<Range<usize>>> {
         let program = Program::code("pass");
         let (mut store, clock) = shared.store(program, false, self.preload())?;
-        let instance = shared.blocking()?.instantiate(&mut store)?;
+        let instance = wait(shared.blocking()?.instantiate_async(&mut store))?;
         if !self.apply(&instance, &mut store)? {
             return Ok(Vec::new());
         }
         let resume = instance.get_typed_func::<(), i32>(&mut store, RESUME)?;
         // It exits.
-        if let Err(error) = clock.run(|| resume.call(&mut store, ()))
+        if let Err(error) = clock.run(|| wait(resume.call_async(&mut store, ())))
             && !matches!(End::of(Err(error)), End::Exit(0))
         {
             bail!("no guest can begin with it");

@@ -1,0 +1,61 @@
+/* Threads of CPython, beside what pthread.h has: threads of libwasisocket.a take turns in one instance, where the compiler
+ * takes thread-local variables for ordinary ones, and nothing interrupts a thread that computes. */
+
+#include "Python.h"
+#include "pycore_ceval.h"   /* _Py_set_eval_breaker_bit */
+#include "pycore_pystate.h" /* _PyThreadState_GET, _Py_tss_tstate */
+
+#include <stdint.h>
+#include <time.h>
+
+/* Of guest-ext/posix/src/c_abi/threads.rs. */
+extern void wasisocket_thread_local(void *word);
+extern int wasisocket_has_threads(void);
+extern int wasisocket_ask_to_give_way(void);
+
+/* pthread.h of wasi-libc leaves it out. */
+extern _Noreturn void pthread_exit(void *value);
+
+/* Python/import.c. */
+extern _Py_thread_local const char *pkgcontext;
+
+__attribute__((constructor)) static void add_thread_locals(void)
+{
+    wasisocket_thread_local(&_Py_tss_tstate);
+    wasisocket_thread_local(&pkgcontext);
+}
+
+/* So often CPython's loop looks whether something is to be done before the time is asked for. It looks where a function
+ * begins and where a loop goes back, so these are tens of microseconds. */
+#define CHECKS 2000
+
+/* ceval/pycore_emscripten_signal.h counts it down. */
+int wasisocket_checks_left = CHECKS;
+
+/* Called by the thread that has the GIL. Asks it to give up the GIL when it had it for sys.getswitchinterval() and others can
+ * go on, as a thread that waits for the GIL does elsewhere. */
+void wasisocket_take_turns(void)
+{
+    static int64_t end;
+
+    wasisocket_checks_left = CHECKS;
+    if (!wasisocket_has_threads()) {
+        return;
+    }
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    int64_t now = (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+    if (now < end) {
+        return;
+    }
+    end = now + (int64_t)_PyEval_GetSwitchInterval();
+    if (wasisocket_ask_to_give_way()) {
+        _Py_set_eval_breaker_bit(_PyThreadState_GET(), _PY_GIL_DROP_REQUEST_BIT);
+    }
+}
+
+/* By the linker's --wrap: CPython's own aborts on WASI. */
+_Noreturn void __wrap_PyThread_exit_thread(void)
+{
+    pthread_exit(NULL);
+}

@@ -1,0 +1,790 @@
+//! Threads, as POSIX has them: call stacks of one instance that take turns.
+//!
+//! One thread runs at a time, and another goes on only where the running one waits or gives way: in here. So nothing in
+//! this library, in libc or in C code needs a lock against the others, and no memory is shared between processors.
+//!
+//! The scheduler runs on the main thread's stack, the one that the host's call came in on: whoever has to wait switches
+//! back to it, and it runs who is ready, or waits with the host for what all threads wait for. With one thread nothing
+//! of this happens: a call that waits is one call of the host.
+//!
+//! Nothing may be borrowed while a thread waits, for others come here meanwhile.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::time::{Duration, Instant};
+
+use wasisocket_abi::v1::{POLL_MAX, PollEntry};
+
+use crate::c_abi::{Own, pause};
+use crate::host::{FOREVER, Host as _, Imp};
+use crate::{Errno, Result};
+
+mod stack;
+
+use stack::Stack;
+
+/// Most threads that a number can name. The host's limit is the one that counts.
+const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 14;
+
+/// Turns until the host is asked whether what others wait for has come. Asking more rarely delays them, more often costs
+/// a call each.
+const TURNS_BETWEEN_LOOKS: u32 = 4;
+
+/// Keys of values of each thread: pthread_key_create(3). POSIX requires this many.
+pub(crate) const KEYS: usize = 128;
+
+/// POSIX requires four rounds of destructors at least.
+const DESTRUCTOR_ROUNDS: usize = 4;
+
+/// The number of a thread: `pthread_t`. It is not used again before 2^18 other threads had the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Id(u32);
+
+impl Id {
+    fn new(slot: usize, generation: u32) -> Self {
+        let slot = slot.saturating_add(1) as u32;
+        Self(generation << SLOT_BITS | slot)
+    }
+
+    fn slot(self) -> Option<usize> {
+        let number = self.0 as usize & SLOTS.saturating_sub(1);
+        number.checked_sub(1)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// What a thread waits for, beside handles of the host and the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    /// Nothing else.
+    Nothing,
+    /// That it is woken for this address: that of a mutex, a condition...
+    Address(usize),
+    /// The end of a thread.
+    End(Id),
+}
+
+/// What a thread runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    pub(crate) argument: *mut c_void,
+}
+
+type Destructor = unsafe extern "C" fn(*mut c_void);
+
+/// How to call C code.
+pub(crate) type CallDestructor = fn(Destructor, *mut c_void);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No thread.
+    Free,
+    /// It runs, or is in the queue of those that can.
+    Ready,
+    Waiting,
+    /// Nobody has asked for its value yet.
+    Ended,
+}
+
+struct Thread {
+    generation: u32,
+    state: State,
+    is_detached: bool,
+    /// Whether the time was over before what it waited for came.
+    is_late: bool,
+    end: Option<Instant>,
+    /// Handles that it waits for.
+    watched: Vec<PollEntry>,
+    /// The host's number of its call stack; 0 for the main thread.
+    host: u32,
+    /// Whether the host still has a call stack for it when it has ended.
+    is_on_stack: bool,
+    stack: Option<Stack>,
+    start: Option<Start>,
+    value: *mut c_void,
+    /// By key; shorter than [`KEYS`].
+    values: Vec<*mut c_void>,
+}
+
+impl Thread {
+    const fn new(state: State) -> Self {
+        Self {
+            generation: 0,
+            state,
+            is_detached: false,
+            is_late: false,
+            end: None,
+            watched: Vec::new(),
+            host: 0,
+            is_on_stack: false,
+            stack: None,
+            start: None,
+            value: core::ptr::null_mut(),
+            values: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Key {
+    destructor: Option<Destructor>,
+}
+
+struct Scheduler {
+    main: Thread,
+    /// All but the main one.
+    others: Vec<Thread>,
+    /// The slot of the thread that runs.
+    current: usize,
+    ready: VecDeque<usize>,
+    /// Who waits to be woken, and for what; who came first is woken first.
+    waiting: VecDeque<(On, usize)>,
+    turns: u32,
+    /// A place to ask the host from.
+    entries: Vec<PollEntry>,
+    /// Handles in calls that wait, as often as there are calls.
+    in_use: Vec<u32>,
+    /// Handles among them that are closed when those calls end.
+    closed: Vec<u32>,
+    keys: Vec<Option<Key>>,
+}
+
+thread_local! {
+    static SCHEDULER: RefCell<Scheduler> = const {
+        RefCell::new(Scheduler {
+            main: Thread::new(State::Ready),
+            others: Vec::new(),
+            current: 0,
+            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
+            turns: 0,
+            entries: Vec::new(),
+            in_use: Vec::new(),
+            closed: Vec::new(),
+            keys: Vec::new(),
+        })
+    };
+    /// How many threads have not ended, beside the main one.
+    static OTHERS: Cell<usize> = const { Cell::new(0) };
+    /// The thread that runs.
+    static CURRENT: Cell<Id> = const { Cell::new(Id(1)) };
+    /// Whether the running thread was asked to give way.
+    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+fn with<R>(call: impl FnOnce(&mut Scheduler) -> R) -> R {
+    SCHEDULER.with_borrow_mut(call)
+}
+
+/// Whether there are others that can run while a thread waits.
+#[inline]
+pub(crate) fn several() -> bool {
+    OTHERS.get() > 0
+}
+
+/// What the scheduler does next.
+enum Next {
+    Main,
+    Thread(usize, u32),
+    Look { waits: bool },
+}
+
+impl Scheduler {
+    fn thread(&mut self, slot: usize) -> &mut Thread {
+        let other = slot.checked_sub(1);
+        match other.and_then(|other| self.others.get_mut(other)) {
+            Some(thread) => thread,
+            None => &mut self.main,
+        }
+    }
+
+    fn current(&mut self) -> &mut Thread {
+        self.thread(self.current)
+    }
+
+    fn set_current(&mut self, slot: usize) {
+        self.current = slot;
+        CURRENT.set(Id::new(slot, self.thread(slot).generation));
+    }
+
+    /// ESRCH if there is no thread with this number, or its value was asked for already.
+    fn find(&mut self, id: Id) -> Result<(usize, &mut Thread)> {
+        let known = id.slot().filter(|slot| *slot <= self.others.len());
+        let slot = known.ok_or(Errno(libc::ESRCH))?;
+        let thread = self.thread(slot);
+        match thread.state != State::Free && Id::new(slot, thread.generation) == id {
+            true => Ok((slot, thread)),
+            false => Err(Errno(libc::ESRCH)),
+        }
+    }
+
+    fn wait(&mut self, on: On, end: Option<Instant>) {
+        let slot = self.current;
+        let thread = self.current();
+        thread.state = State::Waiting;
+        thread.is_late = false;
+        thread.end = end;
+        if on != On::Nothing {
+            self.waiting.push_back((on, slot));
+        }
+    }
+
+    /// Has a thread that waits go on.
+    fn wake(&mut self, slot: usize, is_late: bool) {
+        let thread = self.thread(slot);
+        thread.state = State::Ready;
+        thread.is_late = is_late;
+        thread.end = None;
+        self.ready.push_back(slot);
+    }
+
+    /// Wakes the first that waits for this. Returns whether there was one.
+    fn wake_first(&mut self, on: On) -> bool {
+        let first = self.waiting.iter().position(|(what, _)| *what == on);
+        match first.and_then(|first| self.waiting.remove(first)) {
+            Some((_, slot)) => {
+                self.wake(slot, false);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn next(&mut self) -> Next {
+        self.turns = self.turns.saturating_add(1);
+        if self.turns > TURNS_BETWEEN_LOOKS {
+            return Next::Look { waits: false };
+        }
+        match self.ready.pop_front() {
+            Some(0) => Next::Main,
+            Some(slot) => {
+                self.set_current(slot);
+                Next::Thread(slot, self.current().host)
+            }
+            None => Next::Look { waits: true },
+        }
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = (usize, &mut Thread)> {
+        core::iter::once(&mut self.main)
+            .chain(&mut self.others)
+            .enumerate()
+    }
+
+    /// All that threads wait for with the host, and when the first of them has waited enough.
+    fn wanted(&mut self) -> (Vec<PollEntry>, Option<Instant>) {
+        self.turns = 0;
+        let mut entries = core::mem::take(&mut self.entries);
+        entries.clear();
+        let mut first: Option<Instant> = None;
+        for (_, thread) in self.all() {
+            if thread.state == State::Waiting {
+                entries.extend_from_slice(&thread.watched);
+                first = match (first, thread.end) {
+                    (Some(first), Some(end)) => Some(first.min(end)),
+                    (first, end) => first.or(end),
+                };
+            }
+        }
+        (entries, first)
+    }
+
+    /// Wakes those for whom something has come, or whose time is over. `entries` is what [`wanted`](Self::wanted) returned.
+    fn answered(&mut self, entries: Vec<PollEntry>, is_timed: bool) {
+        let mut answers = entries.iter();
+        let mut woken = Vec::new();
+        let now = is_timed.then(Instant::now);
+        for (slot, thread) in self.all() {
+            if thread.state != State::Waiting {
+                continue;
+            }
+            let mut has_come = false;
+            for entry in &mut thread.watched {
+                entry.revents = answers.next().map_or(0, |answer| answer.revents);
+                has_come |= entry.revents != 0;
+            }
+            if has_come {
+                woken.push((slot, false));
+            } else if thread.end.zip(now).is_some_and(|(end, now)| end <= now) {
+                woken.push((slot, true));
+            }
+        }
+        for (slot, is_late) in woken {
+            self.waiting.retain(|(_, waits)| *waits != slot);
+            self.wake(slot, is_late);
+        }
+        self.entries = entries;
+    }
+
+    /// Makes a slot free for another thread.
+    fn forget(&mut self, slot: usize) {
+        let thread = self.thread(slot);
+        let generation = thread.generation.wrapping_add(1) & (u32::MAX >> SLOT_BITS);
+        *thread = Thread {
+            generation,
+            ..Thread::new(State::Free)
+        };
+    }
+}
+
+/// Lets others run until the current thread is ready again.
+fn switch() {
+    let own = Own::save();
+    match with(|threads| threads.current) {
+        0 => schedule(),
+        // Back to the scheduler. It cannot fail in a thread that the host has switched to.
+        _ => drop(Imp::thread_switch(0)),
+    }
+    own.restore();
+}
+
+/// Runs others, on the main thread's stack, until the main thread can go on.
+fn schedule() {
+    loop {
+        match with(Scheduler::next) {
+            Next::Main => break,
+            Next::Thread(slot, host) => run(slot, host),
+            Next::Look { waits } => look(waits),
+        }
+    }
+    with(|threads| threads.set_current(0));
+}
+
+fn run(slot: usize, host: u32) {
+    // A thread that the host does not have cannot go on.
+    let is_lost = Imp::thread_switch(host).is_err();
+    let is_left = with(|threads| {
+        threads.set_current(0);
+        let thread = threads.thread(slot);
+        if is_lost || !thread.stack.as_ref().is_some_and(Stack::is_intact) {
+            // What lies below its stack is another's.
+            std::process::abort();
+        }
+        if thread.state != State::Ended {
+            return false;
+        }
+        // Nothing runs on it any more.
+        thread.stack = None;
+        let is_left = thread.is_on_stack;
+        if thread.is_detached {
+            threads.forget(slot);
+        }
+        is_left
+    });
+    if is_left {
+        // It is gone either way.
+        let _ = Imp::thread_drop(host);
+    }
+}
+
+/// The most that the host is asked for at once. More would be more than a process may have open by default, which poll(2)
+/// refuses.
+const PART: usize = if POLL_MAX < 512 { POLL_MAX } else { 512 };
+
+/// How long threads wait before the host is asked again, if it cannot wait for all that they wait for.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Asks the host what has come of what threads wait for. `waits`: nobody can go on before that.
+fn look(waits: bool) {
+    let (mut entries, first) = with(Scheduler::wanted);
+    let left = first.map(|first| first.saturating_duration_since(Instant::now()));
+    let timeout = match (waits, left) {
+        (false, _) => 0,
+        (true, None) => FOREVER,
+        (true, Some(left)) => i64::try_from(left.as_nanos()).unwrap_or(i64::MAX),
+    };
+    if entries.is_empty() {
+        match left {
+            _ if !waits => {}
+            Some(left) => pause(left),
+            // All threads wait for each other: as natively, until somebody ends the process. The host tells who asks.
+            None => {
+                if Imp::look(&mut entries, FOREVER).is_err() {
+                    pause(Duration::MAX);
+                }
+            }
+        }
+    } else if entries.len() > PART || Imp::look(&mut entries, timeout).is_err() {
+        let mut has_come = false;
+        for part in entries.chunks_mut(PART) {
+            has_come |= look_at(part);
+        }
+        if waits && !has_come {
+            pause(left.map_or(PAUSE, |left| left.min(PAUSE)));
+        }
+    }
+    with(|threads| threads.answered(entries, first.is_some()));
+}
+
+/// Asks for all of these, in smaller parts if the host refuses them together. Returns whether something has come.
+fn look_at(entries: &mut [PollEntry]) -> bool {
+    match Imp::look(entries, 0) {
+        Ok(ready) => ready > 0,
+        Err(_) if entries.len() > 1 => {
+            let (one, other) = entries.split_at_mut(entries.len() / 2);
+            let has_come = look_at(one);
+            look_at(other) || has_come
+        }
+        Err(_) => {
+            entries.iter_mut().for_each(|entry| entry.revents = 0);
+            false
+        }
+    }
+}
+
+/// When so many nanoseconds are over; `None` for a negative number.
+pub(crate) fn after(timeout: i64) -> Option<Instant> {
+    let timeout = u64::try_from(timeout).ok()?;
+    Instant::now().checked_add(Duration::from_nanos(timeout))
+}
+
+/// How many nanoseconds are left until then.
+pub(crate) fn until(end: Option<Instant>) -> i64 {
+    let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+    left.map_or(FOREVER, |left| {
+        i64::try_from(left.as_nanos()).unwrap_or(i64::MAX)
+    })
+}
+
+/// The current thread waits until it is woken, or the time is over: then false.
+pub(crate) fn wait(on: On, end: Option<Instant>) -> bool {
+    with(|threads| threads.wait(on, end));
+    switch();
+    !with(|threads| threads.current().is_late)
+}
+
+/// The current thread waits for one of these, and gets their `revents`; false if the time is over.
+pub(crate) fn wait_for(entries: &mut [PollEntry], end: Option<Instant>) -> bool {
+    with(|threads| {
+        let watched = &mut threads.current().watched;
+        watched.clear();
+        watched.extend_from_slice(entries);
+    });
+    let has_come = wait(On::Nothing, end);
+    with(|threads| {
+        let watched = &mut threads.current().watched;
+        for (entry, answer) in entries.iter_mut().zip(watched.iter()) {
+            entry.revents = if has_come { answer.revents } else { 0 };
+        }
+        watched.clear();
+    });
+    has_come
+}
+
+/// Handles of a call that waits. As on Linux, what another thread closes meanwhile stays open until the call ends.
+pub(crate) struct InUse(Vec<u32>);
+
+impl InUse {
+    pub(crate) fn new(handles: impl IntoIterator<Item = u32>) -> Self {
+        let handles: Vec<_> = handles.into_iter().collect();
+        with(|threads| threads.in_use.extend_from_slice(&handles));
+        Self(handles)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        for handle in &self.0 {
+            let closes = with(|threads| {
+                let place = threads.in_use.iter().position(|used| used == handle);
+                place.map(|place| threads.in_use.swap_remove(place));
+                if threads.in_use.contains(handle) {
+                    return false;
+                }
+                let place = threads.closed.iter().position(|closed| closed == handle);
+                place
+                    .map(|place| threads.closed.swap_remove(place))
+                    .is_some()
+            });
+            if closes {
+                // Whoever closed it was told that it is closed.
+                let _ = Imp::close(*handle);
+            }
+        }
+    }
+}
+
+/// Whether a handle that is to be closed stays open for a call that waits, and is closed after it.
+pub(crate) fn closes_later(handle: u32) -> bool {
+    several()
+        && with(|threads| {
+            let is_used = threads.in_use.contains(&handle);
+            if is_used {
+                threads.closed.push(handle);
+            }
+            is_used
+        })
+}
+
+/// Wakes the thread that has waited longest for this.
+pub(crate) fn wake_one(on: On) {
+    with(|threads| threads.wake_first(on));
+}
+
+/// Wakes all that wait for this.
+pub(crate) fn wake_all(on: On) {
+    with(|threads| while threads.wake_first(on) {});
+}
+
+/// Lets others run that can: sched_yield(2).
+pub(crate) fn yield_now() {
+    if !several() {
+        return;
+    }
+    with(|threads| {
+        let slot = threads.current;
+        threads.ready.push_back(slot);
+    });
+    switch();
+}
+
+/// Whether others could run if the current thread gave way. If so, its next wait for a condition ends at once, as POSIX
+/// allows, when they had a turn: CPython's loop waits there until another thread has taken the lock.
+pub(crate) fn ask_to_give_way() -> bool {
+    look(false);
+    let can_run = with(|threads| !threads.ready.is_empty());
+    GIVES_WAY.set(can_run);
+    can_run
+}
+
+/// Whether it was asked to; once.
+pub(crate) fn gives_way() -> bool {
+    GIVES_WAY.replace(false)
+}
+
+/// pthread_self(3).
+pub(crate) fn current() -> Id {
+    CURRENT.get()
+}
+
+/// pthread_create(3), with so many bytes of stack.
+///
+/// # Errors
+/// EAGAIN: no memory for the stack, or the host has no more call stacks, or none at all.
+pub(crate) fn spawn(start: Start, stack: usize, is_detached: bool) -> Result<Id> {
+    const NO_MORE: Errno = Errno(libc::EAGAIN);
+    let stack = Stack::new(stack).ok_or(NO_MORE)?;
+    let host = Imp::thread_create(stack.top()).map_err(|_| NO_MORE)?;
+    let id = with(|threads| {
+        let free = threads
+            .others
+            .iter()
+            .position(|thread| thread.state == State::Free);
+        let other = match free {
+            Some(free) => free,
+            None if threads.others.len().saturating_add(2) < SLOTS => {
+                threads.others.push(Thread::new(State::Free));
+                threads.others.len().saturating_sub(1)
+            }
+            None => return None,
+        };
+        let slot = other.saturating_add(1);
+        let thread = threads.thread(slot);
+        *thread = Thread {
+            generation: thread.generation,
+            is_detached,
+            host,
+            is_on_stack: true,
+            stack: Some(stack),
+            start: Some(start),
+            ..Thread::new(State::Ready)
+        };
+        let id = Id::new(slot, thread.generation);
+        threads.ready.push_back(slot);
+        Some(id)
+    });
+    match id {
+        Some(id) => {
+            OTHERS.set(OTHERS.get().saturating_add(1));
+            Ok(id)
+        }
+        None => {
+            // The first error is the one to report.
+            let _ = Imp::thread_drop(host);
+            Err(NO_MORE)
+        }
+    }
+}
+
+/// What the current thread, which has just begun, runs.
+pub(crate) fn started() -> Option<Start> {
+    with(|threads| threads.current().start.take())
+}
+
+/// The current thread has ended, but for what is on its stack. `returns` if it will return from the host's call.
+pub(crate) fn ended(value: *mut c_void, returns: bool, call: CallDestructor) {
+    run_destructors(call);
+    with(|threads| {
+        let id = current();
+        let thread = threads.current();
+        thread.value = value;
+        thread.state = State::Ended;
+        thread.is_on_stack = !returns;
+        thread.values = Vec::new();
+        while threads.wake_first(On::End(id)) {}
+    });
+    OTHERS.set(OTHERS.get().saturating_sub(1));
+    if !returns {
+        switch();
+    }
+}
+
+/// Whether the current thread is the main one.
+pub(crate) fn is_main() -> bool {
+    with(|threads| threads.current == 0)
+}
+
+/// The main thread has ended, and the process goes on until all others have.
+pub(crate) fn main_ended(call: CallDestructor) {
+    run_destructors(call);
+    while several() {
+        wait(On::Nothing, after(10_000_000));
+    }
+}
+
+/// pthread_join(3).
+///
+/// # Errors
+/// ESRCH; EINVAL if it is detached; EDEADLK for the current thread.
+pub(crate) fn join(id: Id) -> Result<*mut c_void> {
+    if id == current() {
+        return Err(Errno(libc::EDEADLK));
+    }
+    loop {
+        let value = with(|threads| {
+            let (slot, thread) = threads.find(id)?;
+            if thread.is_detached {
+                return Err(Errno(libc::EINVAL));
+            }
+            if thread.state == State::Ended {
+                let value = thread.value;
+                threads.forget(slot);
+                return Ok(Some(value));
+            }
+            threads.wait(On::End(id), None);
+            Ok(None)
+        })?;
+        match value {
+            Some(value) => return Ok(value),
+            None => switch(),
+        }
+    }
+}
+
+/// pthread_detach(3).
+///
+/// # Errors
+/// ESRCH; EINVAL if it is detached already.
+pub(crate) fn detach(id: Id) -> Result<()> {
+    with(|threads| {
+        let (slot, thread) = threads.find(id)?;
+        if thread.is_detached {
+            return Err(Errno(libc::EINVAL));
+        }
+        thread.is_detached = true;
+        if thread.state == State::Ended {
+            threads.forget(slot);
+        }
+        Ok(())
+    })
+}
+
+/// pthread_key_create(3).
+///
+/// # Errors
+/// EAGAIN: there are [`KEYS`] already.
+pub(crate) fn key_create(destructor: Option<Destructor>) -> Result<u32> {
+    with(|threads| {
+        let key = match threads.keys.iter().position(Option::is_none) {
+            Some(key) => key,
+            None if threads.keys.len() < KEYS => {
+                threads.keys.push(None);
+                threads.keys.len().saturating_sub(1)
+            }
+            None => return Err(Errno(libc::EAGAIN)),
+        };
+        // Its value is NULL in all threads.
+        for (_, thread) in threads.all() {
+            if let Some(value) = thread.values.get_mut(key) {
+                *value = core::ptr::null_mut();
+            }
+        }
+        if let Some(place) = threads.keys.get_mut(key) {
+            *place = Some(Key { destructor });
+        }
+        Ok(key as u32)
+    })
+}
+
+/// pthread_key_delete(3).
+///
+/// # Errors
+/// EINVAL for a key that does not exist.
+pub(crate) fn key_delete(key: u32) -> Result<()> {
+    with(|threads| {
+        let key = threads.keys.get_mut(key as usize).and_then(Option::take);
+        key.map(|_| ()).ok_or(Errno(libc::EINVAL))
+    })
+}
+
+/// pthread_getspecific(3): NULL for a key without a value.
+pub(crate) fn value(key: u32) -> *mut c_void {
+    with(|threads| {
+        let value = threads.current().values.get(key as usize);
+        value.copied().unwrap_or(core::ptr::null_mut())
+    })
+}
+
+/// pthread_setspecific(3).
+///
+/// # Errors
+/// EINVAL for a key that does not exist.
+pub(crate) fn set_value(key: u32, value: *mut c_void) -> Result<()> {
+    with(|threads| {
+        let key = key as usize;
+        if !threads.keys.get(key).is_some_and(Option::is_some) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let values = &mut threads.current().values;
+        if values.len() <= key {
+            values.resize(key.saturating_add(1), core::ptr::null_mut());
+        }
+        if let Some(place) = values.get_mut(key) {
+            *place = value;
+        }
+        Ok(())
+    })
+}
+
+/// Calls the destructors of the current thread's values, again if they set others.
+fn run_destructors(call: CallDestructor) {
+    for _ in 0..DESTRUCTOR_ROUNDS {
+        let mut is_done = true;
+        for key in 0..KEYS {
+            let value = with(|threads| {
+                let destructor = threads.keys.get(key).copied().flatten()?.destructor?;
+                let value = threads.current().values.get_mut(key)?;
+                let value = core::mem::replace(value, core::ptr::null_mut());
+                (!value.is_null()).then_some((destructor, value))
+            });
+            if let Some((destructor, value)) = value {
+                is_done = false;
+                call(destructor, value);
+            }
+        }
+        if is_done {
+            break;
+        }
+    }
+}
