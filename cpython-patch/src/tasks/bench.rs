@@ -34,7 +34,9 @@ const HTTPS_HOST_PACKAGE: &str = "wasisocket-componentize-host";
 const HTTP: &str = "wasmtime-wasi-http";
 
 /// The groups of benchmarks, each a module of tests/benches/bench.
-const GROUPS: [&str; 6] = ["sockets", "tls", "start", "boxes", "guests", "python"];
+const GROUPS: [&str; 7] = [
+    "sockets", "tls", "start", "boxes", "threads", "guests", "python",
+];
 /// Files with pinned packages, for pip.
 const REQUIREMENTS: &str = "tests/programs/bench/requirements";
 /// The folder in cargo's target folder for plots, and what only the benchmarks need.

@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -180,53 +180,101 @@ fn plain_round_trips(address: SocketAddr) -> std::io::Result<[f64; 2]> {
 }
 
 /// Waits until so many have connected, and returns their connections: they stay idle as long as these are open.
-fn connections(idle: &Receiver<TcpStream>, count: u32) -> Vec<TcpStream> {
+fn connections(idle: &Mutex<Receiver<TcpStream>>, count: u32) -> Vec<TcpStream> {
+    let idle = idle.lock().expect("no panic");
     let connected = (0..count).map(|_| idle.recv_timeout(PATIENCE).expect("it connects"));
     connected.collect()
 }
 
-/// Memory of each and time for each. `guests` and processes are compared, even if there are fewer processes.
-fn push_each(samples: &mut Samples, guests: u32, column: Column, count: u32, all: (u64, Duration)) {
-    let (bytes, time) = all;
-    let count = f64::from(count);
-    let name = format!("memory of each of {guests}, with a connection");
-    let mebibytes = bytes as f64 / f64::from(1 << 20) / count;
-    samples.push(column, &name, "MiB", mebibytes);
-    let name = format!("start to connection, each of {guests}");
-    samples.push(column, &name, "ms", time.as_secs_f64() * 1e3 / count);
+/// What idle guests do, and how their rows begin and end.
+const IDLE: [(&str, &str, &str); 2] = [
+    (
+        "idle with threads",
+        "with a connection and 8 threads",
+        "start to connection with 8 threads, each",
+    ),
+    ("idle", "with a connection", "start to connection, each"),
+];
+
+/// Guests and processes that hold a connection, and its other ends.
+struct Idle {
+    guests: JoinSet<Ended>,
+    held: Vec<TcpStream>,
+    _processes: Processes,
+    held_of_processes: Vec<TcpStream>,
+}
+
+impl Idle {
+    /// Starts them, and measures memory of each and time for each. `count` guests and processes are compared, even if
+    /// there are fewer processes.
+    async fn start(
+        samples: &mut Samples,
+        guests: &Arc<Guests>,
+        (address, idle): (SocketAddr, &Arc<Mutex<Receiver<TcpStream>>>),
+        count: u32,
+        (what, with, start): (&'static str, &str, &str),
+    ) -> Self {
+        let mut push = |column, each: u32, bytes: u64, time: Duration| {
+            let each = f64::from(each);
+            let name = format!("memory of each of {count}, {with}");
+            let mebibytes = bytes as f64 / f64::from(1 << 20) / each;
+            samples.push(column, &name, "MiB", mebibytes);
+            let name = format!("{start} of {count}");
+            samples.push(column, &name, "ms", time.as_secs_f64() * 1e3 / each);
+        };
+        let (before, begun) = (resident("self"), Instant::now());
+        let mut running = JoinSet::new();
+        for _ in 0..count {
+            let guests = Arc::clone(guests);
+            running.spawn(async move { run(&guests, what, address).await });
+        }
+        let connected = Arc::clone(idle);
+        let wait = tokio::task::spawn_blocking(move || connections(&connected, count));
+        let held = wait.await.expect("no panic");
+        let bytes = resident("self") - before;
+        push(Column::Ours, count, bytes, begun.elapsed());
+
+        let each = count.min(PROCESSES_MAX);
+        let begun = Instant::now();
+        let processes = Processes::start(&vec![what; each as usize], address);
+        let held_of_processes = connections(idle, each);
+        let time = begun.elapsed();
+        let resident = |process: &Child| resident(&process.id().to_string());
+        let bytes = processes.0.iter().map(resident).sum();
+        push(Column::Native, each, bytes, time);
+        Self {
+            guests: running,
+            held,
+            _processes: processes,
+            held_of_processes,
+        }
+    }
+
+    /// Closes the connections, at which all of them end.
+    async fn end(mut self) {
+        drop((self.held, self.held_of_processes));
+        while let Some(ended) = self.guests.join_next().await {
+            let ended = ended.expect("no panic");
+            assert_eq!(
+                ended.end,
+                End::Exit(0),
+                "{}",
+                String::from_utf8_lossy(&ended.stderr)
+            );
+        }
+    }
 }
 
 async fn all(guests: Arc<Guests>, count: u32, rounds: usize) -> Vec<Row> {
     let mut samples = Samples::new("guests");
     let (address, idle) = serve();
+    let idle = Arc::new(Mutex::new(idle));
     // The first guest loads the memory that all guests share.
     guest_round_trips(&guests, address).await;
-
-    let (before, begun) = (resident("self"), Instant::now());
-    let mut running = JoinSet::new();
-    for _ in 0..count {
-        let guests = Arc::clone(&guests);
-        running.spawn(async move { run(&guests, "idle", address).await });
-    }
-    let wait = tokio::task::spawn_blocking(move || (connections(&idle, count), idle));
-    let (held, idle) = wait.await.expect("no panic");
-    let all = (resident("self") - before, begun.elapsed());
-    push_each(&mut samples, count, Column::Ours, count, all);
-
-    let processes = count.min(PROCESSES_MAX);
-    let begun = Instant::now();
-    let native = Processes::start(&vec!["idle"; processes as usize], address);
-    let held_of_processes = connections(&idle, processes);
-    let time = begun.elapsed();
-    let resident = |process: &Child| resident(&process.id().to_string());
-    let bytes = native.0.iter().map(resident).sum();
-    push_each(
-        &mut samples,
-        count,
-        Column::Native,
-        processes,
-        (bytes, time),
-    );
+    let [with_threads, alone] = IDLE;
+    let idle_ones = Idle::start(&mut samples, &guests, (address, &idle), count, with_threads).await;
+    idle_ones.end().await;
+    let idle_ones = Idle::start(&mut samples, &guests, (address, &idle), count, alone).await;
 
     for round in 0..rounds {
         eprintln!("guests: round {} of {rounds}", round + 1);
@@ -254,16 +302,7 @@ async fn all(guests: Arc<Guests>, count: u32, rounds: usize) -> Vec<Row> {
         }
     }
 
-    drop((held, held_of_processes));
-    while let Some(ended) = running.join_next().await {
-        let ended = ended.expect("no panic");
-        assert_eq!(
-            ended.end,
-            End::Exit(0),
-            "{}",
-            String::from_utf8_lossy(&ended.stderr)
-        );
-    }
+    idle_ones.end().await;
     samples.rows()
 }
 

@@ -6,6 +6,7 @@ mod guests;
 mod python;
 mod sockets;
 mod start;
+mod threads;
 mod tls;
 
 use std::fs;
@@ -61,7 +62,7 @@ struct Group {
     measure: fn(&Options) -> Vec<Row>,
 }
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     Group {
         name: "sockets",
         peer: "componentize-py",
@@ -81,6 +82,11 @@ const GROUPS: [Group; 6] = [
         name: "boxes",
         peer: "pyeryx",
         measure: boxes::measure,
+    },
+    Group {
+        name: "threads",
+        peer: "",
+        measure: threads::measure,
     },
     Group {
         name: "guests",
