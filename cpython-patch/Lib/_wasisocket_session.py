@@ -149,7 +149,26 @@ def _await(awaitable):
     async def main():
         return await awaitable
 
-    return _runner.run(main())
+    try:
+        return _runner.run(main())
+    finally:
+        _end_idle_threads(_runner.get_loop())
+
+
+def _end_idle_threads(loop):
+    """Ends the threads that asyncio.to_thread left, as a guest with threads cannot be copied. Those that still run a
+    function end after it, and the next call has new ones."""
+    executor = loop._default_executor
+    # A program's own stays.
+    if executor is None or executor._thread_name_prefix != "asyncio":
+        return
+    loop._default_executor = None
+    executor.shutdown(wait=False)
+    for thread in executor._threads:
+        # One that is idle ends at its next turn.
+        thread.join(0.01)
+        if thread.is_alive():
+            break
 
 
 def _message(error):

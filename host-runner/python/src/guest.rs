@@ -25,6 +25,7 @@ pub(crate) struct Guest {
     preview1: Preview1,
     sockets: SocketsCtx,
     end: Option<Instant>,
+    /// Beside its main one.
     pub(crate) threads: Threads,
     /// Its folder may be a temporary one.
     _etc: Option<Arc<Etc>>,

@@ -282,9 +282,21 @@ class PrivateFolder(unittest.TestCase):
             self.assertGreaterEqual(box.run("import time; time.sleep(0.3); len(seen)").value, 5)
             # They wait for the function at the same time.
             self.assertLess(time.monotonic() - begun, 5)
-            self.assertEqual(box.run("stop.set(); [thread.join() for thread in threads]; threading.active_count()").value, 1)
+            code = "stop.set(); [thread.join() for thread in threads]; threading.active_count()"
+            self.assertEqual(box.run(code).value, 1)
             with box.fork() as twin:
-                self.assertEqual(twin.run("import asyncio; await asyncio.to_thread(sum, [1, 2])").value, 3)
+                code = "import asyncio; await asyncio.gather(*(asyncio.to_thread(sum, [n, 2]) for n in range(4)))"
+                self.assertEqual(twin.run(code).value, [2, 3, 4, 5])
+                # Threads of the executor that are idle are no hindrance, and it works again.
+                with twin.fork() as third:
+                    self.assertEqual(third.run(code).value, [2, 3, 4, 5])
+                slow = """
+                    import time
+                    f = asyncio.get_running_loop().run_in_executor(None, lambda: time.sleep(0.2) or 7)
+                    await asyncio.sleep(0)
+                    """
+                twin.run(inspect.cleandoc(slow)).check()
+                self.assertEqual(twin.run("await f").value, 7)
             box.run("threading.Thread(target=threading.Event().wait, daemon=True).start()").check()
 
     def test_a_limit_of_time_ends_threads(self):

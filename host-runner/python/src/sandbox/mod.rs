@@ -184,8 +184,9 @@ impl Sandbox {
     /// The memory is copied once for all forks until the next run, and shared until one of them changes it.
     ///
     /// # Errors
-    /// The guest has ended, has threads, whose stacks cannot be copied, or has more than 1 GiB of memory; otherwise as for [`Sandbox::open`]. A program whose sockets a
-    /// function configures ([`Program::sockets`]) cannot be copied: that function runs once.
+    /// The guest has ended, has threads, whose stacks cannot be copied, or has more than 1 GiB of memory; otherwise as for
+    /// [`Sandbox::open`]. A program whose sockets a function configures ([`Program::sockets`]) cannot be copied: that
+    /// function runs once.
     pub fn fork(&mut self) -> Result<Self, SandboxError> {
         block_on(self.fork_async())?
     }
