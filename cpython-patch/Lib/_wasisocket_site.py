@@ -47,16 +47,9 @@ def _find_spec(name, path, target=None):
     return spec
 
 
-def _get_native_id():
-    """The number of a thread for the system, which has none but that of this process."""
-    return _thread.get_ident()
-
-
+# CPython has it on the platforms that it knows. The system has no numbers of its own for threads.
 if not hasattr(_thread, "get_native_id"):
-    # CPython has it on the platforms that it knows.
-    _get_native_id.__name__ = _get_native_id.__qualname__ = "get_native_id"
-    _get_native_id.__module__ = "_thread"
-    _thread.get_native_id = _get_native_id
+    _thread.get_native_id = _thread.get_ident
 
 _stock_find_spec = _bootstrap._find_spec
 _bootstrap._find_spec = _find_spec

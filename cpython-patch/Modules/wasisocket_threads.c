@@ -1,5 +1,5 @@
-/* Threads of CPython, beside what pthread.h has: threads of libwasisocket.a take turns in one instance, where the compiler
- * takes thread-local variables for ordinary ones, and nothing interrupts a thread that computes. */
+/* What CPython's threads need beside pthread.h. The threads of libwasisocket.a take turns in one instance: the compiler makes
+ * thread-local variables ordinary ones there, and nothing interrupts a thread that computes. */
 
 #include "Python.h"
 #include "pycore_ceval.h"   /* _Py_set_eval_breaker_bit */
@@ -25,15 +25,15 @@ __attribute__((constructor)) static void add_thread_locals(void)
     wasisocket_thread_local(&pkgcontext);
 }
 
-/* So often CPython's loop looks whether something is to be done before the time is asked for. It looks where a function
- * begins and where a loop goes back, so these are tens of microseconds. */
+/* How many times the interpreter's loop checks eval_breaker before the clock is read. It does so where a function begins and
+ * where a loop goes back, so this is every few tens of microseconds. */
 #define CHECKS 2000
 
 /* ceval/pycore_emscripten_signal.h counts it down. */
 int wasisocket_checks_left = CHECKS;
 
-/* Called by the thread that has the GIL. Asks it to give up the GIL when it had it for sys.getswitchinterval() and others can
- * go on, as a thread that waits for the GIL does elsewhere. */
+/* Called by the thread that holds the GIL. Asks it to drop the GIL once it has held it for sys.getswitchinterval() and other
+ * threads can go on. On other platforms a thread that waits for the GIL asks for that. */
 void wasisocket_take_turns(void)
 {
     static int64_t end;

@@ -180,7 +180,7 @@ pub fn recvmsg(fd: RawFd, buffers: &mut Buffers<'_>, want: Want, flags: i32) -> 
 /// MSG_WAITALL: fills the buffers, unless the stream ends or fails, or the time is over, before that.
 fn recv_all(call: &Receiving, buffers: &mut Buffers<'_>) -> Result<Message> {
     #[cfg(target_os = "wasi")]
-    let _in_use = crate::threads::InUse::new([call.handle]);
+    let _in_use = crate::threads::in_use::InUse::new([call.handle]);
     let mut message = Message::default();
     'buffers: for buffer in buffers {
         let mut rest: &mut [MaybeUninit<u8>] = buffer;

@@ -4,25 +4,15 @@
 
 use core::mem::MaybeUninit;
 use std::rc::Rc;
-use std::time::Instant;
 
-use wasisocket_abi::Errno as HostErrno;
-use wasisocket_abi::v1::{
-    self, PollEntry, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right,
-};
+use wasisocket_abi::v1::{self, RIGHT_FILE, RIGHT_SOCKET, RIGHTS_MAX, ReceivedRight, Right};
 
 use crate::descriptors::{self, Description, Family, Kind, RawFd, Type};
-use crate::host::{self, Address, Buffers, Host as _, Imp, Message, Want};
+use crate::host::{self, Address, Buffers, Host as _, Imp, Message, Want, attempt_until};
 use crate::message::{receiving, sending};
 use crate::sys::MSG_CMSG_CLOEXEC;
 use crate::unix::as_spelled;
 use crate::{Errno, Result};
-
-/// Attempts that failed although the socket was reported as ready, after which waiting slows down: poll(2) does not
-/// look at the queue of the socket at the other end.
-const QUICK_ATTEMPTS: u32 = 8;
-/// The pause between attempts from then on, in nanoseconds.
-const PAUSE: i64 = 1_000_000;
 
 /// Whether descriptors can be sent with messages of this one. Other sockets ignore them (net/core/sock.c,
 /// __sock_cmsg_send).
@@ -46,9 +36,10 @@ pub fn sendmsg_rights(
     let call = sending(fd, to, flags)?;
     let rights = rights.iter().map(|fd| right_of(*fd));
     let rights = rights.collect::<Result<Vec<Right>>>()?;
-    attempt_until(call.handle, v1::EVENT_OUT, call.timeout, || {
+    let sent = attempt_until(call.handle, v1::EVENT_OUT, call.timeout, || {
         Imp::send_rights(&call, data, &rights)
-    })
+    });
+    Ok(sent?)
 }
 
 fn right_of(fd: RawFd) -> Result<Right> {
@@ -98,7 +89,7 @@ pub fn recvmsg_rights(
             Ok(received) => received,
             // The data is not lost; the next call returns the error.
             Err(_) if message.bytes > 0 => break,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         message.bytes = message.bytes.saturating_add(received.bytes);
         message.from = as_spelled(received.from);
@@ -184,47 +175,6 @@ fn close(right: Right) -> Result<()> {
     match right.kind {
         RIGHT_SOCKET => Ok(Imp::close(right.number)?),
         _ => Ok(host::close_file(right.number)?),
-    }
-}
-
-/// Makes attempts until one does not return EAGAIN, and waits in between. EAGAIN if the time is over.
-fn attempt_until<T>(
-    handle: u32,
-    events: u32,
-    timeout: i64,
-    mut attempt: impl FnMut() -> core::result::Result<T, HostErrno>,
-) -> Result<T> {
-    #[cfg(target_os = "wasi")]
-    let _in_use = crate::threads::InUse::new([handle]);
-    let mut begun = None;
-    let mut attempts: u32 = 0;
-    loop {
-        match attempt() {
-            Err(HostErrno::EAGAIN) => {}
-            result => return Ok(result?),
-        }
-        let left = match timeout {
-            ..0 => host::FOREVER,
-            0 => 0,
-            _ => {
-                let waited = begun.get_or_insert_with(Instant::now).elapsed().as_nanos();
-                let waited = i64::try_from(waited).unwrap_or(i64::MAX);
-                timeout.saturating_sub(waited).max(0)
-            }
-        };
-        if left == 0 {
-            return Err(Errno::EAGAIN);
-        }
-        attempts = attempts.saturating_add(1);
-        if attempts > QUICK_ATTEMPTS {
-            Imp::poll(&mut [], PAUSE)?;
-        }
-        let mut waiting = [PollEntry {
-            handle,
-            events: events as u16,
-            revents: 0,
-        }];
-        Imp::poll(&mut waiting, left)?;
     }
 }
 

@@ -168,8 +168,9 @@ impl Python {
     ///
     /// Modules are imported once, now, in a guest without grants and variables. Each guest sees the same as if it had
     /// imported them itself. So a module cannot be in an image if, when it is imported, it prints, takes random bytes,
-    /// opens a file outside the library and the preload's folders, or leaves a file, a socket or a thread. Guests with one of
-    /// the variables that modules looked for start cold. Values that modules compute from the time are those of now.
+    /// opens a file outside the library and the preload's folders, or leaves a file or socket open or a thread. Guests
+    /// with one of the variables that modules looked for start cold. Values that modules compute from the time are those
+    /// of now.
     ///
     /// # Errors
     /// A module does not exist or cannot be in an image, a folder has a `sitecustomize`, python.wasm cannot make

@@ -16,12 +16,12 @@ use crate::etc::{self, TLS_FOLDER};
 use crate::folders::Folder;
 use crate::guest::Guest;
 use crate::places::Place;
-use crate::preview1::Preview1;
+use crate::preview1::{Preview1, wait};
 use crate::profile::Profiler;
 use crate::program::Program;
 use crate::snapshot::{self, Image, Preload, RESUME};
 use crate::stdio::Wait;
-use crate::threads::{GuestStore, wait};
+use crate::threads::GuestStore;
 
 /// Where a guest sees Python: `sys.executable`, and the first word of its messages.
 const EXECUTABLE_FOLDER: &str = "/usr/local/bin";

@@ -12,6 +12,7 @@
 //! The callers are C code. They are responsible for pointers and lengths, as POSIX describes for each function.
 #![allow(unsafe_code)]
 
+mod clocks;
 mod crypto;
 mod files;
 mod granted;
@@ -21,6 +22,7 @@ mod locks;
 mod memory;
 mod messages;
 mod netdb;
+mod own;
 mod paths;
 mod sockets;
 mod threads;
@@ -32,7 +34,8 @@ use std::ffi::{CStr, c_char, c_int};
 
 use crate::{Errno, Result};
 
-pub(crate) use threads::{Own, pause};
+pub(crate) use clocks::pause;
+pub(crate) use own::Own;
 
 /// The length limit of slices.
 const LENGTH_MAX: usize = isize::MAX as usize;
@@ -74,6 +77,11 @@ fn c_number(result: Result<c_int>) -> c_int {
 /// The C convention for functions without a result: 0, or -1 and errno.
 fn c_unit(result: Result<()>) -> c_int {
     c_number(result.map(|()| 0))
+}
+
+/// The convention of pthread.h: 0, or the error.
+fn c_errno(result: Result<()>) -> c_int {
+    result.err().map_or(0, |Errno(errno)| errno)
 }
 
 /// The bytes at `data`. EFAULT for a null pointer with a length.

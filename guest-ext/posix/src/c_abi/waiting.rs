@@ -90,7 +90,7 @@ unsafe fn select(sets: [*mut fd_set; 3], timeout: Result<i64>) -> Result<usize> 
 }
 
 /// Seconds and a fraction as nanoseconds; EINVAL for an invalid time.
-fn nanoseconds(seconds: i64, fraction: i64, unit: i64) -> Result<i64> {
+pub(super) fn nanoseconds(seconds: i64, fraction: i64, unit: i64) -> Result<i64> {
     let fraction = fraction.checked_mul(unit).ok_or(Errno(libc::EINVAL))?;
     match seconds >= 0 && (0..SECOND).contains(&fraction) {
         true => Ok(seconds.saturating_mul(SECOND).saturating_add(fraction)),

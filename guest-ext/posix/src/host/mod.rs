@@ -17,6 +17,7 @@ mod fake;
 mod files;
 #[cfg(target_os = "wasi")]
 mod import;
+mod waiting;
 #[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
 mod wasisocket;
 
@@ -38,6 +39,10 @@ pub(crate) use fake::{Fake as Imp, close_file, is_file, working_folder};
 pub(crate) use files::{close_file, is_file, working_folder};
 #[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
 pub(crate) use wasisocket::Wasisocket as Imp;
+
+pub(crate) use waiting::attempt_until;
+#[cfg(target_os = "wasi")]
+pub(crate) use waiting::{after, until};
 
 /// The timeout that never ends.
 pub(crate) const FOREVER: i64 = -1;
@@ -397,6 +402,11 @@ pub(crate) trait Host {
     /// [`SHA256_DATA_MAX`](wasisocket_abi::v1::SHA256_DATA_MAX).
     fn sha256_blocks(_state: &mut [u8; SHA256_STATE_LEN], _data: &[u8]) -> Result<()> {
         unsupported()
+    }
+
+    /// poll(2) of handles that were just found not to be ready, which need not be looked at first.
+    fn wait(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
+        Self::poll(entries, timeout)
     }
 
     /// poll(2) of the scheduler, while no thread can go on: it does not let others run, as [`poll`](Host::poll) does.

@@ -9,15 +9,13 @@ use wasisocket_abi::v1::{
 use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
 use super::import::{self, Data};
-use super::{Address, Buffers, Host, Message, Receiving, Result, Sending};
+use super::{
+    Address, Buffers, Host, Message, Receiving, Result, Sending, after, attempt_until, until,
+};
 use crate::threads;
+use crate::threads::in_use::{self, InUse};
 
 pub(crate) enum Wasisocket {}
-
-/// Attempts after which waiting slows down, if each was reported as ready and was not.
-const QUICK_ATTEMPTS: u32 = 8;
-/// The pause between attempts from then on, in nanoseconds.
-const PAUSE: i64 = 1_000_000;
 
 /// A call that may wait for these events of a handle, in `attempt` with a timeout. With several threads the others run
 /// meanwhile: then it is attempted without waiting, again and again.
@@ -27,39 +25,9 @@ fn waiting<R>(
     timeout: i64,
     mut attempt: impl FnMut(i64) -> Result<R>,
 ) -> Result<R> {
-    if timeout == 0 || !threads::several() {
-        return attempt(timeout);
-    }
-    let mut result = attempt(0);
-    if !matches!(
-        result,
-        Err(Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY)
-    ) {
-        return result;
-    }
-    let end = threads::after(timeout);
-    let _in_use = threads::InUse::new([handle]);
-    let mut attempts: u32 = 0;
-    let mut is_late = false;
-    loop {
-        match result {
-            Err(Errno::EAGAIN | Errno::EINPROGRESS | Errno::EALREADY) if !is_late => {}
-            // As with a timeout.
-            Err(Errno::EALREADY) => return Err(Errno::EINPROGRESS),
-            result => return result,
-        }
-        attempts = attempts.saturating_add(1);
-        if attempts > QUICK_ATTEMPTS {
-            let pause = threads::after(PAUSE);
-            threads::wait(threads::On::Nothing, pause.min(end.or(pause)));
-        }
-        let mut watched = [PollEntry {
-            handle,
-            events: events as u16,
-            revents: 0,
-        }];
-        is_late = !threads::wait_for(&mut watched, end);
-        result = attempt(0);
+    match timeout != 0 && threads::several() {
+        true => attempt_until(handle, events, timeout, || attempt(0)),
+        false => attempt(timeout),
     }
 }
 
@@ -87,7 +55,7 @@ impl Host for Wasisocket {
     }
 
     fn close(handle: u32) -> Result<()> {
-        match threads::closes_later(handle) {
+        match in_use::closes_later(handle) {
             true => Ok(()),
             false => import::sock_close(handle),
         }
@@ -154,15 +122,15 @@ impl Host for Wasisocket {
             return send(data, timeout);
         }
         // An attempt that does not wait may send a part. The time is that of all together.
-        let end = threads::after(timeout);
-        let _in_use = threads::InUse::new([handle]);
+        let end = after(timeout);
+        let _in_use = InUse::new([handle]);
         let mut sent = send(data, timeout)?;
         loop {
             let rest = rest_of(data, sent);
             if rest.is_empty() {
                 return Ok(sent);
             }
-            match send(&rest, threads::until(end)) {
+            match send(&rest, until(end)) {
                 Ok(0) | Err(_) => return Ok(sent),
                 Ok(more) => sent = sent.saturating_add(more),
             }
@@ -233,8 +201,8 @@ impl Host for Wasisocket {
         if timeout == 0 || !threads::several() {
             return Self::look(entries, timeout);
         }
-        let end = threads::after(timeout);
-        let _in_use = threads::InUse::new(entries.iter().map(|entry| entry.handle));
+        let end = after(timeout);
+        let _in_use = InUse::new(entries.iter().map(|entry| entry.handle));
         loop {
             let ready = match entries.is_empty() {
                 true => 0,
@@ -244,6 +212,13 @@ impl Host for Wasisocket {
             if ready > 0 || !threads::wait_for(entries, end) {
                 return Ok(ready);
             }
+        }
+    }
+
+    fn wait(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
+        match threads::several() {
+            true => Ok(usize::from(threads::wait_for(entries, after(timeout)))),
+            false => Self::look(entries, timeout),
         }
     }
 

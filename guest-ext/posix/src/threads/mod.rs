@@ -17,11 +17,14 @@ use std::time::{Duration, Instant};
 use wasisocket_abi::v1::{POLL_MAX, PollEntry};
 
 use crate::c_abi::{Own, pause};
-use crate::host::{FOREVER, Host as _, Imp};
+use crate::host::{FOREVER, Host as _, Imp, until};
 use crate::{Errno, Result};
 
+pub(crate) mod in_use;
+pub(crate) mod keys;
 mod stack;
 
+use keys::{CallDestructor, Key};
 use stack::Stack;
 
 /// Most threads that a number can name. The host's limit is the one that counts.
@@ -31,12 +34,6 @@ const SLOT_BITS: u32 = 14;
 /// Turns until the host is asked whether what others wait for has come. Asking more rarely delays them, more often costs
 /// a call each.
 const TURNS_BETWEEN_LOOKS: u32 = 4;
-
-/// Keys of values of each thread: pthread_key_create(3). POSIX requires this many.
-pub(crate) const KEYS: usize = 128;
-
-/// POSIX requires four rounds of destructors at least.
-const DESTRUCTOR_ROUNDS: usize = 4;
 
 /// The number of a thread: `pthread_t`. It is not used again before 2^18 other threads had the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +46,14 @@ impl Id {
         Self(generation << SLOT_BITS | slot)
     }
 
-    fn slot(self) -> Option<usize> {
+    /// The main thread's is 0.
+    fn slot(self) -> usize {
         let number = self.0 as usize & SLOTS.saturating_sub(1);
-        number.checked_sub(1)
+        number.saturating_sub(1)
     }
 
     pub(crate) fn number(self) -> u32 {
         self.0
-    }
-
-    pub(crate) fn from_number(number: u32) -> Self {
-        Self(number)
     }
 }
 
@@ -72,6 +66,8 @@ pub(crate) enum On {
     Address(usize),
     /// The end of a thread.
     End(Id),
+    /// The end of all but the main thread.
+    LastEnd,
 }
 
 /// What a thread runs.
@@ -80,11 +76,6 @@ pub(crate) struct Start {
     pub(crate) function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
     pub(crate) argument: *mut c_void,
 }
-
-type Destructor = unsafe extern "C" fn(*mut c_void);
-
-/// How to call C code.
-pub(crate) type CallDestructor = fn(Destructor, *mut c_void);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -136,27 +127,16 @@ impl Thread {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Key {
-    destructor: Option<Destructor>,
-}
-
 struct Scheduler {
     main: Thread,
     /// All but the main one.
     others: Vec<Thread>,
-    /// The slot of the thread that runs.
-    current: usize,
     ready: VecDeque<usize>,
     /// Who waits to be woken, and for what; who came first is woken first.
     waiting: VecDeque<(On, usize)>,
     turns: u32,
     /// A place to ask the host from.
     entries: Vec<PollEntry>,
-    /// Handles in calls that wait, as often as there are calls.
-    in_use: Vec<u32>,
-    /// Handles among them that are closed when those calls end.
-    closed: Vec<u32>,
     keys: Vec<Option<Key>>,
 }
 
@@ -165,13 +145,10 @@ thread_local! {
         RefCell::new(Scheduler {
             main: Thread::new(State::Ready),
             others: Vec::new(),
-            current: 0,
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
             turns: 0,
             entries: Vec::new(),
-            in_use: Vec::new(),
-            closed: Vec::new(),
             keys: Vec::new(),
         })
     };
@@ -210,18 +187,19 @@ impl Scheduler {
     }
 
     fn current(&mut self) -> &mut Thread {
-        self.thread(self.current)
+        self.thread(current().slot())
     }
 
     fn set_current(&mut self, slot: usize) {
-        self.current = slot;
         CURRENT.set(Id::new(slot, self.thread(slot).generation));
     }
 
     /// ESRCH if there is no thread with this number, or its value was asked for already.
     fn find(&mut self, id: Id) -> Result<(usize, &mut Thread)> {
-        let known = id.slot().filter(|slot| *slot <= self.others.len());
-        let slot = known.ok_or(Errno(libc::ESRCH))?;
+        let slot = id.slot();
+        if slot > self.others.len() {
+            return Err(Errno(libc::ESRCH));
+        }
         let thread = self.thread(slot);
         match thread.state != State::Free && Id::new(slot, thread.generation) == id {
             true => Ok((slot, thread)),
@@ -230,8 +208,8 @@ impl Scheduler {
     }
 
     fn wait(&mut self, on: On, end: Option<Instant>) {
-        let slot = self.current;
-        let thread = self.current();
+        let slot = current().slot();
+        let thread = self.thread(slot);
         thread.state = State::Waiting;
         thread.is_late = false;
         thread.end = end;
@@ -341,10 +319,10 @@ impl Scheduler {
 /// Lets others run until the current thread is ready again.
 fn switch() {
     let own = Own::save();
-    match with(|threads| threads.current) {
-        0 => schedule(),
+    match is_main() {
+        true => schedule(),
         // Back to the scheduler. It cannot fail in a thread that the host has switched to.
-        _ => drop(Imp::thread_switch(0)),
+        false => drop(Imp::thread_switch(0)),
     }
     own.restore();
 }
@@ -399,11 +377,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 fn look(waits: bool) {
     let (mut entries, first) = with(Scheduler::wanted);
     let left = first.map(|first| first.saturating_duration_since(Instant::now()));
-    let timeout = match (waits, left) {
-        (false, _) => 0,
-        (true, None) => FOREVER,
-        (true, Some(left)) => i64::try_from(left.as_nanos()).unwrap_or(i64::MAX),
-    };
+    let timeout = if waits { until(first) } else { 0 };
     if entries.is_empty() {
         match left {
             _ if !waits => {}
@@ -443,20 +417,6 @@ fn look_at(entries: &mut [PollEntry]) -> bool {
     }
 }
 
-/// When so many nanoseconds are over; `None` for a negative number.
-pub(crate) fn after(timeout: i64) -> Option<Instant> {
-    let timeout = u64::try_from(timeout).ok()?;
-    Instant::now().checked_add(Duration::from_nanos(timeout))
-}
-
-/// How many nanoseconds are left until then.
-pub(crate) fn until(end: Option<Instant>) -> i64 {
-    let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-    left.map_or(FOREVER, |left| {
-        i64::try_from(left.as_nanos()).unwrap_or(i64::MAX)
-    })
-}
-
 /// The current thread waits until it is woken, or the time is over: then false.
 pub(crate) fn wait(on: On, end: Option<Instant>) -> bool {
     with(|threads| threads.wait(on, end));
@@ -482,51 +442,6 @@ pub(crate) fn wait_for(entries: &mut [PollEntry], end: Option<Instant>) -> bool 
     has_come
 }
 
-/// Handles of a call that waits. As on Linux, what another thread closes meanwhile stays open until the call ends.
-pub(crate) struct InUse(Vec<u32>);
-
-impl InUse {
-    pub(crate) fn new(handles: impl IntoIterator<Item = u32>) -> Self {
-        let handles: Vec<_> = handles.into_iter().collect();
-        with(|threads| threads.in_use.extend_from_slice(&handles));
-        Self(handles)
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        for handle in &self.0 {
-            let closes = with(|threads| {
-                let place = threads.in_use.iter().position(|used| used == handle);
-                place.map(|place| threads.in_use.swap_remove(place));
-                if threads.in_use.contains(handle) {
-                    return false;
-                }
-                let place = threads.closed.iter().position(|closed| closed == handle);
-                place
-                    .map(|place| threads.closed.swap_remove(place))
-                    .is_some()
-            });
-            if closes {
-                // Whoever closed it was told that it is closed.
-                let _ = Imp::close(*handle);
-            }
-        }
-    }
-}
-
-/// Whether a handle that is to be closed stays open for a call that waits, and is closed after it.
-pub(crate) fn closes_later(handle: u32) -> bool {
-    several()
-        && with(|threads| {
-            let is_used = threads.in_use.contains(&handle);
-            if is_used {
-                threads.closed.push(handle);
-            }
-            is_used
-        })
-}
-
 /// Wakes the thread that has waited longest for this.
 pub(crate) fn wake_one(on: On) {
     with(|threads| threads.wake_first(on));
@@ -542,10 +457,7 @@ pub(crate) fn yield_now() {
     if !several() {
         return;
     }
-    with(|threads| {
-        let slot = threads.current;
-        threads.ready.push_back(slot);
-    });
+    with(|threads| threads.ready.push_back(current().slot()));
     switch();
 }
 
@@ -624,7 +536,7 @@ pub(crate) fn started() -> Option<Start> {
 
 /// The current thread has ended, but for what is on its stack. `returns` if it will return from the host's call.
 pub(crate) fn ended(value: *mut c_void, returns: bool, call: CallDestructor) {
-    run_destructors(call);
+    keys::run_destructors(call);
     with(|threads| {
         let id = current();
         let thread = threads.current();
@@ -635,6 +547,9 @@ pub(crate) fn ended(value: *mut c_void, returns: bool, call: CallDestructor) {
         while threads.wake_first(On::End(id)) {}
     });
     OTHERS.set(OTHERS.get().saturating_sub(1));
+    if !several() {
+        wake_all(On::LastEnd);
+    }
     if !returns {
         switch();
     }
@@ -642,14 +557,14 @@ pub(crate) fn ended(value: *mut c_void, returns: bool, call: CallDestructor) {
 
 /// Whether the current thread is the main one.
 pub(crate) fn is_main() -> bool {
-    with(|threads| threads.current == 0)
+    current().slot() == 0
 }
 
 /// The main thread has ended, and the process goes on until all others have.
 pub(crate) fn main_ended(call: CallDestructor) {
-    run_destructors(call);
+    keys::run_destructors(call);
     while several() {
-        wait(On::Nothing, after(10_000_000));
+        wait(On::LastEnd, None);
     }
 }
 
@@ -698,93 +613,4 @@ pub(crate) fn detach(id: Id) -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// pthread_key_create(3).
-///
-/// # Errors
-/// EAGAIN: there are [`KEYS`] already.
-pub(crate) fn key_create(destructor: Option<Destructor>) -> Result<u32> {
-    with(|threads| {
-        let key = match threads.keys.iter().position(Option::is_none) {
-            Some(key) => key,
-            None if threads.keys.len() < KEYS => {
-                threads.keys.push(None);
-                threads.keys.len().saturating_sub(1)
-            }
-            None => return Err(Errno(libc::EAGAIN)),
-        };
-        // Its value is NULL in all threads.
-        for (_, thread) in threads.all() {
-            if let Some(value) = thread.values.get_mut(key) {
-                *value = core::ptr::null_mut();
-            }
-        }
-        if let Some(place) = threads.keys.get_mut(key) {
-            *place = Some(Key { destructor });
-        }
-        Ok(key as u32)
-    })
-}
-
-/// pthread_key_delete(3).
-///
-/// # Errors
-/// EINVAL for a key that does not exist.
-pub(crate) fn key_delete(key: u32) -> Result<()> {
-    with(|threads| {
-        let key = threads.keys.get_mut(key as usize).and_then(Option::take);
-        key.map(|_| ()).ok_or(Errno(libc::EINVAL))
-    })
-}
-
-/// pthread_getspecific(3): NULL for a key without a value.
-pub(crate) fn value(key: u32) -> *mut c_void {
-    with(|threads| {
-        let value = threads.current().values.get(key as usize);
-        value.copied().unwrap_or(core::ptr::null_mut())
-    })
-}
-
-/// pthread_setspecific(3).
-///
-/// # Errors
-/// EINVAL for a key that does not exist.
-pub(crate) fn set_value(key: u32, value: *mut c_void) -> Result<()> {
-    with(|threads| {
-        let key = key as usize;
-        if !threads.keys.get(key).is_some_and(Option::is_some) {
-            return Err(Errno(libc::EINVAL));
-        }
-        let values = &mut threads.current().values;
-        if values.len() <= key {
-            values.resize(key.saturating_add(1), core::ptr::null_mut());
-        }
-        if let Some(place) = values.get_mut(key) {
-            *place = value;
-        }
-        Ok(())
-    })
-}
-
-/// Calls the destructors of the current thread's values, again if they set others.
-fn run_destructors(call: CallDestructor) {
-    for _ in 0..DESTRUCTOR_ROUNDS {
-        let mut is_done = true;
-        for key in 0..KEYS {
-            let value = with(|threads| {
-                let destructor = threads.keys.get(key).copied().flatten()?.destructor?;
-                let value = threads.current().values.get_mut(key)?;
-                let value = core::mem::replace(value, core::ptr::null_mut());
-                (!value.is_null()).then_some((destructor, value))
-            });
-            if let Some((destructor, value)) = value {
-                is_done = false;
-                call(destructor, value);
-            }
-        }
-        if is_done {
-            break;
-        }
-    }
 }

@@ -6,13 +6,13 @@ type Unit = u128;
 
 const UNIT: usize = size_of::<Unit>();
 
-/// The smallest stack, in bytes: less would be too little for a call of libc or OpenSSL, and nothing else bounds it.
+/// The smallest stack, in bytes. Less is too little for some calls of libc and OpenSSL, and an overflow is seen late.
 const MIN: usize = 256 << 10;
 
 /// What lies at the end of a stack, as long as that was not reached.
 const GUARD: [Unit; 32] = [0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834; 32];
 
-/// Memory for a stack, which grows down. Pages that are never used cost nothing but numbers.
+/// Memory for a stack, which grows down. Pages that are never used cost address space only.
 pub(super) struct Stack(Vec<Unit>);
 
 impl Stack {

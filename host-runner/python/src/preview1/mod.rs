@@ -303,7 +303,7 @@ pub(crate) fn enter<'a, T: 'static>(
     Ok((GuestMemory::Unshared(memory), data))
 }
 
-/// Waits for a call of a guest that has the thread for itself.
+/// Waits for a call of a guest that has the thread for itself, or for a call into it.
 pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
     // Where blocking is allowed, nothing is left to wait for.

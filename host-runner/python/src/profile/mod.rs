@@ -20,7 +20,8 @@ use wasmtime::{
 };
 
 use crate::guest::Guest;
-use crate::threads::{self, wait};
+use crate::preview1::wait;
+use crate::threads;
 use frames::Runtime;
 use stacks::{Label, Stacks};
 

@@ -13,9 +13,9 @@ use wasmtime::{Result, bail, ensure};
 use crate::end::End;
 use crate::engine::Shared;
 use crate::folders::Folder;
+use crate::preview1::wait;
 use crate::program::Program;
 use crate::stdio::Capture;
-use crate::threads::wait;
 use crate::trusted_folder::hex;
 use wasisocket_host::SocketsView as _;
 

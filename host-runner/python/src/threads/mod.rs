@@ -32,11 +32,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::task::Poll;
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::MODULE;
@@ -58,13 +57,19 @@ type Call = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 enum Thread {
     None,
+    Waits(Waits),
+    /// Its call is being polled.
+    Runs,
+}
+
+/// A thread that can be run.
+enum Waits {
     /// It has not begun.
     New {
         stack: u32,
+        start: TypedFunc<(), ()>,
     },
     Suspended(Call),
-    /// Its call is being polled.
-    Runs,
 }
 
 /// What the call stacks of a guest tell each other.
@@ -77,7 +82,6 @@ struct Turn {
 }
 
 /// What a guest with threads exports.
-#[derive(Clone)]
 struct Exports {
     start: TypedFunc<(), ()>,
     stack_pointer: Global,
@@ -109,7 +113,8 @@ pub(crate) struct Threads {
     threads: Vec<Thread>,
     limit: CountLimit,
     turn: Arc<Turn>,
-    exports: Option<Exports>,
+    /// Where the guest has its stack pointer, once it has made a thread.
+    stack_pointer: Option<Global>,
 }
 
 impl Threads {
@@ -119,7 +124,7 @@ impl Threads {
             threads: Vec::new(),
             limit,
             turn: Arc::default(),
-            exports: None,
+            stack_pointer: None,
         }
     }
 
@@ -131,7 +136,7 @@ impl Threads {
     }
 
     /// A number for a thread, which is not 0.
-    fn create(&mut self, stack: u32) -> Result<u32, Errno> {
+    fn create(&mut self, stack: u32, exports: Exports) -> Result<u32, Errno> {
         let is_free = |thread: &Thread| matches!(thread, Thread::None);
         let free = self.threads.iter().position(is_free);
         // Where there is a free place, there are fewer threads than places.
@@ -139,11 +144,25 @@ impl Threads {
         if free.is_none() && !self.limit.allows(index) {
             return Err(Errno::EAGAIN);
         }
+        self.stack_pointer = Some(exports.stack_pointer);
+        let start = exports.start;
+        let new = Thread::Waits(Waits::New { stack, start });
         match self.threads.get_mut(index) {
-            Some(place) => *place = Thread::New { stack },
-            None => self.threads.push(Thread::New { stack }),
+            Some(place) => *place = new,
+            None => self.threads.push(new),
         }
         Ok(index as u32 + 1)
+    }
+
+    /// Takes a thread that is not being run, and leaves this in its place. EINVAL for any other.
+    fn take(&mut self, number: u32, left: Thread) -> Result<Waits, Errno> {
+        match self.thread(number) {
+            Some(place @ Thread::Waits(_)) => match mem::replace(place, left) {
+                Thread::Waits(thread) => Ok(thread),
+                Thread::None | Thread::Runs => unreachable!("matched above"),
+            },
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     fn thread(&mut self, number: u32) -> Option<&mut Thread> {
@@ -155,7 +174,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         // Whose store is gone.
         for thread in self.threads.drain(..) {
-            if let Thread::Suspended(call) = thread {
+            if let Thread::Waits(Waits::Suspended(call)) = thread {
                 mem::forget(call);
             }
         }
@@ -222,18 +241,6 @@ impl AsContextMut for GuestStore {
     }
 }
 
-/// Waits for a call into a guest that has the system's thread for itself: all that waits in it blocks the thread.
-pub(crate) fn wait<T>(call: impl Future<Output = T>) -> T {
-    let mut call = pin!(call);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(done) = call.as_mut().poll(&mut context) {
-            return done;
-        }
-        thread::yield_now();
-    }
-}
-
 /// Defines `thread_create`, `thread_switch` and `thread_drop`.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     linker.func_wrap(MODULE, "thread_create", create)?;
@@ -260,8 +267,7 @@ fn create(mut caller: Caller<'_, Guest>, stack: u32, thread: u32) -> Result<u32>
     if memory.write(place, 0).is_err() {
         return Ok(Errno::EFAULT.0);
     }
-    guest.threads.exports = Some(exports);
-    Ok(match guest.threads.create(stack) {
+    Ok(match guest.threads.create(stack, exports) {
         Ok(number) => {
             memory.write(place, number)?;
             0
@@ -271,27 +277,21 @@ fn create(mut caller: Caller<'_, Guest>, stack: u32, thread: u32) -> Result<u32>
 }
 
 fn end(mut caller: Caller<'_, Guest>, thread: u32) -> u32 {
-    let ended = match caller.data_mut().threads.thread(thread) {
-        Some(place @ (Thread::New { .. } | Thread::Suspended(_))) => {
-            mem::replace(place, Thread::None)
-        }
-        _ => return Errno::EINVAL.0,
-    };
-    // Nothing else of the store is in use.
-    drop(ended);
-    0
+    let ended = caller.data_mut().threads.take(thread, Thread::None);
+    // The thread is dropped here, where nothing else of the store is in use.
+    number(ended.map(drop))
 }
 
 async fn switch(mut caller: Caller<'_, Guest>, thread: u32) -> Result<u32> {
-    let Some(exports) = caller.data().threads.exports.clone() else {
+    let Some(stack_pointer) = caller.data().threads.stack_pointer else {
         return Ok(Errno::EINVAL.0);
     };
-    let stack_pointer = exports.stack_pointer.get(&mut caller);
+    let place = stack_pointer.get(&mut caller);
     let switched = match thread {
         0 => Ok(give_way(&caller.data().threads.turn).await),
-        thread => run(&mut caller, &exports, thread).await,
+        thread => run(&mut caller, stack_pointer, thread).await,
     }?;
-    exports.stack_pointer.set(&mut caller, stack_pointer)?;
+    stack_pointer.set(&mut caller, place)?;
     Ok(number(switched))
 }
 
@@ -330,26 +330,18 @@ impl Drop for Depth {
 /// Runs a thread until it ends or gives way. An error is the guest's end.
 async fn run(
     caller: &mut Caller<'_, Guest>,
-    exports: &Exports,
+    stack_pointer: Global,
     thread: u32,
 ) -> Result<Result<(), Errno>> {
     let threads = &mut caller.data_mut().threads;
     let turn = Arc::clone(&threads.turn);
-    let place = threads.thread(thread);
-    let mut call = match place.map(|place| mem::replace(place, Thread::Runs)) {
-        Some(Thread::Suspended(call)) => call,
-        Some(Thread::New { stack }) => {
-            let stack = Val::I32(stack.cast_signed());
-            exports.stack_pointer.set(&mut *caller, stack)?;
-            start(caller, exports.start.clone())
+    let mut call = match threads.take(thread, Thread::Runs) {
+        Ok(Waits::Suspended(call)) => call,
+        Ok(Waits::New { stack, start }) => {
+            stack_pointer.set(&mut *caller, Val::I32(stack.cast_signed()))?;
+            begin(caller, start)
         }
-        Some(other) => {
-            if let Some(place) = caller.data_mut().threads.thread(thread) {
-                *place = other;
-            }
-            return Ok(Err(Errno::EINVAL));
-        }
-        None => return Ok(Err(Errno::EINVAL)),
+        Err(errno) => return Ok(Err(errno)),
     };
     let depth = Depth::of(&turn);
     let ended = poll_fn(|context| match call.as_mut().poll(context) {
@@ -361,7 +353,7 @@ async fn run(
     .await;
     drop(depth);
     let left = match ended {
-        None => Thread::Suspended(call),
+        None => Thread::Waits(Waits::Suspended(call)),
         Some(_) => Thread::None,
     };
     if let Some(place) = caller.data_mut().threads.thread(thread) {
@@ -374,7 +366,7 @@ async fn run(
 }
 
 /// The call in which a thread runs.
-fn start(caller: &mut Caller<'_, Guest>, start: TypedFunc<(), ()>) -> Call {
+fn begin(caller: &mut Caller<'_, Guest>, start: TypedFunc<(), ()>) -> Call {
     let store = caller.as_context_mut();
     // SAFETY: see the module. It is used when the call is polled or dropped, and both happen before the store is gone and
     // where nothing else is done with it.

@@ -12,9 +12,9 @@ use wasmtime::{
 };
 use wasmtime_wasi::WasiCtxBuilder;
 
-use super::{GuestStore, wait};
+use super::GuestStore;
 use crate::guest::{Guest, asynchronous_linker, blocking_linker};
-use crate::preview1::Preview1;
+use crate::preview1::{Preview1, wait};
 
 /// What each guest has beside its `_start` and the body of its `thread-start`. `$new` makes a thread and returns its number,
 /// `$run` runs it; both trap at an errno. `$error` returns the errno of running one.
