@@ -2,15 +2,11 @@
 
 install() replaces getaddrinfo and getnameinfo of BaseEventLoop. Stock asyncio runs them in a thread each, which takes
 longer to start than most look-ups take, and which a guest without threads does not have.
-
-loop.add_signal_handler needs signal.valid_signals and signal.siginterrupt, which WASI lacks. They get replacements:
-the only signals of a guest are those that it raises itself.
 """
 
 import _socket
 import errno
 import os
-import signal
 
 import _wasisocket
 from wasisocket import _EAI, _failure
@@ -119,11 +115,6 @@ def install(base_events):
                 raise _socket.gaierror(*_EAI[errno.ENOENT]) from None
             return host, service
         return name.partition(".")[0] if flags & _socket.NI_NOFQDN else name, service
-
-    if not hasattr(signal, "valid_signals"):
-        signal.valid_signals = lambda: set(signal.Signals)
-    if not hasattr(signal, "siginterrupt"):
-        signal.siginterrupt = lambda signalnum, flag: None
 
     for function, stock in [
         (getaddrinfo, loop_class.getaddrinfo),

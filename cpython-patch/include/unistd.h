@@ -21,6 +21,13 @@ uid_t geteuid(void);
 gid_t getgid(void);
 gid_t getegid(void);
 
+/* getppid(2) */
+pid_t getppid(void);
+
+/* pause(2), alarm(2): signals. */
+int pause(void);
+unsigned alarm(unsigned);
+
 /* gethostname(2) */
 int gethostname(char *, size_t);
 

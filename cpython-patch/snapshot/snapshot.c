@@ -31,6 +31,9 @@ extern char **__wasilibc_get_environ(void);
 extern void wasisocket_forget_granted(void);
 extern void wasisocket_forget_handles(void);
 
+/* Of guest-ext/posix/src/c_abi/signals.rs: tells the host which signals this guest handles. */
+extern void wasisocket_signals(void);
+
 /* Of SQLite. */
 extern void sqlite3_randomness(int size, void *bytes);
 
@@ -254,6 +257,7 @@ static _Noreturn void leave(int status)
  * others can see. */
 static int go_on(int argc, char **argv, int words, const char *first)
 {
+    wasisocket_signals();
     PyConfig *config = (PyConfig *)_PyInterpreterState_GetConfig(_PyInterpreterState_GET());
     append(&config->argv, first);
     for (int i = words; i < argc; i++) {

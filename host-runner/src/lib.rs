@@ -165,6 +165,7 @@ mod list;
 mod memory;
 mod names;
 mod policy;
+mod signals;
 mod sockets;
 #[cfg(test)]
 mod testing;
@@ -191,5 +192,6 @@ pub use list::List;
 pub use memory::limit_memory;
 pub use names::{IpFamily, LookupThreads, Question, Resolver};
 pub use policy::{Denial, Operation, Policy, Protocol, Reason, RuleError};
+pub use signals::GuestSignals;
 pub use view::SocketsView;
 pub use wasisocket_abi::Errno;

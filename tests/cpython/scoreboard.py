@@ -45,7 +45,7 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_urllib_response test_ftplib test_smtplib test_poplib test_imaplib test_xmlrpc test_wsgiref
     test_ipaddress test_robotparser test_ssl test_hashlib test_hmac test_zlib test_gzip test_bz2 test_lzma
     test_tarfile test_zipfile.test_core test_zipfile._path.test_path test_zipfile._path.test_complexity
-    test_threading test_thread test_threading_local test_threadsignals test_queue test_sched
+    test_threading test_thread test_threading_local test_threadsignals test_signal test_queue test_sched
     test_logging test_concurrent_futures.test_thread_pool
     test_concurrent_futures.test_as_completed test_concurrent_futures.test_future test_concurrent_futures.test_shutdown
     test_concurrent_futures.test_wait test_concurrent_futures.test_init

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -83,7 +84,7 @@ pub struct Run {
 /// How a guest ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The exit status; `None` if a signal ended it.
+    /// The exit status, or 128 and the number of the signal that ended it, as a shell says it.
     pub status: Option<i32>,
     /// Standard output; empty if it went to a file.
     pub stdout: String,
@@ -250,7 +251,7 @@ impl Started {
             thread::sleep(Duration::from_millis(5));
         };
         Ended {
-            status: status.code(),
+            status: status.code().or_else(|| Some(status.signal()? + 128)),
             stdout: stdout.map_or_else(String::new, |stdout| stdout.join().expect("reader")),
             stderr: stderr.map_or_else(String::new, |stderr| stderr.join().expect("reader")),
         }

@@ -94,16 +94,32 @@ fn run(wasm: &[u8], input: Vec<u8>, imports: impl FnOnce(&mut Linker<Guest>)) ->
     (status, printed)
 }
 
+/// Runs a program in the place of Python, in a host that has threads.
+#[track_caller]
+fn prints_ok(program: &str, arguments: &[&str], status: i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let wasm = folder.path().join("program.wasm");
+    fs::write(&wasm, compile(program, arguments)).unwrap();
+    let run = guest::run().arg("--python").arg(&wasm);
+    let ended = run.args(["--timeout=60s", "-c", "pass"]).end();
+    let ended = (ended.stdout.as_str(), ended.status, ended.stderr.as_str());
+    assert_eq!(ended, ("ok\n", Some(status), ""));
+}
+
 #[test]
 fn threads_of_posix_are_what_it_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let wasm = folder.path().join("threads.wasm");
-    let program = compile("threads.c", &["-D_WASI_EMULATED_PTHREAD"]);
-    fs::write(&wasm, program).unwrap();
-    // In the place of Python, in a host that has threads.
-    let run = guest::run().arg("--python").arg(&wasm);
-    let printed = run.args(["--timeout=60s", "-c", "pass"]).end();
-    assert_eq!(printed.stdout, "ok\n", "{}", printed.stderr);
+    prints_ok("threads.c", &["-D_WASI_EMULATED_PTHREAD"], 0);
+}
+
+#[test]
+fn signals_of_posix_are_what_it_says() {
+    let arguments = [
+        "-D_WASI_EMULATED_PTHREAD",
+        "-D_WASI_EMULATED_GETPID",
+        "-lwasi-emulated-getpid",
+    ];
+    // SIGTERM ends it.
+    prints_ok("signals.c", &arguments, 143);
 }
 
 #[test]

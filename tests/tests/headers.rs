@@ -16,6 +16,7 @@ const INCLUDES: &str = "\
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -106,6 +107,18 @@ ssize_t (*const sendmsg_)(int, const struct msghdr *, int) = sendmsg;
 ssize_t (*const recvmsg_)(int, struct msghdr *, int) = recvmsg;
 int (*const dup_)(int) = dup;
 int (*const gethostname_)(char *, size_t) = gethostname;
+int (*const sigaction_)(int, const struct sigaction *, struct sigaction *) = sigaction;
+void (*(*const signal_)(int, void (*)(int)))(int) = signal;
+int (*const kill_)(pid_t, int) = kill;
+int (*const pthread_kill_)(pthread_t, int) = pthread_kill;
+int (*const pthread_sigmask_)(int, const sigset_t *, sigset_t *) = pthread_sigmask;
+int (*const sigsuspend_)(const sigset_t *) = sigsuspend;
+int (*const sigwait_)(const sigset_t *, int *) = sigwait;
+int (*const sigtimedwait_)(const sigset_t *, siginfo_t *, const struct timespec *) = sigtimedwait;
+unsigned (*const alarm_)(unsigned) = alarm;
+int (*const pause_)(void) = pause;
+int (*const getitimer_)(int, struct itimerval *) = getitimer;
+int (*const setitimer_)(int, const struct itimerval *, struct itimerval *) = setitimer;
 int (*const poll_)(struct pollfd *, nfds_t, int) = poll;
 int (*const epoll_create_)(int) = epoll_create;
 int (*const epoll_create1_)(int) = epoll_create1;
@@ -235,7 +248,7 @@ struct Layout {
 /// The C name of a struct of sys.rs.
 fn c_type(name: &str) -> String {
     match name {
-        "fd_set" => name.to_owned(),
+        "fd_set" | "siginfo_t" => name.to_owned(),
         _ => format!("struct {name}"),
     }
 }

@@ -54,7 +54,7 @@ macro_rules! programs {
 }
 
 programs! {
-    clocks datagrams descriptors event_loop local names options rights standard_input streams thread_sockets threads
+    clocks datagrams descriptors event_loop local names options rights signals standard_input streams thread_sockets threads
     waiting
 }
 

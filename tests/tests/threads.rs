@@ -33,6 +33,34 @@ fn no_byte_is_lost_in_a_guest_that_has_its_thread_for_itself() {
     }
 }
 
+#[test]
+fn recursion_is_an_error_before_a_small_stack_is_used_up() {
+    let code = "\
+import functools, json, threading
+def nested():
+    last = []
+    for _ in range(100_000):
+        last = [last]
+    return last
+def again(number):
+    return again_too(number)
+again_too = functools.partial(again)
+def tries():
+    for call in (json.loads, '[' * 100_000), (repr, nested()), (json.dumps, nested()), (again, 1):
+        try:
+            call[0](call[1])
+        except RecursionError:
+            print(call[0].__name__)
+for size in (256 << 10, 1 << 20, 0):
+    threading.stack_size(size)
+    thread = threading.Thread(target=tries)
+    thread.start()
+    thread.join()
+";
+    let printed = run().args(["-c", code]).succeeds();
+    assert_eq!(printed, "loads\nrepr\ndumps\nagain\n".repeat(3));
+}
+
 fn stress(seconds: u64) -> (Program, Capture) {
     let policy =
         "allow-listen = [\"127.0.0.1:0\"]\nallow-net = [\"127.0.0.1\"]\ntimeout = \"600s\"";

@@ -234,6 +234,10 @@ macro_rules! imports {
                 /// that ends within a block. [`Errno::EOPNOTSUPP`] from a host without cryptography.
                 call sha256_blocks(state: &mut [u8; state_len], data: &[u8; len]) -> ();
 
+                /// Takes the [signals](v1#signals) that have come for the guest, and says which ones it handles from now
+                /// on. The bit `n - 1` of a set stands for the signal `n` of signal(7).
+                call signals_take(handled: i64) -> (come: i64);
+
                 /// A call stack for a [thread](v1#threads), on which the guest's export `thread-start` will run, with
                 /// `stack` in its `__stack_pointer`. [`Errno::EAGAIN`] past the limit of threads.
                 /// [`Errno::EOPNOTSUPP`] from a host without threads.

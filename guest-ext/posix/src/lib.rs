@@ -9,6 +9,7 @@
 //! | `socket`, `message`, `rights`, `option` | calls on one socket |
 //! | `poll`, `epoll` | waiting for several descriptors |
 //! | `threads` | call stacks that take turns, and what they wait for |
+//! | `signals` | what comes from outside, and the functions that handle it |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
@@ -57,6 +58,12 @@ mod option;
 mod paths;
 mod poll;
 mod rights;
+#[cfg(target_os = "wasi")]
+#[cfg_attr(
+    feature = "host-core",
+    allow(dead_code, reason = "that host cannot wait")
+)]
+mod signals;
 mod socket;
 pub mod stdin;
 pub mod sys;

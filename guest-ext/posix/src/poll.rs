@@ -10,7 +10,7 @@ use crate::{Errno, Result};
 /// Nanoseconds in a millisecond.
 const MILLISECOND: i64 = 1_000_000;
 
-/// The event bits of C, which are wasi-libc's own, and of the ABI.
+/// The event bits of C, and of the ABI.
 const EVENTS: [(i32, u32); 7] = [
     (POLLIN, v1::EVENT_IN),
     (POLLPRI, v1::EVENT_PRI),

@@ -50,9 +50,9 @@ pub fn closed(fd: RawFd) {
 pub fn check_read(fd: RawFd) -> Result<()> {
     let timeout = match nonblocking(fd) {
         Some(true) => 0,
-        // preview1's read would block all threads.
+        // preview1's read would block all threads, and no signal would end it.
         #[cfg(target_os = "wasi")]
-        Some(false) if crate::threads::several() => FOREVER,
+        Some(false) if Imp::CAN_WAIT => FOREVER,
         _ => return Ok(()),
     };
     let mut entry = PollEntry {

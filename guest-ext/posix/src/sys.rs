@@ -108,12 +108,12 @@ pub const PROT_WRITE: i32 = 0x2;
 // poll.h, sys/select.h, sys/epoll.h
 pub const FD_SETSIZE: i32 = 4096;
 pub const POLLIN: i32 = 0x1;
-pub const POLLOUT: i32 = 0x2;
-pub const POLLPRI: i32 = 0x4;
-pub const POLLERR: i32 = 0x1000;
-pub const POLLHUP: i32 = 0x2000;
-pub const POLLNVAL: i32 = 0x4000;
-pub const POLLRDHUP: i32 = 0x8;
+pub const POLLPRI: i32 = 0x2;
+pub const POLLOUT: i32 = 0x4;
+pub const POLLERR: i32 = 0x8;
+pub const POLLHUP: i32 = 0x10;
+pub const POLLNVAL: i32 = 0x20;
+pub const POLLRDHUP: i32 = 0x2000;
 pub const EPOLL_CTL_ADD: i32 = 1;
 pub const EPOLL_CTL_DEL: i32 = 2;
 pub const EPOLL_CTL_MOD: i32 = 3;
@@ -247,6 +247,50 @@ pub struct epoll_event {
 pub struct timeval {
     pub tv_sec: i64,
     pub tv_usec: i64,
+}
+
+/// sys/time.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct itimerval {
+    pub it_interval: timeval,
+    pub it_value: timeval,
+}
+
+// signal.h
+pub const SIG_BLOCK: i32 = 0;
+pub const SIG_UNBLOCK: i32 = 1;
+pub const SIG_SETMASK: i32 = 2;
+pub const SA_SIGINFO: i32 = 4;
+pub const SA_RESTART: i32 = 0x1000_0000;
+pub const SA_NODEFER: i32 = 0x4000_0000;
+pub const SA_RESETHAND: i32 = -0x8000_0000;
+
+/// signal.h: our own. Who sent a signal is not known.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct siginfo_t {
+    pub si_signo: i32,
+    pub si_errno: i32,
+    pub si_code: i32,
+    pub si_pid: i32,
+    pub si_uid: u32,
+    pub si_status: i32,
+}
+
+impl siginfo_t {
+    /// What is known of a signal.
+    #[must_use]
+    pub const fn of(signal: i32) -> Self {
+        Self {
+            si_signo: signal,
+            si_errno: 0,
+            si_code: 0,
+            si_pid: 0,
+            si_uid: 0,
+            si_status: 0,
+        }
+    }
 }
 
 /// time.h; tv_nsec is a long.

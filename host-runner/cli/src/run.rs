@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use tracing::debug;
-use wasisocket_host::{Event, Grants};
+use wasisocket_host::{Event, Grants, GuestSignals, Limit, LimitError, Limits};
 use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python, PythonBuilder};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
@@ -15,7 +16,8 @@ use crate::denials::DenialLines;
 use crate::folders::parse_folder;
 use crate::grants::{GrantArgs, ListenArgs};
 use crate::profile::ProfileFile;
-use crate::{limits, say, signals};
+use crate::signals::PassedOn;
+use crate::{limits, say};
 
 pub(crate) const SHORT_HELP: &str = "\
 Example: wasisocket run --allow-net=example.com:443 fetch.py
@@ -56,6 +58,11 @@ TLS (--ca-bundle):
   SSL_CERT_DIR name on the host. It finds them in /etc/ssl, for reading. The same variables of the
   guest (--env) and a folder granted as /etc/ssl take precedence. With --allow-net, /etc/resolv.conf
   lists the name servers that are asked for the guest.
+
+Signals:
+  SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are the guest's if it
+  handles them, as Python does with SIGINT; otherwise they end it. A second Ctrl-C within a second
+  ends it in any case, and --grace what goes on for longer after a signal.
 
 Exit status:
   The guest's own; 124 after --timeout or --max-cpu; 134 after a trap; 2 if it was not started.
@@ -116,6 +123,9 @@ pub(crate) struct StartArgs {
     /// Write what the guest computes to this file, for the Firefox Profiler
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     profile: Option<PathBuf>,
+    /// After a signal that the guest handles, end it if it goes on for longer than this
+    #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_grace)]
+    grace: Option<Duration>,
 }
 
 const FILES: &str = "Folders and environment";
@@ -166,7 +176,7 @@ pub(crate) fn start(
     let profile = profile.transpose()?;
     let profiler = profile.as_ref().map(ProfileFile::profiler);
     let written = profile.clone();
-    let clean = move || {
+    let clean_up = move || {
         if let Some(profile) = &written {
             profile.write();
         }
@@ -174,9 +184,11 @@ pub(crate) fn start(
             let _ = std::fs::remove_dir_all(scratch);
         }
     };
-    signals::clean_up_at(clean.clone())?;
+    let guest_signals = GuestSignals::new().context("no descriptor is left")?;
+    let passed_on = PassedOn::start(guest_signals.clone(), start.grace, clean_up.clone())?;
+    let cleaned = clean_up.clone();
     let leave = move |status| {
-        clean();
+        cleaned();
         std::process::exit(status)
     };
 
@@ -197,7 +209,7 @@ pub(crate) fn start(
     let denials = DenialLines::default();
     let verbose = args.verbose;
     program = program.sockets(move |sockets| {
-        sockets.on_event(move |event| {
+        sockets.signals(&guest_signals).on_event(move |event| {
             if verbose {
                 event.log();
             }
@@ -224,6 +236,9 @@ pub(crate) fn start(
     }
     if let End::Trap(text) = &end {
         say(format_args!("the guest trapped: {text}"));
+    }
+    if let End::Exit(status) = end {
+        passed_on.end_as_guest(status);
     }
     Ok(end.status())
 }
@@ -299,6 +314,13 @@ fn grants(args: &RunArgs) -> Result<Grants> {
     let mut grants = args.guest.grants.read()?;
     args.listen.add_to(&mut grants)?;
     Ok(grants)
+}
+
+/// A time as of --timeout.
+fn parse_grace(text: &str) -> Result<Duration, LimitError> {
+    let mut limits = Limits::default();
+    limits.set(Limit::Timeout, text)?;
+    Ok(limits.timeout.unwrap_or_default())
 }
 
 /// `K=V`, or `K` for the host's own value.

@@ -18,6 +18,7 @@ use crate::event::{Event, Events, Sink};
 use crate::limits::{CpuTime, Limits, Usage, with_limits};
 use crate::names::{Lookups, Resolver};
 use crate::policy::{LookedUp, Operation, Policy};
+use crate::signals::GuestSignals;
 use crate::sockets::UnixFolder;
 
 /// Made by [`SocketsCtx::builder`].
@@ -30,6 +31,7 @@ pub struct SocketsCtxBuilder {
     on_event: Option<Arc<Sink>>,
     approve: Option<Arc<Approval>>,
     on_call: Option<Arc<Function>>,
+    signals: Option<GuestSignals>,
 }
 
 impl SocketsCtx {
@@ -46,6 +48,7 @@ impl SocketsCtx {
             on_event: None,
             approve: None,
             on_call: None,
+            signals: None,
         }
     }
 }
@@ -195,6 +198,15 @@ impl SocketsCtxBuilder {
         self
     }
 
+    /// Lets the host send signals to the guest. Without it the guest gets none but those that it sends itself.
+    ///
+    /// In a synchronous store, calls that block take more system calls with it.
+    #[must_use]
+    pub fn signals(mut self, signals: &GuestSignals) -> Self {
+        self.signals = Some(signals.clone());
+        self
+    }
+
     /// The sockets of one guest, none of them open yet. Its time begins now ([`Limits::timeout`]).
     #[must_use]
     pub fn build(self) -> SocketsCtx {
@@ -227,6 +239,7 @@ impl SocketsCtxBuilder {
             cpu,
             cpu_before: Duration::ZERO,
             approve: self.approve,
+            signals: self.signals,
         };
         sockets.restart_clock();
         sockets

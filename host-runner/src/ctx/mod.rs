@@ -44,7 +44,8 @@ use crate::event::Events;
 use crate::limits::{CountLimit, CpuTime, DiskQuota, Usage};
 use crate::names::{Lookups, Question};
 use crate::policy::{Denial, LookedUp, Operation, Policy, Reason};
-use crate::sockets::{Socket, UDP_LITE, UnixFolder};
+use crate::signals::GuestSignals;
+use crate::sockets::{Patience, Socket, Timeout, UDP_LITE, UnixFolder};
 
 type Approval = dyn Fn(&Operation) -> bool + Send + Sync;
 
@@ -89,6 +90,7 @@ pub struct SocketsCtx {
     pub(crate) cpu_before: Duration,
     /// The host's own decision, in addition to the rules.
     approve: Option<Arc<Approval>>,
+    signals: Option<GuestSignals>,
 }
 
 impl SocketsCtx {
@@ -114,6 +116,27 @@ impl SocketsCtx {
     #[must_use]
     pub fn disk(&self) -> DiskQuota {
         self.usage.disk.clone()
+    }
+
+    /// Whether signals have come for the guest.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.signals.as_ref().is_some_and(GuestSignals::have_come)
+    }
+
+    /// Takes the signals that have come, and says which ones the guest handles from now on. Bit `n - 1` is the signal `n`.
+    pub(crate) fn take_signals(&self, handled: u64) -> u64 {
+        self.signals
+            .as_ref()
+            .map_or(0, |signals| signals.take(handled))
+    }
+
+    /// How long an attempt may block the guest's thread, of this timeout.
+    pub(crate) fn patience(&self, timeout: Timeout) -> Patience {
+        match (self.end, &self.signals) {
+            (None, None) => Patience(timeout),
+            // The kernel's own calls would not know of either.
+            _ => Patience::NONE,
+        }
     }
 
     pub(crate) fn open(&mut self, family: u32, kind: u32, protocol: u32) -> Result<u32, Errno> {

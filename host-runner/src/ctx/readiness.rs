@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(feature = "async")]
 use std::time::Instant;
 
-use rustix::event::PollFd;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags};
 use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
@@ -72,16 +72,24 @@ impl SocketsCtx {
             // Operations that wait for entries have reported these already.
             Polled::File | Polled::Nothing => None,
         };
-        match waits_for {
+        let mut all: Watched<'_> = match waits_for {
             WaitsFor::Handle(handle, events) => {
                 let watched = watched(*handle, poll_from_abi(*events as u16));
-                Ok(Watched::from_iter([watched.ok_or(Errno::EBADF)?]))
+                Watched::from_iter([watched.ok_or(Errno::EBADF)?])
             }
-            WaitsFor::Entries(entries) => Ok(entries
+            WaitsFor::Entries(entries) => entries
                 .iter()
                 .filter_map(|entry| watched(entry.handle, poll_from_abi(entry.events)))
-                .collect()),
-        }
+                .collect(),
+        };
+        all.extend(self.signals_watched());
+        Ok(all)
+    }
+
+    /// What is ready when signals come.
+    pub(crate) fn signals_watched(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let signals = self.signals.as_ref()?;
+        Some((signals.event(), PollFlags::IN))
     }
 
     /// Waits for that on tokio's reactor; false when the time is over.
@@ -93,6 +101,7 @@ impl SocketsCtx {
     ) -> Result<bool, Errno> {
         if let WaitsFor::Handle(handle, _) = waits_for
             && let Ok(call) = self.handles.call(*handle)
+            && self.signals.is_none()
         {
             return Ok(call.answered_until(end).await);
         }

@@ -80,6 +80,7 @@ pub(super) fn sock_send(handle: u32, data: Slice<u8>) -> Operation<u32, impl Att
                 return Err(Stop::NotYet {
                     waits_for: WaitsFor::Handle(handle, EVENT_OUT),
                     over: Ok(sent as u32),
+                    is_begun: true,
                 });
             }
             Err(NotDone::Errno(_)) if sent > 0 => return Ok(sent as u32),

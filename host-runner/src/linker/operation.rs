@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "async")]
 use tokio::task::yield_now;
 #[cfg(feature = "async")]
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::EVENT_OUT;
 
@@ -15,6 +15,8 @@ use crate::SocketsCtx;
 use crate::ctx::{NotDone, WaitsFor};
 use crate::guest_memory::GuestMemory;
 use crate::limits::LimitReached;
+#[cfg(feature = "async")]
+use crate::sockets::ready_until;
 use crate::sockets::{Patience, Timeout, block_until};
 
 /// Attempts after which waiting slows down, if each was reported as ready and was not.
@@ -35,10 +37,12 @@ pub(super) enum Stop<R> {
     Again,
     /// A rate is used up until then, which has to be waited for in any case.
     Pause(Instant),
-    /// It cannot be done before this is ready. `over` is the answer if that takes too long.
+    /// It cannot be done before this is ready. `over` is the answer if that takes too long, and also to a guest that is
+    /// interrupted, if it `is_begun`: part of it is done.
     NotYet {
         waits_for: WaitsFor,
         over: Result<R, Errno>,
+        is_begun: bool,
     },
 }
 
@@ -64,6 +68,7 @@ impl<R> Stop<R> {
             NotDone::Errno(errno @ Errno::EAGAIN) => Self::NotYet {
                 waits_for: WaitsFor::Handle(handle, events),
                 over: Err(errno),
+                is_begun: false,
             },
             other => other.into(),
         }
@@ -79,6 +84,7 @@ impl<R> Stop<R> {
                         Errno::EALREADY if timeout != Timeout::NONE => Errno::EINPROGRESS,
                         errno => errno,
                     }),
+                    is_begun: false,
                 }
             }
             other => other.into(),
@@ -141,17 +147,15 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
         memory: &mut GuestMemory<'_>,
         sockets: &mut SocketsCtx,
     ) -> Result<Result<R, Errno>, LimitReached> {
-        let patience = match sockets.end {
-            None => Patience(self.timeout),
-            // The kernel's own calls would not know of it.
-            Some(_) => Patience::NONE,
-        };
+        let patience = sockets.patience(self.timeout);
         loop {
             match self.step(memory, sockets, patience)? {
                 Step::Answer(answer) => return Ok(answer),
                 Step::Again => {}
                 Step::Sleep(until) => {
-                    thread::sleep(until.saturating_duration_since(Instant::now()));
+                    let watched = sockets.signals_watched().into_iter().collect();
+                    // If it fails, the next attempt says so.
+                    let _ = block_until(&watched, Some(until));
                 }
                 Step::Wait {
                     waits_for,
@@ -185,7 +189,11 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
             match self.step(memory, sockets, Patience::NONE)? {
                 Step::Answer(answer) => return Ok(answer),
                 Step::Again => yield_now().await,
-                Step::Sleep(until) => sleep_until(until.into()).await,
+                Step::Sleep(until) => {
+                    let watched = sockets.signals_watched().into_iter().collect();
+                    // If it fails, the next attempt says so.
+                    let _ = ready_until(&watched, Some(until)).await;
+                }
                 Step::Wait {
                     waits_for,
                     end,
@@ -217,10 +225,23 @@ impl<R: Copy, A: Attempt<R>> Operation<R, A> {
             Ok(answer) => return Ok(Step::Answer(Ok(answer))),
             Err(Stop::Errno(errno)) => return Ok(Step::Answer(Err(errno))),
             Err(Stop::Again) => return Ok(Step::Again),
+            Err(Stop::Pause(_)) if sockets.is_interrupted() => {
+                return Ok(Step::Answer(Err(Errno::EINTR)));
+            }
             Err(Stop::Pause(until)) => {
                 return Ok(Step::Sleep(last.map_or(until, |last| until.min(last))));
             }
-            Err(Stop::NotYet { waits_for, over }) => (waits_for, over),
+            Err(Stop::NotYet {
+                waits_for,
+                over,
+                is_begun,
+            }) => {
+                if self.timeout != Timeout::NONE && sockets.is_interrupted() {
+                    let answer = if is_begun { over } else { Err(Errno::EINTR) };
+                    return Ok(Step::Answer(answer));
+                }
+                (waits_for, over)
+            }
         };
         if self.timeout == Timeout::NONE {
             return Ok(Step::Answer(over));
@@ -261,7 +282,7 @@ mod tests {
         Duration, Errno, GuestMemory, Instant, Operation, Patience, Stop, Timeout, WaitsFor,
     };
     use crate::testing::runtime;
-    use crate::{Limit, Limits, Policy, SocketsCtx};
+    use crate::{GuestSignals, Limit, Limits, Policy, SocketsCtx};
     use std::cell::Cell;
     use wasisocket_abi::SOCK_STREAM;
     use wasisocket_abi::v1::{EVENT_IN, EVENT_OUT};
@@ -351,6 +372,7 @@ mod tests {
             Err(Stop::NotYet {
                 waits_for: WaitsFor::Handle(handle, EVENT_IN),
                 over: Err(Errno::EINPROGRESS),
+                is_begun: false,
             })
         }) {
             assert_eq!((answer, attempts), (Ok(Err(Errno::EINPROGRESS)), 1));
@@ -391,9 +413,50 @@ mod tests {
                 Err(Stop::NotYet {
                     waits_for: WaitsFor::Handle(0, EVENT_IN),
                     over,
+                    is_begun: over.is_ok(),
                 })
             }) {
                 assert_eq!(answer, Ok(told));
+            }
+        }
+    }
+
+    #[test]
+    fn signal_ends_the_wait_but_takes_nothing_back() {
+        let cases = [
+            (Err(Errno::EAGAIN), false, Err(Errno::EINTR)),
+            (Ok(()), false, Err(Errno::EINTR)),
+            (Ok(()), true, Ok(())),
+        ];
+        for (over, is_begun, told) in cases {
+            for blocks in [false, true] {
+                let signals = GuestSignals::new().unwrap();
+                let sockets = SocketsCtx::builder(Policy::new()).signals(&signals);
+                let mut sockets = sockets.build();
+                let (handle, _other) = sockets.pair(SOCK_STREAM).unwrap();
+                assert_eq!(sockets.take_signals(0b10), 0);
+                let mut attempts = 0;
+                let operation = Operation::new(Timeout::FOREVER, |_, _, patience| {
+                    assert_eq!(patience, Patience::NONE);
+                    attempts += 1;
+                    Err(Stop::NotYet {
+                        waits_for: WaitsFor::Handle(handle, EVENT_IN),
+                        over,
+                        is_begun,
+                    })
+                });
+                let sender = std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(20));
+                    assert!(signals.send(2));
+                });
+                let mut memory = GuestMemory(&mut []);
+                let answer = match blocks {
+                    true => operation.block(&mut memory, &mut sockets),
+                    false => runtime().block_on(operation.run(&mut memory, &mut sockets)),
+                };
+                sender.join().unwrap();
+                assert_eq!((answer.unwrap(), attempts), (told, 2));
+                assert_eq!(sockets.take_signals(0b10), 0b10);
             }
         }
     }

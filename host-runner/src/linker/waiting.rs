@@ -31,6 +31,7 @@ pub(super) fn sock_poll(
             0 if patience == Patience::NONE => Err(Stop::NotYet {
                 waits_for: WaitsFor::Entries(polled.as_slice().into()),
                 over: Ok(0),
+                is_begun: false,
             }),
             // With 0 it has waited until the time was over.
             _ => Ok(ready),
@@ -39,6 +40,11 @@ pub(super) fn sock_poll(
 }
 
 impl<F: Files> Call<'_, F> {
+    pub(super) fn signals_take(&mut self, handled: i64) -> Result<i64, Errno> {
+        let come = self.sockets.take_signals(handled.cast_unsigned());
+        Ok(come.cast_signed())
+    }
+
     pub(super) fn interest_create(&mut self) -> Result<u32, Errno> {
         self.sockets.interest_create()
     }
@@ -70,6 +76,7 @@ pub(super) fn interest_wait(
             0 => Err(Stop::NotYet {
                 waits_for: WaitsFor::Handle(set, EVENT_IN),
                 over: Ok(0),
+                is_begun: false,
             }),
             count => Ok(count),
         }

@@ -64,6 +64,10 @@ second.close()
 assert events & select.POLLHUP, events
 first.close()
 
+# Programs give epoll the numbers of poll, and the other way round.
+for name in ("IN", "PRI", "OUT", "ERR", "HUP", "RDHUP"):
+    assert getattr(select, "POLL" + name) == getattr(select, "EPOLL" + name), name
+
 # epoll: level-triggered, edge-triggered, one-shot.
 first, second = socket.socketpair()
 with select.epoll() as epoll:

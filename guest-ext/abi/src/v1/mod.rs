@@ -57,6 +57,13 @@
 //! exchange of keys. `sha256_blocks` is the part of SHA-256 that takes long; padding and the state between two calls are
 //! the guest's. A host without cryptography returns [`Errno::EOPNOTSUPP`], and the guest uses its own code.
 //!
+//! # Signals
+//!
+//! A host may send signals. The guest names those that it handles, be it that it has a function for them, ignores or blocks
+//! them; with all others the host does what a system does by default. Calls that wait end with [`Errno::EINTR`] as long as
+//! there are signals that were not taken, and a guest that computes asks for them now and then. A host that sends none has
+//! none.
+//!
 //! # Threads
 //!
 //! A guest makes threads of its own: call stacks of its one instance, of which one runs at a time, and which take turns

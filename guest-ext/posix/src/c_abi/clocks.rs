@@ -4,15 +4,14 @@
 //!
 //! See the parent module.
 
-use std::ffi::{c_int, c_void};
-use std::time::{Duration, Instant};
+use std::ffi::{c_int, c_long, c_void};
+use std::time::Instant;
 
-use super::waiting::nanoseconds;
+use super::waiting::{SECOND, nanoseconds};
 use super::{c_errno, errno};
 use crate::Result;
-use crate::host::after;
+use crate::host::{Host as _, Imp, after, until};
 use crate::sys::timespec;
-use crate::threads::{self, On};
 
 /// `clockid_t`: where wasi-libc describes a clock.
 pub(super) type Clock = *const c_void;
@@ -56,16 +55,35 @@ pub(super) fn end(clock: Clock, time: timespec) -> Result<Option<Instant>> {
     Ok(after(at.saturating_sub(now).max(0)))
 }
 
-/// Sleeps with all threads.
-pub(crate) fn pause(time: Duration) {
-    let time = timespec {
-        // Some decades are without end.
-        tv_sec: i64::try_from(time.as_secs()).map_or(i64::MAX, |seconds| seconds.min(1 << 30)),
-        tv_nsec: time.subsec_nanos().cast_signed(),
-    };
+/// When so much time is over: as for [`end`].
+///
+/// # Errors
+/// EINVAL for an invalid time.
+pub(super) fn after_time(time: timespec) -> Result<Option<Instant>> {
+    nanoseconds(time.tv_sec, time.tv_nsec.into(), 1).map(after)
+}
+
+/// Waits with all threads for a signal, or so many nanoseconds; a negative number is without end. It may end early.
+pub(crate) fn rest(nanoseconds: i64) {
+    if Imp::CAN_WAIT {
+        // Whatever ends it is as good as the end.
+        let _ = Imp::look(&mut [], nanoseconds);
+        return;
+    }
+    let time = timespec_of(match nanoseconds {
+        ..0 => SECOND,
+        some => some,
+    });
     let monotonic = (&raw const MONOTONIC).cast();
-    // SAFETY: a time, and nothing is written. An interruption is as good as the end.
+    // SAFETY: a time, and nothing is written.
     unsafe { __real_clock_nanosleep(monotonic, 0, &raw const time, std::ptr::null_mut()) };
+}
+
+fn timespec_of(nanoseconds: i64) -> timespec {
+    timespec {
+        tv_sec: nanoseconds / SECOND,
+        tv_nsec: (nanoseconds % SECOND) as c_long,
+    }
 }
 
 /// clock_nanosleep(2).
@@ -79,18 +97,23 @@ unsafe extern "C" fn __wrap_clock_nanosleep(
     time: *const timespec,
     rest: *mut timespec,
 ) -> c_int {
-    if !threads::several() {
+    if !Imp::CAN_WAIT {
         // SAFETY: passed on.
         return unsafe { __real_clock_nanosleep(clock, flags, time, rest) };
     }
     // SAFETY: a time.
     let time = unsafe { time.read() };
-    let relative = nanoseconds(time.tv_sec, time.tv_nsec.into(), 1);
-    let end = relative.and_then(|relative| match flags & libc::TIMER_ABSTIME != 0 {
+    let is_absolute = flags & libc::TIMER_ABSTIME != 0;
+    let end = match is_absolute {
         true => end(clock, time),
-        false => Ok(after(relative)),
-    });
-    c_errno(end.map(|end| {
-        threads::wait(On::Nothing, end);
+        false => after_time(time),
+    };
+    c_errno(end.and_then(|end| {
+        let slept = Imp::poll(&mut [], until(end)).map(drop);
+        // SAFETY: null or room for it.
+        if let (Err(_), false, Some(rest)) = (&slept, is_absolute, unsafe { rest.as_mut() }) {
+            *rest = timespec_of(until(end));
+        }
+        Ok(slept?)
     }))
 }

@@ -78,6 +78,7 @@ extern "C" fn wasisocket_forget_granted() {
 #[unsafe(no_mangle)]
 extern "C" fn wasisocket_forget_handles() {
     crate::descriptors::forget_handles();
+    crate::signals::copied();
 }
 
 /// The name under which a folder is granted; `None` if this number is none.

@@ -24,6 +24,7 @@ mod messages;
 mod netdb;
 mod own;
 mod paths;
+mod signals;
 mod sockets;
 mod threads;
 mod time;
@@ -34,8 +35,10 @@ use std::ffi::{CStr, c_char, c_int};
 
 use crate::{Errno, Result};
 
-pub(crate) use clocks::pause;
+pub(crate) use clocks::rest;
 pub(crate) use own::Own;
+pub(crate) use signals::{Handler, end_by_signal};
+pub(crate) use time::{cpu_time, monotonic_time};
 
 /// The length limit of slices.
 const LENGTH_MAX: usize = isize::MAX as usize;

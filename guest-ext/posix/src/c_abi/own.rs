@@ -14,7 +14,7 @@ thread_local! {
     static WORDS: RefCell<Vec<*mut usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The most of them: CPython has two.
+/// The most of them: CPython has four.
 const WORDS_MAX: usize = 4;
 
 /// What the current thread has in the variables that are each thread's own: `errno`, and those of C code. To compiled

@@ -33,6 +33,13 @@ extern "C" fn wasisocket_has_threads() -> c_int {
     c_int::from(threads::several())
 }
 
+/// How many bytes of stack the current thread has, in the guest's memory; the main thread has as many as it was linked with,
+/// for which `SIZE_MAX` stands.
+#[unsafe(no_mangle)]
+extern "C" fn wasisocket_stack_size() -> usize {
+    threads::stack_size().unwrap_or(usize::MAX)
+}
+
 /// Whether other threads could go on if the running one gave way; if so, its next wait for a condition ends when they had
 /// a turn.
 #[unsafe(no_mangle)]

@@ -7,6 +7,8 @@
 //!
 //! See the parent module.
 
+use std::time::Duration;
+
 use crate::sys::{CLOCKS_PER_SEC, clock_t, tms};
 
 /// What times(2) counts in: sysconf(_SC_CLK_TCK) is 100 in wasi-libc.
@@ -35,21 +37,32 @@ fn time(clock: Clock) -> Option<clock_t> {
 }
 
 /// The CPU time of the guest. Of a host that does not count it: the time that passed.
-fn cpu_time() -> clock_t {
+fn cpu_clock() -> clock_t {
     let used = time(Clock::ProcessCpuTime).or_else(|| time(Clock::Monotonic));
     used.unwrap_or(-1)
+}
+
+/// The CPU time of the guest: CLOCK_PROCESS_CPUTIME_ID.
+pub(crate) fn cpu_time() -> Duration {
+    Duration::from_nanos(u64::try_from(cpu_clock()).unwrap_or(0))
+}
+
+/// CLOCK_MONOTONIC.
+pub(crate) fn monotonic_time() -> Duration {
+    let time = time(Clock::Monotonic).and_then(|time| u64::try_from(time).ok());
+    Duration::from_nanos(time.unwrap_or(0))
 }
 
 /// clock(3).
 #[unsafe(no_mangle)]
 extern "C" fn __wrap_clock() -> clock_t {
-    cpu_time()
+    cpu_clock()
 }
 
 /// What wasi-libc's getrusage(2) calls.
 #[unsafe(no_mangle)]
 extern "C" fn __wrap___clock() -> clock_t {
-    cpu_time()
+    cpu_clock()
 }
 
 /// times(2): all as user time, for the host's part of it is not told apart.
@@ -61,7 +74,7 @@ unsafe extern "C" fn __wrap_times(buffer: *mut tms) -> clock_t {
     // SAFETY: null or a place for it.
     if let Some(buffer) = unsafe { buffer.as_mut() } {
         *buffer = tms {
-            tms_utime: cpu_time() / TICK,
+            tms_utime: cpu_clock() / TICK,
             tms_stime: 0,
             tms_cutime: 0,
             tms_cstime: 0,

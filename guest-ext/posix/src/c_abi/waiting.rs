@@ -4,14 +4,18 @@
 //!
 //! See the parent module.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_short};
 
+use super::signals::SigSet;
 use super::{c_length, c_number, c_unit, errno, slice_mut};
 use crate::poll;
-use crate::sys::{EPOLL_CLOEXEC, epoll_event, fd_set, pollfd, timespec, timeval};
-use crate::{Errno, RawFd, Result, epoll};
+use crate::sys::{
+    EPOLL_CLOEXEC, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, epoll_event, fd_set, pollfd,
+    timespec, timeval,
+};
+use crate::{Errno, RawFd, Result, epoll, signals};
 
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 
 /// Converts a timeout from milliseconds to nanoseconds; a negative one has no end.
 fn from_milliseconds(timeout: c_int) -> i64 {
@@ -22,10 +26,35 @@ unsafe extern "C" {
     fn __real_poll(fds: *mut pollfd, count: usize, timeout: c_int) -> c_int;
 }
 
+/// The event bits of poll.h, and those that wasi-libc has for them.
+const EVENTS: [(i32, i32); 5] = [
+    (POLLIN, 0x1),
+    (POLLOUT, 0x2),
+    (POLLERR, 0x1000),
+    (POLLHUP, 0x2000),
+    (POLLNVAL, 0x4000),
+];
+
 /// wasi-libc's own poll, for files.
 fn poll_files(fds: &mut [pollfd], timeout: c_int) -> Result<usize> {
+    let mut files: Vec<_> = fds
+        .iter()
+        .map(|fd| pollfd {
+            events: EVENTS
+                .iter()
+                .filter(|(ours, _)| i32::from(fd.events) & ours != 0)
+                .fold(0, |bits, (_, theirs)| bits | *theirs as c_short),
+            ..*fd
+        })
+        .collect();
     // SAFETY: pointer and length are one slice's.
-    let ready = unsafe { __real_poll(fds.as_mut_ptr(), fds.len(), timeout) };
+    let ready = unsafe { __real_poll(files.as_mut_ptr(), files.len(), timeout) };
+    for (fd, file) in fds.iter_mut().zip(files) {
+        fd.revents = EVENTS
+            .iter()
+            .filter(|(_, theirs)| i32::from(file.revents) & theirs != 0)
+            .fold(0, |bits, (ours, _)| bits | *ours as c_short);
+    }
     usize::try_from(ready).map_err(|_| errno())
 }
 
@@ -119,7 +148,7 @@ unsafe extern "C" fn __wrap_select(
     c_length(unsafe { select([read, write, except], timeout) }) as c_int
 }
 
-/// pselect(2). The mask has no effect, because there are no signals.
+/// pselect(2).
 ///
 /// # Safety
 /// Each pointer is null or points to what its type says.
@@ -130,7 +159,7 @@ unsafe extern "C" fn __wrap_pselect(
     write: *mut fd_set,
     except: *mut fd_set,
     timeout: *const timespec,
-    _mask: *const c_void,
+    mask: *const SigSet,
 ) -> c_int {
     // SAFETY: null or a time.
     let timeout = match unsafe { timeout.as_ref() } {
@@ -138,7 +167,12 @@ unsafe extern "C" fn __wrap_pselect(
         Some(time) => nanoseconds(time.tv_sec, time.tv_nsec.into(), 1),
     };
     // SAFETY: passed on.
-    c_length(unsafe { select([read, write, except], timeout) }) as c_int
+    let select = || unsafe { select([read, write, except], timeout) };
+    // SAFETY: null or a set.
+    c_length(match unsafe { mask.as_ref() } {
+        Some(mask) => signals::with_mask(mask.get(), select),
+        None => select(),
+    }) as c_int
 }
 
 /// epoll_create(2). `size` has no effect, but must be positive.

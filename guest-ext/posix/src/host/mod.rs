@@ -415,6 +415,13 @@ pub(crate) trait Host {
         unsupported()
     }
 
+    /// Takes the signals that have come, and says which ones the guest handles: bit `n - 1` for the signal `n`. As long as
+    /// there are some, calls that wait are EINTR.
+    #[cfg(target_os = "wasi")]
+    fn signals_take(_handled: u64) -> Result<u64> {
+        unsupported()
+    }
+
     /// A call stack for a thread, whose `__stack_pointer` begins with this.
     ///
     /// # Errors

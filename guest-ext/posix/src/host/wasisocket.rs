@@ -12,6 +12,7 @@ use super::import::{self, Data};
 use super::{
     Address, Buffers, Host, Message, Receiving, Result, Sending, after, attempt_until, until,
 };
+use crate::signals;
 use crate::threads;
 use crate::threads::in_use::{self, InUse};
 
@@ -25,9 +26,25 @@ fn waiting<R>(
     timeout: i64,
     mut attempt: impl FnMut(i64) -> Result<R>,
 ) -> Result<R> {
-    match timeout != 0 && threads::several() {
-        true => attempt_until(handle, events, timeout, || attempt(0)),
-        false => attempt(timeout),
+    if timeout != 0 && (threads::several() || signals::is_timed()) {
+        return attempt_until(handle, events, timeout, || attempt(0));
+    }
+    let end = after(timeout);
+    match attempt(timeout) {
+        Err(Errno::EINTR) if !signals::deliver() => {
+            attempt_until(handle, events, until(end), || attempt(0))
+        }
+        result => result,
+    }
+}
+
+/// A call that signals do not end, as those of netdb.h: their handlers run meanwhile.
+fn persistently<R>(mut call: impl FnMut() -> Result<R>) -> Result<R> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
     }
 }
 
@@ -198,8 +215,11 @@ impl Host for Wasisocket {
     }
 
     fn poll(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
-        if timeout == 0 || !threads::several() {
-            return Self::look(entries, timeout);
+        if timeout == 0 {
+            return Self::look(entries, 0);
+        }
+        if !threads::several() {
+            return signals::poll(entries, timeout);
         }
         let end = after(timeout);
         let _in_use = InUse::new(entries.iter().map(|entry| entry.handle));
@@ -209,7 +229,7 @@ impl Host for Wasisocket {
                 false => Self::look(entries, 0)?,
             };
             // What has come may be gone again: another thread took it.
-            if ready > 0 || !threads::wait_for(entries, end) {
+            if ready > 0 || !threads::wait_for(entries, end)? {
                 return Ok(ready);
             }
         }
@@ -217,8 +237,8 @@ impl Host for Wasisocket {
 
     fn wait(entries: &mut [PollEntry], timeout: i64) -> Result<usize> {
         match threads::several() {
-            true => Ok(usize::from(threads::wait_for(entries, after(timeout)))),
-            false => Self::look(entries, timeout),
+            true => threads::wait_for(entries, after(timeout)).map(usize::from),
+            false => signals::poll(entries, timeout),
         }
     }
 
@@ -260,8 +280,10 @@ impl Host for Wasisocket {
 
     fn lookup_addrs(lookup: u32, timeout: i64) -> Result<Vec<IpAddr>> {
         let mut addresses = [SocketAddr::default(); RESOLVE_MAX];
-        let count = waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
-            import::lookup_addrs(lookup, &mut addresses, timeout)
+        let count = persistently(|| {
+            waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
+                import::lookup_addrs(lookup, &mut addresses, timeout)
+            })
         })?;
         let found = addresses.iter().take(count as usize);
         found
@@ -270,8 +292,10 @@ impl Host for Wasisocket {
     }
 
     fn lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> Result<usize> {
-        let length = waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
-            import::lookup_host(lookup, name, timeout)
+        let length = persistently(|| {
+            waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
+                import::lookup_host(lookup, name, timeout)
+            })
         })?;
         Ok(length as usize)
     }
@@ -281,8 +305,10 @@ impl Host for Wasisocket {
     }
 
     fn call_answer(call: u32, answer: &mut [u8], timeout: i64) -> Result<usize> {
-        let length = waiting(call, v1::EVENT_IN, timeout, |timeout| {
-            import::call_answer(call, answer, timeout)
+        let length = persistently(|| {
+            waiting(call, v1::EVENT_IN, timeout, |timeout| {
+                import::call_answer(call, answer, timeout)
+            })
         })?;
         Ok(length as usize)
     }
@@ -322,6 +348,10 @@ impl Host for Wasisocket {
 
     fn sha256_blocks(state: &mut [u8; SHA256_STATE_LEN], data: &[u8]) -> Result<()> {
         import::sha256_blocks(state, data)
+    }
+
+    fn signals_take(handled: u64) -> Result<u64> {
+        Ok(import::signals_take(handled.cast_signed())?.cast_unsigned())
     }
 
     fn thread_create(stack: u32) -> Result<u32> {

@@ -12,12 +12,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasisocket_abi::v1::{POLL_MAX, PollEntry};
 
-use crate::c_abi::{Own, pause};
-use crate::host::{FOREVER, Host as _, Imp, until};
+use crate::c_abi::{Own, rest};
+use crate::host::{Host as _, Imp, until};
+use crate::signals::{self, OfThread};
 use crate::{Errno, Result};
 
 pub(crate) mod in_use;
@@ -68,6 +69,8 @@ pub(crate) enum On {
     End(Id),
     /// The end of all but the main thread.
     LastEnd,
+    /// Any signal.
+    Signal,
 }
 
 /// What a thread runs.
@@ -94,6 +97,8 @@ struct Thread {
     is_detached: bool,
     /// Whether the time was over before what it waited for came.
     is_late: bool,
+    /// Whether a handler of a signal has run for it since it began to wait.
+    is_interrupted: bool,
     end: Option<Instant>,
     /// Handles that it waits for.
     watched: Vec<PollEntry>,
@@ -106,6 +111,7 @@ struct Thread {
     value: *mut c_void,
     /// By key; shorter than [`KEYS`].
     values: Vec<*mut c_void>,
+    signals: OfThread,
 }
 
 impl Thread {
@@ -115,6 +121,7 @@ impl Thread {
             state,
             is_detached: false,
             is_late: false,
+            is_interrupted: false,
             end: None,
             watched: Vec::new(),
             host: 0,
@@ -123,6 +130,10 @@ impl Thread {
             start: None,
             value: core::ptr::null_mut(),
             values: Vec::new(),
+            signals: OfThread {
+                blocked: 0,
+                pending: 0,
+            },
         }
     }
 }
@@ -212,6 +223,7 @@ impl Scheduler {
         let thread = self.thread(slot);
         thread.state = State::Waiting;
         thread.is_late = false;
+        thread.is_interrupted = false;
         thread.end = end;
         if on != On::Nothing {
             self.waiting.push_back((on, slot));
@@ -299,10 +311,15 @@ impl Scheduler {
             }
         }
         for (slot, is_late) in woken {
-            self.waiting.retain(|(_, waits)| *waits != slot);
-            self.wake(slot, is_late);
+            self.leave(slot, is_late);
         }
         self.entries = entries;
+    }
+
+    /// Has a thread go on before it is woken for what it waits for.
+    fn leave(&mut self, slot: usize, is_late: bool) {
+        self.waiting.retain(|(_, waits)| *waits != slot);
+        self.wake(slot, is_late);
     }
 
     /// Makes a slot free for another thread.
@@ -370,35 +387,42 @@ fn run(slot: usize, host: u32) {
 /// refuses.
 const PART: usize = if POLL_MAX < 512 { POLL_MAX } else { 512 };
 
-/// How long threads wait before the host is asked again, if it cannot wait for all that they wait for.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long threads wait before the host is asked again, if it cannot wait for all that they wait for, in nanoseconds.
+const PAUSE: i64 = 5_000_000;
 
 /// Asks the host what has come of what threads wait for. `waits`: nobody can go on before that.
 fn look(waits: bool) {
     let (mut entries, first) = with(Scheduler::wanted);
-    let left = first.map(|first| first.saturating_duration_since(Instant::now()));
+    let first = signals::first_end(first);
+    // If all threads wait for each other: as natively, until a signal comes or ends the process. The host tells who asks.
     let timeout = if waits { until(first) } else { 0 };
-    if entries.is_empty() {
-        match left {
-            _ if !waits => {}
-            Some(left) => pause(left),
-            // All threads wait for each other: as natively, until somebody ends the process. The host tells who asks.
-            None => {
-                if Imp::look(&mut entries, FOREVER).is_err() {
-                    pause(Duration::MAX);
-                }
+    let looked = match entries.len() {
+        0 if !waits => Ok(0),
+        0..=PART => Imp::look(&mut entries, timeout),
+        _ => Err(wasisocket_abi::Errno::EINVAL),
+    };
+    match looked {
+        Ok(_) => {}
+        Err(wasisocket_abi::Errno::EINTR) => {
+            entries.iter_mut().for_each(|entry| entry.revents = 0);
+        }
+        Err(_) => {
+            let mut has_come = false;
+            for part in entries.chunks_mut(PART) {
+                has_come |= look_at(part);
             }
-        }
-    } else if entries.len() > PART || Imp::look(&mut entries, timeout).is_err() {
-        let mut has_come = false;
-        for part in entries.chunks_mut(PART) {
-            has_come |= look_at(part);
-        }
-        if waits && !has_come {
-            pause(left.map_or(PAUSE, |left| left.min(PAUSE)));
+            if waits && !has_come {
+                rest(match timeout {
+                    ..0 => PAUSE,
+                    left => left.min(PAUSE),
+                });
+            }
         }
     }
     with(|threads| threads.answered(entries, first.is_some()));
+    if waits {
+        signals::deliver();
+    }
 }
 
 /// Asks for all of these, in smaller parts if the host refuses them together. Returns whether something has come.
@@ -417,7 +441,7 @@ fn look_at(entries: &mut [PollEntry]) -> bool {
     }
 }
 
-/// The current thread waits until it is woken, or the time is over: then false.
+/// The current thread waits until it is woken, or the time is over: then false. A signal wakes it too.
 pub(crate) fn wait(on: On, end: Option<Instant>) -> bool {
     with(|threads| threads.wait(on, end));
     switch();
@@ -425,7 +449,13 @@ pub(crate) fn wait(on: On, end: Option<Instant>) -> bool {
 }
 
 /// The current thread waits for one of these, and gets their `revents`; false if the time is over.
-pub(crate) fn wait_for(entries: &mut [PollEntry], end: Option<Instant>) -> bool {
+///
+/// # Errors
+/// EINTR.
+pub(crate) fn wait_for(
+    entries: &mut [PollEntry],
+    end: Option<Instant>,
+) -> crate::host::Result<bool> {
     with(|threads| {
         let watched = &mut threads.current().watched;
         watched.clear();
@@ -434,12 +464,69 @@ pub(crate) fn wait_for(entries: &mut [PollEntry], end: Option<Instant>) -> bool 
     let has_come = wait(On::Nothing, end);
     with(|threads| {
         let watched = &mut threads.current().watched;
-        for (entry, answer) in entries.iter_mut().zip(watched.iter()) {
+        for (entry, answer) in entries.iter_mut().zip(watched.drain(..)) {
             entry.revents = if has_come { answer.revents } else { 0 };
         }
-        watched.clear();
     });
-    has_come
+    match is_interrupted() {
+        true => Err(wasisocket_abi::Errno::EINTR),
+        false => Ok(has_come),
+    }
+}
+
+/// Whether a handler of a signal has run for the current thread in its last wait.
+pub(crate) fn is_interrupted() -> bool {
+    with(|threads| threads.current().is_interrupted)
+}
+
+/// A handler of a signal has run for this thread: what it waits for ends.
+pub(crate) fn interrupt(id: Id) {
+    with(|threads| {
+        if let Ok((slot, thread)) = threads.find(id)
+            && thread.state == State::Waiting
+        {
+            thread.is_interrupted = true;
+            threads.leave(slot, false);
+        }
+    });
+}
+
+/// # Errors
+/// ESRCH.
+pub(crate) fn with_signals_of(id: Id, call: impl FnOnce(&mut OfThread)) -> Result<()> {
+    with(|threads| {
+        threads
+            .find(id)
+            .map(|(_, thread)| call(&mut thread.signals))
+    })
+}
+
+pub(crate) fn with_own_signals(call: impl FnOnce(&mut OfThread)) {
+    with(|threads| call(&mut threads.current().signals));
+}
+
+pub(crate) fn with_all_signals(mut call: impl FnMut(&mut OfThread)) {
+    with(|threads| {
+        threads
+            .all()
+            .for_each(|(_, thread)| call(&mut thread.signals))
+    });
+}
+
+pub(crate) fn with_main_signals(call: impl FnOnce(&mut OfThread)) {
+    with(|threads| call(&mut threads.main.signals));
+}
+
+/// The first answer for a thread that has not ended, from the main one on.
+pub(crate) fn find_map<R>(mut call: impl FnMut(Id, &OfThread) -> Option<R>) -> Option<R> {
+    with(|threads| {
+        threads.all().find_map(|(slot, thread)| match thread.state {
+            State::Ready | State::Waiting => {
+                call(Id::new(slot, thread.generation), &thread.signals)
+            }
+            State::Free | State::Ended => None,
+        })
+    })
 }
 
 /// Wakes the thread that has waited longest for this.
@@ -480,6 +567,11 @@ pub(crate) fn current() -> Id {
     CURRENT.get()
 }
 
+/// How many bytes of stack the current thread has. `None`: it is the main thread.
+pub(crate) fn stack_size() -> Option<usize> {
+    with(|threads| threads.current().stack.as_ref().map(Stack::size))
+}
+
 /// pthread_create(3), with so many bytes of stack.
 ///
 /// # Errors
@@ -502,9 +594,14 @@ pub(crate) fn spawn(start: Start, stack: usize, is_detached: bool) -> Result<Id>
             None => return None,
         };
         let slot = other.saturating_add(1);
+        let blocked = threads.current().signals.blocked;
         let thread = threads.thread(slot);
         *thread = Thread {
             generation: thread.generation,
+            signals: OfThread {
+                blocked,
+                pending: 0,
+            },
             is_detached,
             host,
             is_on_stack: true,

@@ -31,9 +31,16 @@ impl Stack {
         self.0.starts_with(&GUARD)
     }
 
+    /// In bytes.
+    pub(super) fn size(&self) -> usize {
+        self.0.capacity().saturating_mul(UNIT)
+    }
+
     /// Where it begins: one past its highest byte.
     pub(super) fn top(&self) -> u32 {
-        let bytes = self.0.capacity().saturating_mul(UNIT);
-        self.0.as_ptr().expose_provenance().saturating_add(bytes) as u32
+        self.0
+            .as_ptr()
+            .expose_provenance()
+            .saturating_add(self.size()) as u32
     }
 }
