@@ -203,25 +203,6 @@ fn starlette_and_anyio_run_calls_in_threads() {
 }
 
 #[test]
-fn packages_that_start_threads_work() {
-    let [v4, _] = loopback();
-    let port = mqtt(v4).port();
-    let trust = Trust::new();
-    let name = "with_threads.py";
-    let native = trust.in_native(name, &[&port.to_string()]);
-    let guest = trust
-        .guest(&[port])
-        .args(["--allow-listen=127.0.0.1:0", "--allow-net=127.0.0.1"])
-        .arg("--env=PYTHONWARNINGS=ignore")
-        .arg(program("packages").join(name))
-        .arg(port.to_string())
-        .succeeds();
-    assert_eq!(guest, native);
-    assert_eq!(native.lines().count(), 8, "{native}");
-    assert!(!native.contains("False"), "{native}");
-}
-
-#[test]
 fn ca_bundle_is_also_what_certifi_answers() {
     let trust = Trust::new();
     let [v4, _] = loopback();

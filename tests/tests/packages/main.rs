@@ -5,6 +5,7 @@ mod clients;
 mod hostile;
 mod pytest;
 mod servers;
+mod threads;
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -144,6 +145,7 @@ fn every_program_is_run() {
         include_str!("clients.rs"),
         include_str!("hostile.rs"),
         include_str!("servers.rs"),
+        include_str!("threads.rs"),
     ]
     .concat();
     for entry in fs::read_dir(program("packages")).unwrap() {

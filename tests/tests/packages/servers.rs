@@ -256,7 +256,7 @@ fn flask_answers() {
         get("/template?text=%3Cb%3E"),
         post("/form", form, b"name=World"),
     ];
-    // In the guest both behave alike, because it has no threads.
+    // A thread for each request, or one for all.
     for threads in ["threaded", "one"] {
         let answers = same_answers("flask_server.py", &[threads], &more);
         assert!(answers.contains("<p>&lt;b&gt;</p>"), "{answers}");
