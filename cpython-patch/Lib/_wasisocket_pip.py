@@ -20,6 +20,7 @@ import io
 import json
 import os
 import runpy
+import signal
 import sys
 import urllib.parse
 from pathlib import Path
@@ -224,8 +225,19 @@ def resolve(before, after, files):
     if not any(arg.startswith("--target") for arg in after):
         options.append(f"--target={TARGET}")
     said = io.StringIO()
+    interrupts = []
+
+    def interrupt(number, frame):
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    stock = signal.signal(signal.SIGINT, interrupt)
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         status = run_pip([*before, "install", *options, *after])
+    signal.signal(signal.SIGINT, stock)
+    if interrupts:
+        # pip has made it an error like any other.
+        sys.exit("ERROR: Operation cancelled by user")
     if status:
         return None, said.getvalue()
     return Resolution(json.loads(path.read_bytes()), files), ""

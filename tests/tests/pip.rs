@@ -542,6 +542,24 @@ fn temporary_folder_is_removed() {
 }
 
 #[test]
+fn interrupt_ends_what_pip_does_and_what_it_would_do_next() {
+    let site = tempfile::tempdir().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/simple", server.local_addr().unwrap());
+    let run = pip().default_interrupt().env("PIP_INDEX_URL", url);
+    let run = run.args(["install", "--target"]);
+    let started = run.arg(site.path()).arg("hello").start();
+    let _asking = server.accept().unwrap();
+    let process = Pid::from_raw(started.child.id().try_into().unwrap()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+    let ended = started.end();
+    assert_eq!(
+        (ended.status, ended.stderr.as_str()),
+        (Some(1), "ERROR: Operation cancelled by user\n")
+    );
+}
+
+#[test]
 fn install_without_a_folder_says_what_to_add() {
     let ended = pip().args(["install", "hello"]).end();
     assert_eq!(ended.status, Some(2), "{}", ended.stdout);
