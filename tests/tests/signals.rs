@@ -99,8 +99,7 @@ fn interrupt_is_an_exception_wherever_the_program_is() {
             "import asyncio, atexit, queue, select, signal, socket, sys, threading, time\n\
              atexit.register(print, 'bye')\n\
              sys.stdout.write('buffered ')\n\
-             print('ready', file=sys.stderr, flush=True)\n\
-             try:\n    {action}\n\
+             try:\n    print('ready', file=sys.stderr, flush=True)\n    {action}\n\
              except KeyboardInterrupt:\n    print('caught')\n\
              finally:\n    print('cleanup')\n"
         );
@@ -193,9 +192,10 @@ print(sorted(signal.sigpending()) == [signal.SIGHUP, signal.SIGINT])
 fn program_that_does_not_stop_is_ended_by_a_second_interrupt_or_when_its_grace_is_over() {
     let code = "\
 import sys
-print('ready', file=sys.stderr, flush=True)
+says = ['ready']
 while True:
     try:
+        while says: print(says.pop(), file=sys.stderr, flush=True)
         while True: pass
     except KeyboardInterrupt:
         print('no', flush=True)
