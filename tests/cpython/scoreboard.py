@@ -57,8 +57,7 @@ NETWORK_ON_THIS_MACHINE = {"test_socketserver", "test_timeout"}
 # Without "cpu": its tests, such as hashing four GiB, take half a minute each and do not concern sockets.
 RESOURCES = ["walltime", "largefile", "subprocess"]
 
-# Seconds. The guest cannot interrupt itself: a test that takes longer is ended with its process, and the module
-# continues after it.
+# Seconds. A test that takes longer is ended with its process, and the module continues after it.
 TEST_LIMIT = 30
 START_LIMIT = 60
 # For a test that is known to hang.

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
+
 /// The longest that any guest may take. The first run includes compiling python.wasm.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -29,6 +31,18 @@ pub fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("programs")
         .join(name)
+}
+
+/// A runtime for guests of asynchronous stores: one thread, which they share.
+///
+/// # Panics
+/// The system has no descriptor left.
+#[must_use]
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// `wasisocket run`, to which options and then a program are added.

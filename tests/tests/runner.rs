@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use wasisocket_host::{Event, Grants, Limit, List};
 use wasisocket_python::{Capture, Certificates, Distribution, End, Folder, Program, Python};
 use wasisocket_service::Guests;
-use wasisocket_tests::guest::{built, program, run};
+use wasisocket_tests::guest::{built, program, run, runtime};
 use wasisocket_tests::servers::{loopback, tls_pages};
 use wasisocket_tests::tls::Authority;
 
@@ -121,13 +121,6 @@ impl Case<'_> {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use wasisocket_host::{Grants, GuestSignals};
 use wasisocket_python::{Capture, Distribution, End, Program, Python};
-use wasisocket_tests::guest::{Ended, Started, built, run};
+use wasisocket_tests::guest::{Ended, Started, built, run, runtime};
 
 /// A program that says when it is ready.
 struct Case<'a> {
@@ -222,10 +222,7 @@ fn embedder_sends_signals_to_guests_of_both_kinds() {
         .distribution(Distribution::open(&built("WASISOCKET_PYTHON")).unwrap())
         .load()
         .unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     for action in ["time.sleep(30)", "while True: pass"] {
         for is_async in [false, true] {
             let signals = GuestSignals::new().unwrap();

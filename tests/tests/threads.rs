@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasisocket_host::Grants;
 use wasisocket_python::{Capture, Distribution, End, Folder, Program, Python};
-use wasisocket_tests::guest::{built, program, run};
+use wasisocket_tests::guest::{built, program, run, runtime};
 
 /// Seconds that a guest works.
 const SECONDS: u64 = 2;
@@ -80,10 +80,7 @@ fn guests_that_share_a_thread_lose_nothing_and_can_be_ended_at_any_moment() {
         .pool(GUESTS + 1, 512 << 20)
         .load()
         .unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         let local = tokio::task::LocalSet::new();
         local

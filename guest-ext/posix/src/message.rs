@@ -1,6 +1,6 @@
 //! Sending and receiving. One function is one POSIX call, and one crossing into the host.
 //!
-//! Flags are C's `MSG_` bits. MSG_NOSIGNAL is always on, because there are no signals.
+//! Flags are C's `MSG_` bits. MSG_NOSIGNAL is always on: no call sends SIGPIPE.
 
 use core::mem::MaybeUninit;
 

@@ -21,20 +21,20 @@ const EVENTS: [(i32, u32); 7] = [
     (POLLRDHUP, v1::EVENT_RDHUP),
 ];
 
+/// Bits in other numbers: `pairs` has each bit, and what stands for it.
+pub(crate) fn translated(bits: i32, pairs: impl IntoIterator<Item = (i32, i32)>) -> i32 {
+    let pairs = pairs.into_iter().filter(|(from, _)| bits & from != 0);
+    pairs.fold(0, |bits, (_, to)| bits | to)
+}
+
 fn to_abi(events: i16) -> u16 {
-    let events = i32::from(events);
-    EVENTS.iter().fold(0, |bits, (c, abi)| match events & c {
-        0 => bits,
-        _ => bits | *abi as u16,
-    })
+    let pairs = EVENTS.map(|(c, abi)| (c, abi as i32));
+    translated(events.into(), pairs) as u16
 }
 
 fn to_c(events: u16) -> i16 {
-    let events = u32::from(events);
-    EVENTS.iter().fold(0, |bits, (c, abi)| match events & abi {
-        0 => bits,
-        _ => bits | *c as i16,
-    })
+    let pairs = EVENTS.map(|(c, abi)| (abi as i32, c));
+    translated(events.into(), pairs) as i16
 }
 
 /// The timeout for preview1's poll: milliseconds, rounded up so that it never ends early.

@@ -7,12 +7,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use wasisocket_abi::v1::PollEntry;
 
 use crate::c_abi::{Handler, Own, cpu_time, end_by_signal, monotonic_time, rest};
-use crate::host::{FOREVER, Host as _, Imp, until};
+use crate::host::{self, FOREVER, Host as _, Imp, after, until};
 use crate::sys::{SA_NODEFER, SA_RESETHAND};
 use crate::threads::{self, On};
 use crate::{Errno, Result};
@@ -63,7 +64,7 @@ fn members(set: Set) -> impl Iterator<Item = c_int> {
 }
 
 /// What is done about a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Action {
     Default,
     Ignore,
@@ -86,12 +87,15 @@ const DEFAULT: Disposition = Disposition {
     flags: 0,
 };
 
-/// What a thread has of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct OfThread {
-    pub(crate) blocked: Set,
-    /// What was sent to it alone.
-    pub(crate) pending: Set,
+impl Action {
+    /// Whether nothing is done about these signals.
+    fn ignores(self, set: Set) -> bool {
+        match self {
+            Self::Default => set & HARMLESS != 0,
+            Self::Ignore => true,
+            Self::Call(_) => false,
+        }
+    }
 }
 
 /// A clock that a timer counts by: the `which` of setitimer(2).
@@ -181,14 +185,9 @@ pub(crate) fn sigaction(signal: c_int, new: Option<Disposition>) -> Result<Dispo
             Action::Default => HANDLED.get() & !set,
             Action::Ignore | Action::Call(_) => HANDLED.get() | set,
         });
-        let is_ignored = match new.action {
-            Action::Default => set & HARMLESS != 0,
-            Action::Ignore => true,
-            Action::Call(_) => false,
-        };
-        if is_ignored {
+        if new.action.ignores(set) {
             PENDING.set(PENDING.get() & !set);
-            threads::with_all_signals(|signals| signals.pending &= !set);
+            threads::signals::forget(set);
         }
         // The host learns what is handled.
         deliver();
@@ -213,7 +212,7 @@ pub(crate) fn kill(signal: c_int) -> Result<()> {
 /// ESRCH; EINVAL for what is no signal.
 pub(crate) fn kill_thread(thread: threads::Id, signal: c_int) -> Result<()> {
     check(signal)?;
-    threads::with_signals_of(thread, |signals| signals.pending |= set_of(signal))?;
+    threads::signals::of(thread, |signals| signals.pending |= set_of(signal))?;
     deliver();
     // It may be what that thread waits for.
     threads::wake_all(On::Signal);
@@ -229,10 +228,9 @@ fn check(signal: c_int) -> Result<()> {
 
 /// pthread_sigmask(3): what was blocked before, and whether a handler has run for what is not any more.
 pub(crate) fn set_mask(change: impl FnOnce(Set) -> Set) -> (Set, bool) {
-    let mut old = 0;
-    threads::with_own_signals(|signals| {
-        old = signals.blocked;
-        signals.blocked = change(old) & !ALWAYS;
+    let old = threads::signals::of_current(|signals| {
+        let new = change(signals.blocked) & !ALWAYS;
+        mem::replace(&mut signals.blocked, new)
     });
     (old, deliver())
 }
@@ -254,9 +252,7 @@ pub(crate) fn with_mask<R>(mask: Set, call: impl FnOnce() -> Result<R>) -> Resul
 /// sigpending(2).
 pub(crate) fn pending() -> Set {
     look();
-    let mut set = PENDING.get();
-    threads::with_own_signals(|signals| set |= signals.pending);
-    set
+    PENDING.get() | threads::signals::of_current(|signals| signals.pending)
 }
 
 /// sigtimedwait(2): takes one of these signals, once it has come.
@@ -270,12 +266,11 @@ pub(crate) fn wait_for(set: Set, end: Option<Instant>) -> Result<c_int> {
         }
         if let Some(signal) = members(pending() & set).next() {
             let taken = set_of(signal);
-            let mut is_own = false;
-            threads::with_own_signals(|signals| {
-                is_own = signals.pending & taken != 0;
-                signals.pending &= !taken;
+            let own = threads::signals::of_current(|signals| {
+                let left = signals.pending & !taken;
+                mem::replace(&mut signals.pending, left)
             });
-            if !is_own {
+            if own & taken == 0 {
                 PENDING.set(PENDING.get() & !taken);
             }
             return Ok(signal);
@@ -338,7 +333,7 @@ pub(crate) fn timer(clock: Clock) -> [Duration; 2] {
 pub(crate) fn copied() {
     TIMERS.set([None; 3]);
     PENDING.set(0);
-    threads::with_own_signals(|signals| signals.pending = 0);
+    threads::signals::of_current(|signals| signals.pending = 0);
 }
 
 /// Whether waits have to end early for a timer.
@@ -361,10 +356,9 @@ pub(crate) fn first_end(end: Option<Instant>) -> Option<Instant> {
 
 /// Looks for signals that have come.
 fn look() {
-    let mut blocked = 0;
-    threads::with_main_signals(|signals| blocked = signals.blocked);
+    let handled = HANDLED.get() | threads::signals::blocked_by_main();
     // A host without signals has none.
-    let mut come = Imp::signals_take(HANDLED.get() | blocked).unwrap_or(0);
+    let mut come = Imp::signals_take(handled).unwrap_or(0);
     let mut timers = TIMERS.get();
     if timers.iter().any(Option::is_some) {
         for (clock, place) in Clock::ALL.into_iter().zip(&mut timers) {
@@ -392,9 +386,6 @@ pub(crate) fn deliver() -> bool {
             flags,
         } = disposition(signal);
         match action {
-            Action::Ignore => {}
-            Action::Default if set_of(signal) & HARMLESS != 0 => {}
-            Action::Default => end_by_signal(signal),
             Action::Call(handler) => {
                 if flags & SA_RESETHAND != 0 {
                     let reset = sigaction(signal, Some(DEFAULT));
@@ -407,6 +398,8 @@ pub(crate) fn deliver() -> bool {
                 run(handler, signal, thread, mask | deferred);
                 is_interrupted |= thread == threads::current();
             }
+            _ if action.ignores(set_of(signal)) => {}
+            _ => end_by_signal(signal),
         }
     }
     if PENDING.get() != 0 {
@@ -418,23 +411,25 @@ pub(crate) fn deliver() -> bool {
 
 /// Runs a handler for a thread, and ends its wait.
 fn run(handler: Handler, signal: c_int, thread: threads::Id, mask: Set) {
-    let mut blocked = 0;
-    // The thread exists: it was found just now. Afterwards it need not.
-    let _ = threads::with_signals_of(thread, |signals| {
-        blocked = signals.blocked;
-        signals.blocked |= mask & !ALWAYS;
+    let meanwhile = mask & !ALWAYS;
+    let blocked = threads::signals::of(thread, |signals| {
+        let blocked = signals.blocked | meanwhile;
+        mem::replace(&mut signals.blocked, blocked)
     });
     let own = Own::save();
     handler.call(signal);
     own.restore();
-    let _ = threads::with_signals_of(thread, |signals| signals.blocked = blocked);
+    if let Ok(blocked) = blocked {
+        // It need not exist any more.
+        let _ = threads::signals::of(thread, |signals| signals.blocked = blocked);
+    }
     threads::interrupt(thread);
 }
 
 /// Takes a signal that a thread does not block, with that thread.
 fn next() -> Option<(c_int, threads::Id)> {
     let sent = PENDING.get();
-    let (set, thread, is_own) = threads::find_map(|thread, signals| {
+    let (set, thread, is_own) = threads::signals::find_map(|thread, signals| {
         let own = signals.pending & !signals.blocked;
         let ours = sent & !signals.blocked;
         match (own, ours) {
@@ -448,7 +443,7 @@ fn next() -> Option<(c_int, threads::Id)> {
     match is_own {
         true => {
             // The thread exists: it was found just now.
-            let _ = threads::with_signals_of(thread, |signals| signals.pending &= !taken);
+            let _ = threads::signals::of(thread, |signals| signals.pending &= !taken);
         }
         false => PENDING.set(sent & !taken),
     }
@@ -456,26 +451,22 @@ fn next() -> Option<(c_int, threads::Id)> {
 }
 
 /// poll(2) of the only thread, which signals end with EINTR.
-pub(crate) fn poll(entries: &mut [PollEntry], timeout: i64) -> crate::host::Result<usize> {
-    use wasisocket_abi::Errno;
-    let mut end = None;
-    let mut left = timeout;
-    if timeout > 0 {
-        end = crate::host::after(timeout);
-    }
-    if timeout != 0 && is_timed() {
-        left = until(first_end(end));
-    }
+pub(crate) fn poll(entries: &mut [PollEntry], timeout: i64) -> host::Result<usize> {
+    let end = after(timeout);
+    let mut left = match is_timed() {
+        true => until(first_end(end)),
+        false => timeout,
+    };
     loop {
         match Imp::look(entries, left) {
             Ok(0) if is_timed() => {}
-            Err(Errno::EINTR) => {}
+            Err(wasisocket_abi::Errno::EINTR) => {}
             result => return result,
         }
         if deliver() {
-            return Err(Errno::EINTR);
+            return Err(wasisocket_abi::Errno::EINTR);
         }
-        if timeout == 0 || end.is_some_and(|end| end <= Instant::now()) {
+        if end.is_some_and(|end| end <= Instant::now()) {
             return Ok(0);
         }
         left = until(first_end(end));

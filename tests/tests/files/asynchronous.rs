@@ -1,7 +1,7 @@
 //! Guests in an asynchronous store: their files are read on other threads.
 
 use wasisocket_python::{Capture, Distribution, End, Folder, Program, Python};
-use wasisocket_tests::guest::{built, program};
+use wasisocket_tests::guest::{built, program, runtime};
 
 use crate::{assert_same, in_native};
 
@@ -11,10 +11,7 @@ const OUTPUT: usize = 1 << 20;
 fn directories_and_names_are_the_same_in_an_asynchronous_store() {
     let distribution = Distribution::open(&built("WASISOCKET_PYTHON")).unwrap();
     let python = Python::builder().distribution(distribution).load().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     for name in ["names.py", "listing.py"] {
         let [native, guest] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let expected = in_native(name, &[native.path().to_str().unwrap()]);

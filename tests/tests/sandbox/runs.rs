@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use wasisocket_host::{Event, Grants, List};
 use wasisocket_python::{End, Outcome, Program, Sandbox, SandboxError, Value};
+use wasisocket_tests::guest::runtime;
 
 use crate::{PYTHON, error, limited, sandbox, value};
 
@@ -467,10 +468,7 @@ fn random_numbers_of_two_sandboxes_differ() {
 
 #[test]
 fn sandbox_without_its_future_has_ended() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         let mut sandbox = Sandbox::builder(Program::default())
             .open_async(&PYTHON)

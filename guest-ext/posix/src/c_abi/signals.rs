@@ -46,22 +46,7 @@ pub(crate) enum Handler {
     WithInfo(WithInfo),
 }
 
-impl PartialEq for Handler {
-    fn eq(&self, other: &Self) -> bool {
-        self.address() == other.address()
-    }
-}
-
-impl Eq for Handler {}
-
 impl Handler {
-    fn address(self) -> usize {
-        match self {
-            Self::Plain(function) => (function as *const ()).addr(),
-            Self::WithInfo(function) => (function as *const ()).addr(),
-        }
-    }
-
     pub(crate) fn call(self, signal: c_int) {
         match self {
             // SAFETY: what sigaction was given, with flags that say that it is of this type.
@@ -94,19 +79,16 @@ extern "C" fn wasisocket_sig_err(_signal: c_int) {
     std::process::abort();
 }
 
-fn address_of(function: extern "C" fn(c_int)) -> usize {
-    (function as *const ()).addr()
+fn is_ignore(function: Plain) -> bool {
+    // Its number in C's table of functions.
+    std::ptr::fn_addr_eq(function, wasisocket_sig_ign as Plain)
 }
 
 impl SigAction {
     fn action(&self) -> Action {
         match self.handler {
             None => Action::Default,
-            Some(function)
-                if Handler::Plain(function).address() == address_of(wasisocket_sig_ign) =>
-            {
-                Action::Ignore
-            }
+            Some(function) if is_ignore(function) => Action::Ignore,
             Some(function) if self.flags & SA_SIGINFO == 0 => {
                 Action::Call(Handler::Plain(function))
             }
@@ -115,6 +97,14 @@ impl SigAction {
                 let function = unsafe { std::mem::transmute::<Plain, WithInfo>(function) };
                 Action::Call(Handler::WithInfo(function))
             }
+        }
+    }
+
+    fn disposition(&self) -> Disposition {
+        Disposition {
+            action: self.action(),
+            mask: self.mask.get(),
+            flags: self.flags,
         }
     }
 
@@ -155,11 +145,7 @@ extern "C" fn wasisocket_signals() {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn sigaction(signal: c_int, new: *const SigAction, old: *mut SigAction) -> c_int {
     // SAFETY: null or a struct.
-    let new = unsafe { new.as_ref() }.map(|new| Disposition {
-        action: new.action(),
-        mask: new.mask.get(),
-        flags: new.flags,
-    });
+    let new = unsafe { new.as_ref() }.map(SigAction::disposition);
     c_unit(signals::sigaction(signal, new).map(|before| {
         if !old.is_null() {
             // SAFETY: room for it.
@@ -176,12 +162,7 @@ extern "C" fn __wrap_signal(signal: c_int, handler: Option<Plain>) -> Option<Pla
         mask: SigSet::of(0),
         flags: SA_RESTART,
     };
-    let new = Disposition {
-        action: new.action(),
-        mask: 0,
-        flags: SA_RESTART,
-    };
-    match signals::sigaction(signal, Some(new)) {
+    match signals::sigaction(signal, Some(new.disposition())) {
         Ok(old) => SigAction::of(old).handler,
         Err(error) => {
             set_errno(error);

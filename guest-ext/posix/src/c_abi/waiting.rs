@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_short};
 
 use super::signals::SigSet;
 use super::{c_length, c_number, c_unit, errno, slice_mut};
-use crate::poll;
+use crate::poll::{self, translated};
 use crate::sys::{
     EPOLL_CLOEXEC, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, epoll_event, fd_set, pollfd,
     timespec, timeval,
@@ -40,20 +40,15 @@ fn poll_files(fds: &mut [pollfd], timeout: c_int) -> Result<usize> {
     let mut files: Vec<_> = fds
         .iter()
         .map(|fd| pollfd {
-            events: EVENTS
-                .iter()
-                .filter(|(ours, _)| i32::from(fd.events) & ours != 0)
-                .fold(0, |bits, (_, theirs)| bits | *theirs as c_short),
+            events: translated(fd.events.into(), EVENTS) as c_short,
             ..*fd
         })
         .collect();
     // SAFETY: pointer and length are one slice's.
     let ready = unsafe { __real_poll(files.as_mut_ptr(), files.len(), timeout) };
     for (fd, file) in fds.iter_mut().zip(files) {
-        fd.revents = EVENTS
-            .iter()
-            .filter(|(_, theirs)| i32::from(file.revents) & theirs != 0)
-            .fold(0, |bits, (ours, _)| bits | *ours as c_short);
+        let back = EVENTS.map(|(ours, theirs)| (theirs, ours));
+        fd.revents = translated(file.revents.into(), back) as c_short;
     }
     usize::try_from(ready).map_err(|_| errno())
 }

@@ -26,7 +26,10 @@ fn waiting<R>(
     timeout: i64,
     mut attempt: impl FnMut(i64) -> Result<R>,
 ) -> Result<R> {
-    if timeout != 0 && (threads::several() || signals::is_timed()) {
+    if timeout == 0 {
+        return attempt(0);
+    }
+    if threads::several() || signals::is_timed() {
         return attempt_until(handle, events, timeout, || attempt(0));
     }
     let end = after(timeout);
@@ -38,10 +41,10 @@ fn waiting<R>(
     }
 }
 
-/// A call that signals do not end, as those of netdb.h: their handlers run meanwhile.
-fn persistently<R>(mut call: impl FnMut() -> Result<R>) -> Result<R> {
+/// An answer that a call waits for, with this handle, and that signals do not keep it from: their handlers run meanwhile.
+fn awaited<R>(handle: u32, timeout: i64, mut attempt: impl FnMut(i64) -> Result<R>) -> Result<R> {
     loop {
-        match call() {
+        match waiting(handle, v1::EVENT_IN, timeout, &mut attempt) {
             Err(Errno::EINTR) => {}
             result => return result,
         }
@@ -280,10 +283,8 @@ impl Host for Wasisocket {
 
     fn lookup_addrs(lookup: u32, timeout: i64) -> Result<Vec<IpAddr>> {
         let mut addresses = [SocketAddr::default(); RESOLVE_MAX];
-        let count = persistently(|| {
-            waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
-                import::lookup_addrs(lookup, &mut addresses, timeout)
-            })
+        let count = awaited(lookup, timeout, |timeout| {
+            import::lookup_addrs(lookup, &mut addresses, timeout)
         })?;
         let found = addresses.iter().take(count as usize);
         found
@@ -292,10 +293,8 @@ impl Host for Wasisocket {
     }
 
     fn lookup_host(lookup: u32, name: &mut [u8], timeout: i64) -> Result<usize> {
-        let length = persistently(|| {
-            waiting(lookup, v1::EVENT_IN, timeout, |timeout| {
-                import::lookup_host(lookup, name, timeout)
-            })
+        let length = awaited(lookup, timeout, |timeout| {
+            import::lookup_host(lookup, name, timeout)
         })?;
         Ok(length as usize)
     }
@@ -305,10 +304,8 @@ impl Host for Wasisocket {
     }
 
     fn call_answer(call: u32, answer: &mut [u8], timeout: i64) -> Result<usize> {
-        let length = persistently(|| {
-            waiting(call, v1::EVENT_IN, timeout, |timeout| {
-                import::call_answer(call, answer, timeout)
-            })
+        let length = awaited(call, timeout, |timeout| {
+            import::call_answer(call, answer, timeout)
         })?;
         Ok(length as usize)
     }

@@ -18,14 +18,18 @@ use wasisocket_abi::v1::{POLL_MAX, PollEntry};
 
 use crate::c_abi::{Own, rest};
 use crate::host::{Host as _, Imp, until};
-use crate::signals::{self, OfThread};
+use crate::signals::{deliver, first_end};
 use crate::{Errno, Result};
 
 pub(crate) mod in_use;
 pub(crate) mod keys;
+mod life;
+pub(crate) mod signals;
 mod stack;
 
-use keys::{CallDestructor, Key};
+use keys::Key;
+pub(crate) use life::{detach, ended, join, main_ended, spawn, started};
+use signals::OfThread;
 use stack::Stack;
 
 /// Most threads that a number can name. The host's limit is the one that counts.
@@ -130,10 +134,7 @@ impl Thread {
             start: None,
             value: core::ptr::null_mut(),
             values: Vec::new(),
-            signals: OfThread {
-                blocked: 0,
-                pending: 0,
-            },
+            signals: OfThread::new(0),
         }
     }
 }
@@ -393,7 +394,7 @@ const PAUSE: i64 = 5_000_000;
 /// Asks the host what has come of what threads wait for. `waits`: nobody can go on before that.
 fn look(waits: bool) {
     let (mut entries, first) = with(Scheduler::wanted);
-    let first = signals::first_end(first);
+    let first = first_end(first);
     // If all threads wait for each other: as natively, until a signal comes or ends the process. The host tells who asks.
     let timeout = if waits { until(first) } else { 0 };
     let looked = match entries.len() {
@@ -421,7 +422,7 @@ fn look(waits: bool) {
     }
     with(|threads| threads.answered(entries, first.is_some()));
     if waits {
-        signals::deliver();
+        deliver();
     }
 }
 
@@ -491,44 +492,6 @@ pub(crate) fn interrupt(id: Id) {
     });
 }
 
-/// # Errors
-/// ESRCH.
-pub(crate) fn with_signals_of(id: Id, call: impl FnOnce(&mut OfThread)) -> Result<()> {
-    with(|threads| {
-        threads
-            .find(id)
-            .map(|(_, thread)| call(&mut thread.signals))
-    })
-}
-
-pub(crate) fn with_own_signals(call: impl FnOnce(&mut OfThread)) {
-    with(|threads| call(&mut threads.current().signals));
-}
-
-pub(crate) fn with_all_signals(mut call: impl FnMut(&mut OfThread)) {
-    with(|threads| {
-        threads
-            .all()
-            .for_each(|(_, thread)| call(&mut thread.signals))
-    });
-}
-
-pub(crate) fn with_main_signals(call: impl FnOnce(&mut OfThread)) {
-    with(|threads| call(&mut threads.main.signals));
-}
-
-/// The first answer for a thread that has not ended, from the main one on.
-pub(crate) fn find_map<R>(mut call: impl FnMut(Id, &OfThread) -> Option<R>) -> Option<R> {
-    with(|threads| {
-        threads.all().find_map(|(slot, thread)| match thread.state {
-            State::Ready | State::Waiting => {
-                call(Id::new(slot, thread.generation), &thread.signals)
-            }
-            State::Free | State::Ended => None,
-        })
-    })
-}
-
 /// Wakes the thread that has waited longest for this.
 pub(crate) fn wake_one(on: On) {
     with(|threads| threads.wake_first(on));
@@ -567,147 +530,12 @@ pub(crate) fn current() -> Id {
     CURRENT.get()
 }
 
-/// How many bytes of stack the current thread has. `None`: it is the main thread.
-pub(crate) fn stack_size() -> Option<usize> {
-    with(|threads| threads.current().stack.as_ref().map(Stack::size))
-}
-
-/// pthread_create(3), with so many bytes of stack.
-///
-/// # Errors
-/// EAGAIN: no memory for the stack, or the host has no more call stacks, or none at all.
-pub(crate) fn spawn(start: Start, stack: usize, is_detached: bool) -> Result<Id> {
-    const NO_MORE: Errno = Errno(libc::EAGAIN);
-    let stack = Stack::new(stack).ok_or(NO_MORE)?;
-    let host = Imp::thread_create(stack.top()).map_err(|_| NO_MORE)?;
-    let id = with(|threads| {
-        let free = threads
-            .others
-            .iter()
-            .position(|thread| thread.state == State::Free);
-        let other = match free {
-            Some(free) => free,
-            None if threads.others.len().saturating_add(2) < SLOTS => {
-                threads.others.push(Thread::new(State::Free));
-                threads.others.len().saturating_sub(1)
-            }
-            None => return None,
-        };
-        let slot = other.saturating_add(1);
-        let blocked = threads.current().signals.blocked;
-        let thread = threads.thread(slot);
-        *thread = Thread {
-            generation: thread.generation,
-            signals: OfThread {
-                blocked,
-                pending: 0,
-            },
-            is_detached,
-            host,
-            is_on_stack: true,
-            stack: Some(stack),
-            start: Some(start),
-            ..Thread::new(State::Ready)
-        };
-        let id = Id::new(slot, thread.generation);
-        threads.ready.push_back(slot);
-        Some(id)
-    });
-    match id {
-        Some(id) => {
-            OTHERS.set(OTHERS.get().saturating_add(1));
-            Ok(id)
-        }
-        None => {
-            // The first error is the one to report.
-            let _ = Imp::thread_drop(host);
-            Err(NO_MORE)
-        }
-    }
-}
-
-/// What the current thread, which has just begun, runs.
-pub(crate) fn started() -> Option<Start> {
-    with(|threads| threads.current().start.take())
-}
-
-/// The current thread has ended, but for what is on its stack. `returns` if it will return from the host's call.
-pub(crate) fn ended(value: *mut c_void, returns: bool, call: CallDestructor) {
-    keys::run_destructors(call);
-    with(|threads| {
-        let id = current();
-        let thread = threads.current();
-        thread.value = value;
-        thread.state = State::Ended;
-        thread.is_on_stack = !returns;
-        thread.values = Vec::new();
-        while threads.wake_first(On::End(id)) {}
-    });
-    OTHERS.set(OTHERS.get().saturating_sub(1));
-    if !several() {
-        wake_all(On::LastEnd);
-    }
-    if !returns {
-        switch();
-    }
-}
-
 /// Whether the current thread is the main one.
 pub(crate) fn is_main() -> bool {
     current().slot() == 0
 }
 
-/// The main thread has ended, and the process goes on until all others have.
-pub(crate) fn main_ended(call: CallDestructor) {
-    keys::run_destructors(call);
-    while several() {
-        wait(On::LastEnd, None);
-    }
-}
-
-/// pthread_join(3).
-///
-/// # Errors
-/// ESRCH; EINVAL if it is detached; EDEADLK for the current thread.
-pub(crate) fn join(id: Id) -> Result<*mut c_void> {
-    if id == current() {
-        return Err(Errno(libc::EDEADLK));
-    }
-    loop {
-        let value = with(|threads| {
-            let (slot, thread) = threads.find(id)?;
-            if thread.is_detached {
-                return Err(Errno(libc::EINVAL));
-            }
-            if thread.state == State::Ended {
-                let value = thread.value;
-                threads.forget(slot);
-                return Ok(Some(value));
-            }
-            threads.wait(On::End(id), None);
-            Ok(None)
-        })?;
-        match value {
-            Some(value) => return Ok(value),
-            None => switch(),
-        }
-    }
-}
-
-/// pthread_detach(3).
-///
-/// # Errors
-/// ESRCH; EINVAL if it is detached already.
-pub(crate) fn detach(id: Id) -> Result<()> {
-    with(|threads| {
-        let (slot, thread) = threads.find(id)?;
-        if thread.is_detached {
-            return Err(Errno(libc::EINVAL));
-        }
-        thread.is_detached = true;
-        if thread.state == State::Ended {
-            threads.forget(slot);
-        }
-        Ok(())
-    })
+/// How many bytes of stack the current thread has. `None`: it is the main thread.
+pub(crate) fn stack_size() -> Option<usize> {
+    with(|threads| threads.current().stack.as_ref().map(Stack::size))
 }
