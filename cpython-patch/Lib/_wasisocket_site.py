@@ -16,6 +16,8 @@ import sys
 _ADAPTERS = {
     "asyncio.base_events": "_wasisocket_asyncio",
     "certifi.core": "_wasisocket_certifi",
+    "multiprocessing.process": "_wasisocket_processes",
+    "multiprocessing.resource_tracker": "_wasisocket_processes",
     "pip._vendor.certifi.core": "_wasisocket_certifi",
 }
 

@@ -21,8 +21,19 @@ uid_t geteuid(void);
 gid_t getgid(void);
 gid_t getegid(void);
 
+int getgroups(int, gid_t[]);
+
+/* getlogin(3): the name of that user. */
+char *getlogin(void);
+int getlogin_r(char *, size_t);
+
 /* getppid(2) */
 pid_t getppid(void);
+
+/* getpgid(2), getsid(2): the guest leads its own group and session. */
+pid_t getpgid(pid_t);
+pid_t getpgrp(void);
+pid_t getsid(pid_t);
 
 /* pause(2), alarm(2): signals. */
 int pause(void);

@@ -129,7 +129,7 @@ fn scripts_folder_can_be_read_and_nothing_else() {
         scripts.join("main.py"),
         "import os, sys, neighbour\n\
          print(neighbour.name, open('data.txt').read(), sys.argv, sorted(os.listdir('/')))\n\
-         for path in ['/etc/passwd', '../secret.txt', '/../secret.txt', '/proc/self/environ']:\n\
+         for path in ['/etc/shadow', '../secret.txt', '/../secret.txt', '/proc/self/environ']:\n\
          \x20   try: open(path)\n\
          \x20   except OSError: continue\n\
          \x20   sys.exit(f'{path} could be read')\n\

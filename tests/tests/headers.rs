@@ -11,16 +11,21 @@ use std::process::Command;
 const INCLUDES: &str = "\
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pwd.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,6 +33,9 @@ const INCLUDES: &str = "\
 #include <sys/times.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 ";
@@ -140,6 +148,22 @@ void (*const if_freenameindex_)(struct if_nameindex *) = if_freenameindex;
 unsigned int (*const if_nametoindex_)(const char *) = if_nametoindex;
 char *(*const if_indextoname_)(unsigned int, char *) = if_indextoname;
 char *(*const inet_ntoa_)(struct in_addr) = inet_ntoa;
+struct passwd *(*const getpwuid_)(uid_t) = getpwuid;
+int (*const getpwnam_r_)(const char *, struct passwd *, char *, size_t, struct passwd **) = getpwnam_r;
+struct group *(*const getgrnam_)(const char *) = getgrnam;
+int (*const getgrgid_r_)(gid_t, struct group *, char *, size_t, struct group **) = getgrgid_r;
+int (*const getgroups_)(int, gid_t *) = getgroups;
+int (*const getrlimit_)(int, struct rlimit *) = getrlimit;
+int (*const setrlimit_)(int, const struct rlimit *) = setrlimit;
+int (*const getrusage_)(int, struct rusage *) = getrusage;
+pid_t (*const waitpid_)(pid_t, int *, int) = waitpid;
+int (*const waitid_)(idtype_t, id_t, siginfo_t *, int) = waitid;
+pid_t (*const getpgid_)(pid_t) = getpgid;
+int (*const sched_getaffinity_)(pid_t, size_t, cpu_set_t *) = sched_getaffinity;
+sem_t *(*const sem_open_)(const char *, int, ...) = sem_open;
+int (*const tcgetattr_)(int, struct termios *) = tcgetattr;
+int (*const tcsetattr_)(int, int, const struct termios *) = tcsetattr;
+void (*const syslog_)(int, const char *, ...) = syslog;
 
 _Static_assert(sizeof(struct sockaddr_storage) >= sizeof(struct sockaddr_un), "room for a path");
 _Static_assert(_Alignof(struct sockaddr_storage) >= _Alignof(struct sockaddr_in6), "alignment");

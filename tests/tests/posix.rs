@@ -54,8 +54,8 @@ macro_rules! programs {
 }
 
 programs! {
-    clocks datagrams descriptors event_loop local names options rights signals standard_input streams thread_sockets threads
-    waiting
+    clocks datagrams descriptors event_loop local names no_terminal options resources rights semaphores signals
+    standard_input streams thread_sockets threads users waiting
 }
 
 #[test]

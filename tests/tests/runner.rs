@@ -139,7 +139,7 @@ fn guest_sees_the_same_in_every_way() {
         "argv ['/facts.py', '7', '--option', 'two words', '']\n",
         "executable ['/usr/local/bin/python3', True, ('', '')]\n",
         "environment {'B': '2', 'A': '3'}\n",
-        "/etc ['resolv.conf', 'ssl']\n",
+        "/etc ['group', 'passwd', 'resolv.conf', 'ssl']\n",
         "terminals [False, False, False]\n",
         "denial [Errno 2] Permission denied\n",
     ] {

@@ -323,3 +323,127 @@ pub struct fd_set {
     pub count: usize,
     pub fds: [c_int; FD_SETSIZE as usize],
 }
+
+// sys/resource.h
+pub const RUSAGE_SELF: i32 = 0;
+pub const RUSAGE_CHILDREN: i32 = -1;
+pub const RLIMIT_CPU: i32 = 0;
+pub const RLIMIT_STACK: i32 = 3;
+pub const RLIMIT_CORE: i32 = 4;
+pub const RLIMIT_NOFILE: i32 = 7;
+pub const RLIMIT_AS: i32 = 9;
+pub const RLIMIT_MSGQUEUE: i32 = 12;
+pub const RLIMIT_NICE: i32 = 13;
+pub const RLIMIT_RTPRIO: i32 = 14;
+pub const RLIMIT_RTTIME: i32 = 15;
+pub const RLIM_INFINITY: u64 = 0xffff_ffff_ffff_ffff;
+
+/// sys/resource.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct rlimit {
+    pub rlim_cur: u64,
+    pub rlim_max: u64,
+}
+
+/// sys/resource.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct rusage {
+    pub ru_utime: timeval,
+    pub ru_stime: timeval,
+    pub ru_maxrss: core::ffi::c_long,
+    pub ru_ixrss: core::ffi::c_long,
+    pub ru_idrss: core::ffi::c_long,
+    pub ru_isrss: core::ffi::c_long,
+    pub ru_minflt: core::ffi::c_long,
+    pub ru_majflt: core::ffi::c_long,
+    pub ru_nswap: core::ffi::c_long,
+    pub ru_inblock: core::ffi::c_long,
+    pub ru_oublock: core::ffi::c_long,
+    pub ru_msgsnd: core::ffi::c_long,
+    pub ru_msgrcv: core::ffi::c_long,
+    pub ru_nsignals: core::ffi::c_long,
+    pub ru_nvcsw: core::ffi::c_long,
+    pub ru_nivcsw: core::ffi::c_long,
+}
+
+// sys/wait.h
+pub const WNOHANG: i32 = 1;
+pub const WUNTRACED: i32 = 2;
+pub const WEXITED: i32 = 4;
+pub const WCONTINUED: i32 = 8;
+pub const WNOWAIT: i32 = 0x100_0000;
+pub const P_ALL: i32 = 0;
+pub const P_PID: i32 = 1;
+pub const P_PGID: i32 = 2;
+
+/// pwd.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct passwd {
+    pub pw_name: *mut c_char,
+    pub pw_passwd: *mut c_char,
+    pub pw_uid: u32,
+    pub pw_gid: u32,
+    pub pw_gecos: *mut c_char,
+    pub pw_dir: *mut c_char,
+    pub pw_shell: *mut c_char,
+}
+
+/// grp.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct group {
+    pub gr_name: *mut c_char,
+    pub gr_passwd: *mut c_char,
+    pub gr_gid: u32,
+    pub gr_mem: *mut *mut c_char,
+}
+
+// syslog.h
+pub const LOG_USER: i32 = 8;
+pub const LOG_PRIMASK: i32 = 7;
+pub const LOG_FACMASK: i32 = 0x3f8;
+pub const LOG_PID: i32 = 1;
+pub const LOG_PERROR: i32 = 0x20;
+
+// termios.h
+pub const NCCS: i32 = 32;
+pub const TCSAFLUSH: i32 = 2;
+pub const TCIOFLUSH: i32 = 2;
+pub const TCION: i32 = 3;
+pub const CBAUD: u32 = 0x100f;
+pub const BRKINT: u32 = 0x2;
+pub const PARMRK: u32 = 0x8;
+pub const IGNBRK: u32 = 0x1;
+pub const ISTRIP: u32 = 0x20;
+pub const INLCR: u32 = 0x40;
+pub const IGNCR: u32 = 0x80;
+pub const ICRNL: u32 = 0x100;
+pub const IXON: u32 = 0x400;
+pub const OPOST: u32 = 0x1;
+pub const CSIZE: u32 = 0x30;
+pub const CS8: u32 = 0x30;
+pub const PARENB: u32 = 0x100;
+pub const ISIG: u32 = 0x1;
+pub const ICANON: u32 = 0x2;
+pub const ECHO: u32 = 0x8;
+pub const ECHONL: u32 = 0x40;
+pub const IEXTEN: u32 = 0x8000;
+pub const VTIME: i32 = 5;
+pub const VMIN: i32 = 6;
+
+/// termios.h
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct termios {
+    pub c_iflag: u32,
+    pub c_oflag: u32,
+    pub c_cflag: u32,
+    pub c_lflag: u32,
+    pub c_line: u8,
+    pub c_cc: [u8; NCCS as usize],
+    pub c_ispeed: u32,
+    pub c_ospeed: u32,
+}

@@ -1,4 +1,4 @@
-//! `/etc` of a guest: the certificates that it trusts, OpenSSL's settings, and its name servers.
+//! `/etc` of a guest: the certificates that it trusts, OpenSSL's settings, its name servers, and its user.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,6 +28,11 @@ const ETC_FOLDER: &str = "/etc";
 pub const TLS_FOLDER: &str = "/etc/ssl";
 
 const TLS_SETTINGS: &str = include_str!("openssl.cnf");
+
+/// The users and groups of a guest: passwd(5), group(5). It runs as the second one. A guest with an `/etc` of its own has the same
+/// ones, of its library: guest-ext/posix/src/c_abi/users.rs.
+const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp/home:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nuser:x:1000:\n";
 
 /// The suites of TLS 1.3, the fastest first, where AES has instructions and where it has none.
 const AES_FIRST: &str =
@@ -122,7 +127,11 @@ impl Etc {
     ) -> Result<Self> {
         let resolv_conf = resolv_conf(name_servers);
         let tls_settings = tls_settings(prefers_aes());
-        let mut files = vec![("ssl/openssl.cnf", &*tls_settings)];
+        let mut files = vec![
+            ("ssl/openssl.cnf", &*tls_settings),
+            ("passwd", PASSWD),
+            ("group", GROUP),
+        ];
         for (name, text) in [
             ("ssl/cert.pem", &*certificates.pem),
             ("resolv.conf", &resolv_conf),

@@ -1,12 +1,12 @@
-//! `mmap` and `msync` of sys/mman.h.
+//! `mmap`, `msync` and `shm_open` of sys/mman.h.
 //!
 //! # Safety
 //!
 //! See the parent module.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
-use super::set_errno;
+use super::{c_unit, set_errno};
 use crate::Errno;
 use crate::sys::{MAP_ANONYMOUS, MAP_SHARED, PROT_WRITE};
 
@@ -52,4 +52,16 @@ unsafe extern "C" fn __wrap_mmap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn msync(_address: *mut c_void, _length: usize, _flags: c_int) -> c_int {
     0
+}
+
+/// shm_open(3): ENOSYS, because memory cannot be shared.
+#[unsafe(no_mangle)]
+extern "C" fn shm_open(_name: *const c_char, _flags: c_int, _mode: u32) -> c_int {
+    c_unit(Err(Errno(libc::ENOSYS)))
+}
+
+/// shm_unlink(3): ENOENT, because nothing can be made.
+#[unsafe(no_mangle)]
+extern "C" fn shm_unlink(_name: *const c_char) -> c_int {
+    c_unit(Err(Errno(libc::ENOENT)))
 }

@@ -24,10 +24,15 @@ mod messages;
 mod netdb;
 mod own;
 mod paths;
+mod processes;
+mod resource;
 mod signals;
 mod sockets;
+mod syslog;
+mod terminals;
 mod threads;
 mod time;
+mod users;
 mod waiting;
 
 use core::slice;

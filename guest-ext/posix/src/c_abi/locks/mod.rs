@@ -11,6 +11,7 @@
 mod barrier;
 mod condition;
 mod mutex;
+mod named;
 mod read_write;
 mod semaphore;
 mod spin;

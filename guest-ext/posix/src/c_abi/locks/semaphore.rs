@@ -13,12 +13,12 @@ use crate::sys::timespec;
 use crate::threads;
 use crate::{Errno, Result};
 
-const SEM_VALUE_MAX: c_uint = 0x7fff_ffff;
+pub(super) const SEM_VALUE_MAX: c_uint = 0x7fff_ffff;
 
 /// `sem_t`.
 #[repr(C)]
-struct Semaphore {
-    value: c_uint,
+pub(super) struct Semaphore {
+    pub(super) value: c_uint,
 }
 
 const _: () = assert!(fits::<Semaphore>(4));
