@@ -114,6 +114,34 @@ print(hasattr(os, 'fork'), os.cpu_count(), os.getpgrp() == os.getsid(0) == os.ge
 }
 
 #[test]
+fn functions_of_c_cannot_be_called_and_the_errors_say_so() {
+    let code = "\
+import ctypes, ctypes.util, _ctypes
+def tries(call):
+    try: call()
+    except Exception as error: print(type(error.__cause__ or error).__name__, error.__cause__ or error)
+tries(lambda: ctypes.CDLL('libc.so.6'))
+tries(lambda: ctypes.pythonapi.Py_IncRef)
+tries(lambda: ctypes.CDLL(None).puts)
+tries(lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(_ctypes._memset_addr)(1.0))
+tries(lambda: ctypes.PYFUNCTYPE(ctypes.c_double, ctypes.c_double)(_ctypes._memset_addr)(1.0))
+tries(lambda: ctypes.CFUNCTYPE(ctypes.c_int)(0)())
+print(ctypes.util.find_library('c'))
+";
+    let printed = run().args(["-c", code]).succeeds();
+    assert_eq!(
+        printed,
+        "OSError libc.so.6: libraries of C cannot be loaded in WebAssembly\n\
+         AttributeError Py_IncRef: functions of C cannot be looked up in WebAssembly\n\
+         AttributeError puts: functions of C cannot be looked up in WebAssembly\n\
+         NotImplementedError functions of C cannot be called with these types in WebAssembly\n\
+         NotImplementedError functions of C cannot be called with these types in WebAssembly\n\
+         NotImplementedError functions of C cannot be called with these types in WebAssembly\n\
+         None\n"
+    );
+}
+
+#[test]
 fn log_goes_to_the_socket_if_the_guest_has_one() {
     let code = "\
 import syslog

@@ -14,6 +14,7 @@
 
 mod clocks;
 mod crypto;
+mod dynamic;
 mod files;
 mod granted;
 mod identity;
