@@ -19,6 +19,7 @@ _ADAPTERS = {
     "multiprocessing.process": "_wasisocket_processes",
     "multiprocessing.resource_tracker": "_wasisocket_processes",
     "pip._vendor.certifi.core": "_wasisocket_certifi",
+    "trio._core._run": "_wasisocket_trio",
 }
 
 

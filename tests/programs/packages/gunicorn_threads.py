@@ -3,22 +3,12 @@
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
 
 import requests
-
-if sys.platform == "wasi":
-    # gunicorn imports the modules for users and groups. A guest has neither.
-    def unknown(number):
-        raise KeyError(number)
-
-    sys.modules |= {name: ModuleType(name) for name in ("pwd", "grp")}
-    sys.modules["pwd"].getpwuid = unknown
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger

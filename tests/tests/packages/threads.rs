@@ -100,3 +100,14 @@ ended
 "
     );
 }
+
+#[test]
+fn trio_runs_tasks_threads_and_hypercorn() {
+    assert_eq!(
+        same_in_both(guest(), "trio_peers.py", &[]),
+        "tasks ([1, 2, 3], True, 6)
+sockets b'TEXT'
+server (200, b'GET /path')
+"
+    );
+}
