@@ -38,6 +38,15 @@ SQLITE = """
     test_types test_userfunctions
 """.split()
 
+# Those that need no library of C. _ctypes_test is not built.
+CTYPES = """
+    test_aligned_structures test_anon test_array_in_pointer test_arrays test_buffers test_bytes test_byteswap
+    test_c_simple_type_meta test_cast test_delattr test_find test_frombuffer test_incomplete test_init
+    test_internals test_keeprefs test_memfunctions test_numbers test_objects test_pep3118 test_python_api test_repr
+    test_simplesubclasses test_sizes test_strings test_struct_fields test_unaligned_structures test_unions
+    test_varsize_struct test_wintypes
+""".split()
+
 # The long ones come first, so that two at a time finish together.
 MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_select test_poll test_epoll test_selectors test_timeout test_httplib test_httpservers
@@ -49,7 +58,10 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_logging test_concurrent_futures.test_thread_pool
     test_concurrent_futures.test_as_completed test_concurrent_futures.test_future test_concurrent_futures.test_shutdown
     test_concurrent_futures.test_wait test_concurrent_futures.test_init
-""".split(), *("test_sqlite3." + name for name in SQLITE)]
+""".split(), *("test_sqlite3." + name for name in SQLITE),
+    *("test_ctypes." + name for name in CTYPES), *"""
+    test_pwd test_grp test_resource test_syslog test_termios test_getpass test_posix test_posixpath
+""".split()]
 
 # The tests of these modules that ask for the network stay on this machine.
 NETWORK_ON_THIS_MACHINE = {"test_socketserver", "test_timeout"}
@@ -251,7 +263,7 @@ def copy_tests(source, folder, modules):
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_sqlite3", "test_zipfile"]:
+    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_ctypes", "test_sqlite3", "test_zipfile"]:
         compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
     for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
         if path.exists():
