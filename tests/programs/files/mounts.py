@@ -26,13 +26,13 @@ assert os.stat("/mnt/deep").st_ino == os.stat("/mnt/deep/data/..").st_ino
 assert os.stat("/..").st_ino == os.stat("/").st_ino == os.stat("/../../..").st_ino
 
 # What is in no mount is missing (ENOENT), not forbidden.
-for path in ["/missing", "/mnt/missing", "/mnt/deep/data/../missing", "/mnt/deep/data/../../../etc/passwd"]:
+for path in ["/missing", "/mnt/missing", "/mnt/deep/data/../missing", "/mnt/deep/data/../../../etc/shadow"]:
     assert not os.path.exists(path) and not Path(path).exists(), path
     raises(errno.ENOENT, os.stat, path)
     raises(errno.ENOENT, open, path)
     raises(errno.ENOENT, os.listdir, path)
 raises(errno.ENOENT, os.stat, "/mnt/deep/data/to-nowhere")
-raises(errno.ENOENT, open, "/mnt/deep/data/../../../../etc/passwd")
+raises(errno.ENOENT, open, "/mnt/deep/data/../../../../etc/shadow")
 
 # A path that leaves Python's library by `..`, as pip's RECORD has it for scripts.
 library = os.path.dirname(os.__file__)
