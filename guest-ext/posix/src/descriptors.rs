@@ -26,7 +26,7 @@ const LOWEST: usize = 256;
 const LOW_COUNT: usize = CUSTOMARY - LOWEST;
 /// The largest size of the table. dup2 may ask for any number, so there must be a limit; it is Linux's default
 /// fs.nr_open.
-const PLACES_MAX: usize = 1 << 20;
+pub(crate) const PLACES_MAX: usize = 1 << 20;
 
 /// A handle that the host does not have.
 pub(crate) const GONE: u32 = u32::MAX;

@@ -21,13 +21,20 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Vec<u8>>,
 }
 
+/// A line of one of the files.
+pub(crate) trait Line: Sized {
+    /// `None` for another line, such as a comment or one of NIS.
+    fn parse(line: &[u8]) -> Option<Self>;
+    fn id(&self) -> u32;
+    fn name(&self) -> &[u8];
+}
+
 fn number(text: &[u8]) -> Option<u32> {
     str::from_utf8(text).ok()?.parse().ok()
 }
 
-impl User {
-    /// `None` for a line that is not one of a user: a comment, or one of NIS.
-    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+impl Line for User {
+    fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b':');
         let mut next = || fields.next();
         let user = Self {
@@ -41,11 +48,18 @@ impl User {
         };
         next().is_none().then_some(user)
     }
+
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.name
+    }
 }
 
-impl Group {
-    /// `None` for a line that is not one of a group.
-    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+impl Line for Group {
+    fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b':');
         let mut next = || fields.next();
         let group = Self {
@@ -60,16 +74,25 @@ impl Group {
         };
         next().is_none().then_some(group)
     }
+
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.name
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, User};
+    use super::{Group, Line as _, User};
 
     #[test]
     fn lines_of_users_are_parsed() {
         let user = User::parse(b"ann:x:1001:100:Ann,,:/home/ann:/bin/sh").unwrap();
         assert_eq!((user.id, user.group), (1001, 100));
+        assert_eq!((user.name(), user.id()), (&b"ann"[..], 1001));
         assert_eq!(user.home, b"/home/ann");
         assert_eq!(User::parse(b"ann::0:0:::").unwrap().shell, b"");
     }

@@ -29,8 +29,8 @@ pub const TLS_FOLDER: &str = "/etc/ssl";
 
 const TLS_SETTINGS: &str = include_str!("openssl.cnf");
 
-/// The users and groups of a guest: passwd(5), group(5). It runs as the second one. A guest with an `/etc` of its own has the same
-/// ones, of its library: guest-ext/posix/src/c_abi/users.rs.
+/// The users and groups of a guest: passwd(5), group(5). It runs as the second one. A guest with an `/etc` of its own has
+/// the same ones from its library: guest-ext/posix/src/c_abi/users.rs.
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp/home:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nuser:x:1000:\n";
 

@@ -1,5 +1,5 @@
-//! sys/wait.h, and what unistd.h and sched.h have of processes and processors. A guest is one process without children, and has
-//! one processor.
+//! sys/wait.h, and what unistd.h and sched.h have of processes and processors. A guest is one process without children,
+//! and has one processor.
 //!
 //! # Safety
 //!

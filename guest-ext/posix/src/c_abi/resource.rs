@@ -8,14 +8,12 @@ use std::ffi::{c_int, c_long};
 use std::time::Duration;
 
 use super::{c_unit, cpu_time};
+use crate::descriptors::PLACES_MAX;
 use crate::sys::*;
 use crate::{Errno, Result};
 
 /// The numbers of limits are below it.
 const RLIM_NLIMITS: c_int = 16;
-
-/// The most descriptors: see `descriptors.rs`.
-const DESCRIPTORS: u64 = 1 << 20;
 
 /// What a 32-bit address reaches.
 const ADDRESSES: u64 = 1 << 32;
@@ -38,7 +36,7 @@ fn limit(resource: c_int) -> Result<u64> {
             let (low, high) = (&raw const STACK_LOW, &raw const STACK_HIGH);
             Ok(high.addr().saturating_sub(low.addr()) as u64)
         }
-        RLIMIT_NOFILE => Ok(DESCRIPTORS),
+        RLIMIT_NOFILE => Ok(PLACES_MAX as u64),
         RLIMIT_AS => Ok(ADDRESSES),
         // There is nothing of the kind.
         RLIMIT_CORE | RLIMIT_MSGQUEUE | RLIMIT_NICE | RLIMIT_RTPRIO => Ok(0),
@@ -70,12 +68,17 @@ unsafe extern "C" fn getrlimit(resource: c_int, place: *mut rlimit) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn setrlimit(resource: c_int, wanted: *const rlimit) -> c_int {
     // SAFETY: a limit.
-    let wanted = unsafe { wanted.read() };
-    c_unit(limit(resource).and_then(|limit| match wanted {
-        rlimit { rlim_cur, rlim_max } if rlim_cur > rlim_max => Err(Errno::EINVAL),
-        rlimit { rlim_max, .. } if rlim_max > limit => Err(Errno(libc::EPERM)),
-        rlimit { rlim_cur, .. } if rlim_cur < limit => Err(Errno(libc::ENOTSUP)),
-        _ => Ok(()),
+    let rlimit { rlim_cur, rlim_max } = unsafe { wanted.read() };
+    c_unit(limit(resource).and_then(|limit| {
+        if rlim_cur > rlim_max {
+            Err(Errno::EINVAL)
+        } else if rlim_max > limit {
+            Err(Errno(libc::EPERM))
+        } else if rlim_cur < limit {
+            Err(Errno(libc::ENOTSUP))
+        } else {
+            Ok(())
+        }
     }))
 }
 

@@ -1,5 +1,5 @@
-//! syslog.h: messages go to the socket `/dev/log`, if the guest has one in its tree that it may send to. Otherwise they are lost,
-//! as syslog(3) says.
+//! syslog.h: messages go to the socket `/dev/log`, if the guest has one in its tree that it may send to. Otherwise they
+//! are lost, as syslog(3) says.
 //!
 //! # Safety
 //!

@@ -21,9 +21,9 @@ fn no_terminal(fd: c_int) -> Result<()> {
 
 /// EINVAL for an action above the last one.
 fn no_terminal_for(fd: c_int, action: c_int, last: c_int) -> Result<()> {
-    match action {
-        _ if (0..=last).contains(&action) => no_terminal(fd),
-        _ => Err(Errno::EINVAL),
+    match (0..=last).contains(&action) {
+        true => no_terminal(fd),
+        false => Err(Errno::EINVAL),
     }
 }
 

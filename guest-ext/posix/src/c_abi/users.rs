@@ -18,7 +18,7 @@ use std::vec;
 use super::identity::USER;
 use super::{c_errno, c_number, set_errno, slice_mut, string};
 use crate::sys::{group, passwd};
-use crate::users::{Group, User};
+use crate::users::{Group, Line, User};
 use crate::{Errno, Result};
 
 /// The most that is read of one of the files.
@@ -26,7 +26,7 @@ const FILE_MAX: u64 = 1 << 20;
 
 /// The room for one entry, for functions without a buffer of the caller's. It is doubled where it is too small.
 const BUFFER: usize = 256;
-const BUFFER_MAX: usize = 16 << FILE_MAX.ilog2();
+const BUFFER_MAX: usize = 16 << 20;
 
 /// A buffer in which texts and lists follow each other.
 struct Room<'a>(&'a mut [u8]);
@@ -66,17 +66,14 @@ impl<'a> Room<'a> {
     }
 }
 
-/// A line of one of the files.
-trait Entry: Sized + 'static {
+/// An entry as C has it.
+trait Entry: Line + 'static {
     /// The struct of C.
     type C;
     const FILE: &str;
     /// The lines of those that there are in any case.
     const OWN: [&str; 2];
 
-    fn parse(line: &[u8]) -> Option<Self>;
-    fn id(&self) -> u32;
-    fn name(&self) -> &[u8];
     fn to_c(&self, room: &mut Room<'_>) -> Result<Self::C>;
     fn last() -> &'static LocalKey<RefCell<Last<Self>>>;
 }
@@ -111,18 +108,6 @@ impl Entry for User {
         "user:x:1000:1000::/tmp/home:/bin/sh",
     ];
 
-    fn parse(line: &[u8]) -> Option<Self> {
-        Self::parse(line)
-    }
-
-    fn id(&self) -> u32 {
-        self.id
-    }
-
-    fn name(&self) -> &[u8] {
-        &self.name
-    }
-
     fn to_c(&self, room: &mut Room<'_>) -> Result<passwd> {
         Ok(passwd {
             pw_name: room.text(&self.name)?,
@@ -144,18 +129,6 @@ impl Entry for Group {
     type C = group;
     const FILE: &str = "/etc/group";
     const OWN: [&str; 2] = ["root:x:0:", "user:x:1000:"];
-
-    fn parse(line: &[u8]) -> Option<Self> {
-        Self::parse(line)
-    }
-
-    fn id(&self) -> u32 {
-        self.id
-    }
-
-    fn name(&self) -> &[u8] {
-        &self.name
-    }
 
     fn to_c(&self, room: &mut Room<'_>) -> Result<group> {
         Ok(group {
@@ -188,8 +161,18 @@ fn entries<E: Entry>() -> Vec<E> {
     entries
 }
 
-fn find<E: Entry>(is: impl FnMut(&E) -> bool) -> Option<E> {
-    entries().into_iter().find(is)
+fn find_id<E: Entry>(id: u32) -> Option<E> {
+    entries::<E>().into_iter().find(|entry| entry.id() == id)
+}
+
+/// # Safety
+/// A string.
+unsafe fn find_name<E: Entry>(name: *const c_char) -> Option<E> {
+    // SAFETY: passed on.
+    let name = unsafe { string(name) }?;
+    entries::<E>()
+        .into_iter()
+        .find(|entry| entry.name() == name)
 }
 
 /// For the functions whose names end with `_r`. An entry that does not exist is a null pointer, and no error.
@@ -261,14 +244,13 @@ macro_rules! database {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $by_name(name: *const c_char) -> *mut $c {
             // SAFETY: passed on.
-            let name = unsafe { string(name) };
-            keep(find(|entry: &$entry| Some(entry.name()) == name))
+            keep(unsafe { find_name::<$entry>(name) })
         }
 
         #[doc = concat!(stringify!($by_id), "(3).")]
         #[unsafe(no_mangle)]
         extern "C" fn $by_id(id: u32) -> *mut $c {
-            keep(find(|entry: &$entry| entry.id() == id))
+            keep(find_id::<$entry>(id))
         }
 
         #[doc = concat!(stringify!($by_name_r), "(3).")]
@@ -284,8 +266,7 @@ macro_rules! database {
             result: *mut *mut $c,
         ) -> c_int {
             // SAFETY: passed on.
-            let name = unsafe { string(name) };
-            let found = find(|entry: &$entry| Some(entry.name()) == name);
+            let found = unsafe { find_name::<$entry>(name) };
             // SAFETY: passed on.
             unsafe { put(found, record, buffer, length, result) }
         }
@@ -302,9 +283,8 @@ macro_rules! database {
             length: usize,
             result: *mut *mut $c,
         ) -> c_int {
-            let found = find(|entry: &$entry| entry.id() == id);
             // SAFETY: passed on.
-            unsafe { put(found, record, buffer, length, result) }
+            unsafe { put(find_id::<$entry>(id), record, buffer, length, result) }
         }
 
         #[doc = concat!(stringify!($rewind), "(3).")]
@@ -365,10 +345,13 @@ extern "C" fn getlogin() -> *mut c_char {
 /// `buffer` has `length` writable bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn getlogin_r(buffer: *mut c_char, length: usize) -> c_int {
-    let user = find(|user: &User| user.id == USER);
-    c_errno(user.ok_or(Errno(libc::ENOENT)).and_then(|user| {
-        // SAFETY: so many bytes are writable.
-        let room = unsafe { slice_mut(buffer.cast(), length) }?;
-        Room(room).text(&user.name).map(drop)
-    }))
+    c_errno(
+        find_id::<User>(USER)
+            .ok_or(Errno(libc::ENOENT))
+            .and_then(|user| {
+                // SAFETY: so many bytes are writable.
+                let room = unsafe { slice_mut(buffer.cast(), length) }?;
+                Room(room).text(&user.name).map(drop)
+            }),
+    )
 }

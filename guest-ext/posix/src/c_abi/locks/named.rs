@@ -38,6 +38,16 @@ thread_local! {
     static NAMED: RefCell<Vec<Named>> = const { RefCell::new(Vec::new()) };
 }
 
+fn find<'a>(all: &'a mut [Named], name: &[u8]) -> Option<&'a mut Named> {
+    all.iter_mut()
+        .find(|named| named.name.as_deref() == Some(name))
+}
+
+/// Drops those that are not open and cannot be opened again.
+fn drop_unused(all: &mut Vec<Named>) {
+    all.retain(|named| named.opened > 0 || named.name.is_some());
+}
+
 /// The name without its slash.
 ///
 /// # Safety
@@ -56,10 +66,7 @@ unsafe fn name<'a>(name: *const c_char) -> Result<&'a [u8]> {
 fn open(name: &[u8], flags: c_int, value: impl FnOnce() -> c_uint) -> Result<*mut Semaphore> {
     NAMED.with_borrow_mut(|all| {
         let is_full = all.len() >= COUNT_MAX;
-        let known = all
-            .iter_mut()
-            .find(|named| named.name.as_deref() == Some(name));
-        match known {
+        match find(all, name) {
             Some(_) if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 => {
                 Err(Errno(libc::EEXIST))
             }
@@ -115,7 +122,7 @@ extern "C" fn sem_close(semaphore: *const Semaphore) -> c_int {
             .find(|named| std::ptr::from_ref(&*named.semaphore) == semaphore && named.opened > 0)
             .ok_or(Errno::EINVAL)?;
         named.opened = named.opened.saturating_sub(1);
-        all.retain(|named| named.opened > 0 || named.name.is_some());
+        drop_unused(all);
         Ok(())
     }))
 }
@@ -129,12 +136,8 @@ unsafe extern "C" fn sem_unlink(name_: *const c_char) -> c_int {
     // SAFETY: passed on.
     c_unit(unsafe { name(name_) }.and_then(|name| {
         NAMED.with_borrow_mut(|all| {
-            let named = all
-                .iter_mut()
-                .find(|named| named.name.as_deref() == Some(name))
-                .ok_or(Errno(libc::ENOENT))?;
-            named.name = None;
-            all.retain(|named| named.opened > 0 || named.name.is_some());
+            find(all, name).ok_or(Errno(libc::ENOENT))?.name = None;
+            drop_unused(all);
             Ok(())
         })
     }))
