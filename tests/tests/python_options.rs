@@ -57,7 +57,6 @@ fn options_are_pythons() {
         same(folder.path(), words(&line));
     }
     same(folder.path(), words(&["-uBc", FLAGS, "x"]));
-    same(folder.path(), words(&["-B", "-m", "flags.missing"]));
     let code = &format!("{FLAGS}; assert False");
     same(folder.path(), words(&["-Oc", code]));
     same(folder.path(), words(&[&format!("-c{FLAGS}")]));
