@@ -142,7 +142,7 @@ mod tests {
             ("-X dev s.py", Runs::Script(2)),
             ("-Xdev s.py", Runs::Script(1)),
             ("-uX dev -Werror -W ignore s.py", Runs::Script(5)),
-            ("-OO -bb -iqsSEBvdRxtP s.py", Runs::Script(2)),
+            ("-OO -bb -iqsSEBvdRxtP s.py", Runs::Script(3)),
             ("--check-hash-based-pycs always s.py", Runs::Script(2)),
             ("-u -- -s.py", Runs::Script(2)),
             ("-X", Runs::Code),
