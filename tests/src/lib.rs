@@ -6,6 +6,7 @@ pub mod dns;
 pub mod forwarding;
 pub mod guest;
 pub mod misbehaving;
+pub mod native;
 pub mod nginx;
 pub mod python_package;
 pub mod scripted;

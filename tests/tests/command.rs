@@ -402,13 +402,6 @@ fn time_limit_holds_though_standard_error_does_not() {
 }
 
 #[test]
-fn missing_script_is_an_error_that_names_it() {
-    let ended = run().arg("nowhere.py").end();
-    assert_eq!(ended.status, Some(2));
-    assert_eq!(ended.stderr, "wasisocket: no such script: nowhere.py\n");
-}
-
-#[test]
 fn doctor_finds_all_well_and_says_what_is_not() {
     let doctor = |path: &std::path::Path| {
         let output = Command::new(built("WASISOCKET_BIN"))

@@ -13,7 +13,9 @@ mod mcp;
 mod pip;
 mod precompile;
 mod profile;
+mod python_line;
 mod run;
+mod script;
 mod signals;
 mod snapshot;
 
@@ -36,7 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a script, a module or Python code; the exit status is the guest's
-    #[command(after_help = run::SHORT_HELP, after_long_help = run::LONG_HELP)]
+    #[command(override_usage = run::USAGE, after_help = run::SHORT_HELP, after_long_help = run::LONG_HELP)]
     Run(Box<run::RunArgs>),
     /// Run pip in the guest, to install packages into a folder; the exit status is pip's
     #[command(after_help = pip::SHORT_HELP, after_long_help = pip::LONG_HELP)]
@@ -93,6 +95,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     result.unwrap_or_else(|error| {
         say(format_args!("{error:#}"));
-        2
+        if error.is::<script::NoMain>() { 1 } else { 2 }
     })
 }

@@ -3,21 +3,29 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use tempfile::TempDir;
 use tracing::debug;
 use wasisocket_host::{Event, Grants, GuestSignals, Limit, LimitError, Limits};
 use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python, PythonBuilder};
+use wasmtime::Result;
 use wasmtime::error::Context as _;
-use wasmtime::{Result, bail};
 
 use crate::denials::DenialLines;
 use crate::folders::parse_folder;
 use crate::grants::{GrantArgs, ListenArgs};
 use crate::profile::ProfileFile;
+use crate::python_line::{self, Runs};
+use crate::script::{self, has_module};
 use crate::signals::PassedOn;
 use crate::{limits, say};
+
+pub(crate) const USAGE: &str = "\
+wasisocket run [OPTIONS] [PYTHON OPTIONS] SCRIPT [ARGS]...
+       wasisocket run [OPTIONS] [PYTHON OPTIONS] -m MODULE|-c CODE|- [ARGS]...";
 
 pub(crate) const SHORT_HELP: &str = "\
 Example: wasisocket run --allow-net=example.com:443 fetch.py
@@ -48,8 +56,16 @@ Policy file (--policy):
   timeout = \"10s\", max-sockets = 16. Lists from the file and the options are combined; for limits,
   the option overrides the file.
 
+Python's command line:
+  What follows these options is as python3 takes it: its options (-u, -X dev, -Im pip), then a
+  script, a folder or zip file with a __main__.py, -m, -c, or - for standard input. Without any of
+  them Python reads standard input, too. A script may be a pipe of up to 16 MiB, such as <(...) of a
+  shell. -h and -v are the options above if they come first; after -- they are Python's.
+
 Folders and environment (--dir, --env):
-  The guest sees the folder of its script as /, for reading. With -c and -m it sees an empty folder.
+  The guest sees the folder of its script as /, for reading; if the script is a symbolic link, the
+  folder of its target; if it is a folder, that one, as /NAME. With -m it sees the current folder as
+  /, for reading, if the module is in it. Otherwise / is empty. A --dir for / takes their place.
   In a folder of --dir it may also create Unix sockets and connect to others', unless the folder is
   :ro. If a variable is set twice, the last value counts.
 
@@ -144,21 +160,21 @@ pub(crate) struct RunArgs {
     /// Set a variable, or pass on the host's
     #[arg(long, help_heading = FILES, value_name = "K[=V]")]
     env: Vec<String>,
-    /// Run Python code
-    #[arg(short, value_names = ["CODE", "ARGS"], num_args = 1.., allow_hyphen_values = true, conflicts_with_all = ["module", "script"])]
-    code: Option<Vec<OsString>>,
-    /// Run a module
-    #[arg(short, value_names = ["MODULE", "ARGS"], num_args = 1.., allow_hyphen_values = true, conflicts_with = "script")]
-    module: Option<Vec<OsString>>,
-    /// The script to run, and its arguments (sys.argv)
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGS"], required_unless_present_any = ["code", "module"])]
-    script: Vec<OsString>,
+    /// Python's options, then SCRIPT, -m MODULE, -c CODE or -, and ARGS
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PYTHON"
+    )]
+    words: Vec<OsString>,
 }
 
 pub(crate) fn run(args: RunArgs) -> Result<u8> {
     args.guest.log();
     let grants = grants(&args)?;
-    start(&args.guest, &args.start, program(&args)?, grants, None)
+    let (program, scratch) = program(&args)?;
+    let scratch = scratch.as_ref().map(TempDir::path);
+    start(&args.guest, &args.start, program, grants, scratch)
 }
 
 /// Runs a program with these grants to its end, with the standard streams of this process, and returns its exit status.
@@ -260,9 +276,23 @@ pub(crate) fn load(python: Option<&Path>, cold: bool, start: &StartArgs) -> Resu
     load_and_say(builder)
 }
 
-/// Loads it, and says what makes starts slow.
-pub(crate) fn load_and_say(builder: PythonBuilder) -> Result<Python> {
+/// Loads it, and says what makes starts slow. Who waits at a terminal for it to be compiled learns that, too.
+pub(crate) fn load_and_say(mut builder: PythonBuilder) -> Result<Python> {
+    let compiling = Arc::new(OnceLock::new());
+    if std::io::stderr().is_terminal() {
+        let began = Arc::clone(&compiling);
+        builder = builder.on_compile(move || {
+            say(format_args!(
+                "compiling Python for this machine; later starts take milliseconds ..."
+            ));
+            let _ = began.set(Instant::now());
+        });
+    }
     let python = builder.load()?;
+    if let Some(began) = compiling.get() {
+        let seconds = began.elapsed().as_secs_f32();
+        say(format_args!("compiled in {seconds:.1} seconds"));
+    }
     if let Some(error) = python.image_error() {
         say(format_args!("guests start cold: {error:#}"));
     }
@@ -272,23 +302,24 @@ pub(crate) fn load_and_say(builder: PythonBuilder) -> Result<Python> {
     Ok(python)
 }
 
-/// What the command line says, without grants.
-fn program(args: &RunArgs) -> Result<Program> {
-    let (program, arguments) = match (&args.code, &args.module) {
-        (Some(code), _) => (Program::new(["-c"]), code.as_slice()),
-        (None, Some(module)) => (Program::new(["-m"]), module.as_slice()),
-        (None, None) => {
-            let (script, arguments) = args.script.split_first().context("no script")?;
-            let name = script.to_string_lossy();
-            if name.starts_with('-') && !Path::new(script).is_file() {
-                bail!(
-                    "{name} is neither an option nor a script; `wasisocket run --help` lists the options"
-                );
+/// What the command line says, without grants, and a folder to be removed after the run.
+fn program(args: &RunArgs) -> Result<(Program, Option<TempDir>)> {
+    let words = &args.words;
+    let (mut program, scratch) = match python_line::parse(words)? {
+        Runs::Code => (Program::new(utf8(words)?), None),
+        Runs::Module(name) => {
+            let program = Program::new(utf8(words)?);
+            match sees_current_folder(args, &name) {
+                true => (program.folder(Folder::read_only(".", "/")), None),
+                false => (program, None),
             }
-            (Program::script(script), arguments)
+        }
+        Runs::Script(at) => {
+            let (program, scratch) = script::open(Path::new(&words[at]))?;
+            let program = program.options(utf8(&words[..at])?);
+            (program.args(utf8(&words[at + 1..])?), scratch)
         }
     };
-    let mut program = program.args(utf8(arguments)?);
     for folder in &args.dir {
         program = program.folder(folder.clone());
     }
@@ -296,7 +327,15 @@ fn program(args: &RunArgs) -> Result<Program> {
         let (name, value) = environment(variable)?;
         program = program.env(name, value);
     }
-    Ok(program)
+    Ok((program, scratch))
+}
+
+/// Does Python find this module in the current folder? A folder that is granted as `/` takes its place.
+fn sees_current_folder(args: &RunArgs, module: &str) -> bool {
+    let leaves_it_out = |variable: &String| variable.starts_with("PYTHONSAFEPATH");
+    !args.dir.iter().any(Folder::is_root)
+        && !args.env.iter().any(leaves_it_out)
+        && has_module(Path::new("."), module)
 }
 
 /// Arguments as WASI wants them.

@@ -42,7 +42,7 @@ const ETC_MAX: usize = 16;
 ///
 /// Guests begin with an image of the memory of a Python that has started and loaded modules, unless the builder or the
 /// program wants a cold start. They cannot tell, but for time: a module is in `sys.modules` when the guest has imported
-/// it. Programs with options before `-c`, `-m` or the script, with variables that Python or OpenSSL read when they
+/// it. Programs with options of Python's ([`Program::options`](crate::Program::options)), with variables that Python or OpenSSL read when they
 /// start (`PYTHON*` except `PYTHONPATH`, `LANG`, `LC_*`, `OPENSSL_*`), with files of their own in `/usr/local` or
 /// `/etc/ssl`, or with less memory than the image has, are started cold.
 ///
@@ -86,6 +86,17 @@ pub struct PythonBuilder {
     settings: Settings,
     pool: Option<(u32, usize)>,
     start: Start,
+    on_compile: OnCompile,
+}
+
+/// What is called before python.wasm is compiled.
+#[derive(Default)]
+struct OnCompile(Option<Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for OnCompile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnCompile").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What the engine depends on.
@@ -117,6 +128,7 @@ impl Python {
             },
             pool: None,
             start: Start::CachedImage,
+            on_compile: OnCompile::default(),
         }
     }
 
@@ -260,6 +272,12 @@ impl PythonBuilder {
         self
     }
 
+    /// Calls this before python.wasm is compiled, which takes seconds. It is not called if that is not needed.
+    pub fn on_compile(mut self, call: impl FnOnce() + Send + 'static) -> Self {
+        self.on_compile = OnCompile(Some(Box::new(call)));
+        self
+    }
+
     /// Compiles python.wasm for the oldest processor of this machine's architecture, into a file in `folder`, and returns
     /// its path. Where the file lies beside the python.wasm, [`PythonBuilder::load`] of this version of the crate with
     /// the same settings uses it in place of compiling. Its code is trusted as that of the program is: ship both
@@ -308,9 +326,12 @@ impl PythonBuilder {
             Ok(folder) => (folder, unusable),
             Err(error) => (None, Some(error.into())),
         };
-        let (engine, loaded) =
-            self.settings
-                .module(engine, distribution.wasm(), folder.as_ref())?;
+        let (engine, loaded) = self.settings.module(
+            engine,
+            distribution.wasm(),
+            folder.as_ref(),
+            self.on_compile,
+        )?;
         let cache_error = unusable.or(loaded.error);
         let ticker = match (self.settings.profiling, self.settings.time_limits) {
             (true, _) => Some(Ticker::every(&engine, profile::INTERVAL)),
@@ -377,6 +398,7 @@ impl Settings {
         engine: Engine,
         wasm: &Path,
         folder: Option<&TrustedFolder>,
+        on_compile: OnCompile,
     ) -> Result<(Engine, Loaded)> {
         let hash = compiled::hash(wasm, folder)?;
         if let Some(loaded) = compiled::find(&engine, wasm, &hash, folder) {
@@ -392,6 +414,9 @@ impl Settings {
                 *self = limited;
                 return Ok((engine, Loaded::known(module, &hash, folder)));
             }
+        }
+        if let Some(call) = on_compile.0 {
+            call();
         }
         let loaded = compiled::compile(&engine, wasm, folder)?;
         Ok((engine, loaded))

@@ -72,7 +72,8 @@ impl Folder {
     }
 
     /// Does the guest see it as `/`, which is also where its relative paths begin?
-    pub(crate) fn is_root(&self) -> bool {
+    #[must_use]
+    pub fn is_root(&self) -> bool {
         self.is_at("/")
     }
 

@@ -1,6 +1,8 @@
 //! What a guest runs, and what it is given.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 
 use wasisocket_host::{Grants, SocketsCtxBuilder};
 use wasmtime::error::Context as _;
@@ -22,7 +24,9 @@ type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder +
 #[must_use = "a program does nothing until it is run"]
 #[derive(Default)]
 pub struct Program {
-    /// A script of the host, if that is what is run.
+    /// Options of Python, before what it runs.
+    pub(crate) options: Vec<String>,
+    /// A script of the host, or a folder with a program, if that is what is run.
     pub(crate) script: Option<PathBuf>,
     pub(crate) arguments: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
@@ -60,12 +64,21 @@ impl Program {
     }
 
     /// A script of the host. The guest sees the folder of the script as `/`, for reading, unless another folder is
-    /// granted as `/`: then the script has to be below that.
+    /// granted as `/`: then the script has to be below that. Of a symbolic link, as of `python3`, it is the folder of
+    /// its target, and the guest sees the target's name.
+    ///
+    /// A folder with a `__main__.py` is a script too. The guest sees the folder itself, in `/` and under its own name.
     pub fn script(script: impl Into<PathBuf>) -> Self {
         Self {
-            script: Some(script.into()),
+            script: Some(resolve_link(script.into())),
             ..Self::default()
         }
+    }
+
+    /// Adds options of Python, which come before what it runs: `-u`, or `-X` and `dev`.
+    pub fn options(mut self, options: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options.extend(options.into_iter().map(Into::into));
+        self
     }
 
     /// Adds arguments for the program: what it finds in `sys.argv` after its own name.
@@ -163,6 +176,7 @@ impl Program {
             return None;
         }
         Some(Self {
+            options: self.options.clone(),
             script: self.script.clone(),
             arguments: self.arguments.clone(),
             env: self.env.clone(),
@@ -195,29 +209,32 @@ impl Program {
         self.folders.iter().find(|folder| folder.is_root())
     }
 
-    /// The folder of its script, on the host.
-    pub(crate) fn script_folder(&self) -> Option<&Path> {
-        let folder = self.script.as_deref()?.parent()?;
-        Some(match folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => folder,
+    /// The folder of the host that it sees because of its script, if it is not granted one as `/`.
+    pub(crate) fn script_folder(&self) -> Option<Folder> {
+        let script = self.script.as_deref()?;
+        if self.root().is_some() {
+            return None;
+        }
+        Some(match script.is_dir() {
+            true => Folder::read_only(script, Path::new("/").join(name(script)).to_string_lossy()),
+            false => Folder::read_only(parent(script), "/"),
         })
     }
 
     /// The path of its script as it sees it.
     pub(crate) fn script_in_guest(&self) -> Result<Option<String>> {
-        let (Some(script), Some(folder)) = (&self.script, self.script_folder()) else {
+        let Some(script) = self.script.as_deref() else {
             return Ok(None);
         };
-        if !script.is_file() {
+        if !script.is_file() && !script.join("__main__.py").is_file() {
             bail!("no such script: {}", script.display());
         }
-        let name = script.file_name().unwrap_or_default();
         let place = match self.root() {
-            Some(root) => root.relative(folder)?,
-            None => PathBuf::new(),
+            Some(root) if script.is_dir() => root.relative(script)?,
+            Some(root) => root.relative(parent(script))?.join(name(script)),
+            None => PathBuf::from(name(script)),
         };
-        let path = Path::new("/").join(place).join(name);
+        let path = Path::new("/").join(place);
         let path = path.to_str().map(str::to_owned);
         let not_utf8 = || {
             format!(
@@ -229,11 +246,40 @@ impl Program {
     }
 }
 
+/// The folder that a file or folder is in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+/// The target of a script that is a symbolic link, and the true path of a folder: that of `.` has a name.
+fn resolve_link(script: PathBuf) -> PathBuf {
+    let is_neighbour = |target: &Path| {
+        let mut names = target.components();
+        let is_name = matches!(names.next(), Some(Component::Normal(_))) && names.next().is_none();
+        is_name && !parent(&script).join(target).is_symlink()
+    };
+    match fs::read_link(&script) {
+        // The guest sees the link itself.
+        Ok(target) if is_neighbour(&target) && !script.is_dir() => script,
+        Err(_) if !script.is_dir() => script,
+        _ => script.canonicalize().unwrap_or(script),
+    }
+}
+
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The values of variables may be secrets.
         let env: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
         f.debug_struct("Program")
+            .field("options", &self.options)
             .field("script", &self.script)
             .field("arguments", &self.arguments)
             .field("env", &env)
@@ -259,6 +305,39 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
         assert_eq!(env.collect::<Vec<_>>(), ["B=2", "A=3"]);
+    }
+
+    #[test]
+    fn link_to_a_script_is_resolved_unless_both_are_in_one_folder() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
+        std::fs::create_dir_all(at("app")).unwrap();
+        for name in ["app/__main__.py", "app/my.py"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        symlink("app/my.py", at("away")).unwrap();
+        symlink("my.py", at("app/beside")).unwrap();
+        symlink("beside", at("app/twice")).unwrap();
+        symlink("app", at("folder")).unwrap();
+        for (script, path, host, guest) in [
+            ("app/my.py", "/my.py", "app", "/"),
+            ("folder/my.py", "/my.py", "folder", "/"),
+            ("away", "/my.py", "app", "/"),
+            ("app/beside", "/beside", "app", "/"),
+            ("app/twice", "/my.py", "app", "/"),
+            ("app", "/app", "app", "/app"),
+            ("app/../app/.", "/app", "app", "/app"),
+            ("folder", "/app", "app", "/app"),
+        ] {
+            let program = Program::script(at(script));
+            assert_eq!(program.script_in_guest().unwrap().unwrap(), path);
+            let folder = Folder::read_only(at(host), guest);
+            assert_eq!(program.script_folder(), Some(folder), "{script}");
+            let rooted = program.folder(Folder::read_only(at("app"), "/"));
+            let path = path.strip_prefix("/app").map_or(path, |_| "/");
+            assert_eq!(rooted.script_in_guest().unwrap().unwrap(), path);
+        }
     }
 
     #[test]

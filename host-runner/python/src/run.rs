@@ -19,7 +19,7 @@ use crate::places::Place;
 use crate::preview1::{Preview1, wait};
 use crate::profile::Profiler;
 use crate::program::Program;
-use crate::snapshot::{self, Image, Preload, RESUME};
+use crate::snapshot::{self, Image, PAGE, Preload, RESUME};
 use crate::stdio::Wait;
 use crate::threads::GuestStore;
 
@@ -158,6 +158,12 @@ impl Shared {
             let most = limits.max_memory.get_or_insert(places.memory);
             *most = places.memory.min(*most);
         }
+        let least = self.least_memory();
+        ensure!(
+            limits.max_memory.is_none_or(|most| most >= least),
+            "the limit of memory (--max-memory) is too small: Python needs {}M to start",
+            least.div_ceil(1 << 20)
+        );
         ensure!(
             self.has_time_limits || limits.timeout.is_none() && limits.max_cpu.is_none(),
             "the program has limits of time, and this Python was loaded without them"
@@ -168,10 +174,15 @@ impl Shared {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let limits_disk = limits.max_disk.is_some();
         let script = program.script_in_guest()?;
-        let root = match (program.root(), program.script_folder()) {
-            (Some(_), _) => None,
-            (None, Some(folder)) => Some(Folder::read_only(folder, "/")),
-            (None, None) => self.empty_folder(),
+        let root = match program.script_folder() {
+            Some(folder) if folder.is_root() => Some(folder),
+            folder => {
+                program.folders.extend(folder);
+                match program.root() {
+                    Some(_) => None,
+                    None => self.empty_folder(),
+                }
+            }
         };
         if etc::is_granted(&program.folders, TLS_FOLDER) && program.certificates.is_some() {
             bail!(
@@ -231,10 +242,12 @@ impl Shared {
             wasi.env(name, value);
         }
         wasi.arg(format!("{EXECUTABLE_FOLDER}/{EXECUTABLE}"));
-        if let Some(script) = script {
-            wasi.arg(script);
-        }
-        for argument in &program.arguments {
+        for argument in program
+            .options
+            .iter()
+            .chain(&script)
+            .chain(&program.arguments)
+        {
             ensure!(!argument.contains('\0'), "an argument has a zero byte");
             wasi.arg(argument);
         }
@@ -262,6 +275,16 @@ impl Shared {
             store.set_epoch_deadline(u64::MAX >> 1);
         }
         Ok((GuestStore::new(store), clock))
+    }
+
+    /// The memory and the tables that each guest begins with, in bytes.
+    fn least_memory(&self) -> usize {
+        let needed = self.module.resources_required();
+        let pages = usize::try_from(needed.max_initial_memory_size.unwrap_or_default());
+        let elements = usize::try_from(needed.max_initial_table_size.unwrap_or_default());
+        let bytes = |count: usize, size: usize| count.saturating_mul(size);
+        bytes(pages.unwrap_or(usize::MAX), PAGE)
+            .saturating_add(bytes(elements.unwrap_or(usize::MAX), size_of::<usize>()))
     }
 
     /// What a guest sees as `/` if it has no script and is granted no folder there. Some folder has to be there:

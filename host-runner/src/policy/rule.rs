@@ -122,6 +122,10 @@ impl Rule {
                 format!("an address, or one with a port? Write [{rest}] or [{address}]:{port}");
             return Err((address.len(), message));
         }
+        if subject != Subject::LookingUp && ports.is_none() && host.parse::<u16>().is_ok() {
+            let message = format!("a port without a host: write 127.0.0.1:{host}, or *:{host}");
+            return Err((0, message));
+        }
         let lowest = u16::from(subject == Subject::Connecting);
         let ports = ports
             .map(|ports| Ports::parse(ports, lowest))

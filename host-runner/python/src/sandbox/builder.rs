@@ -188,7 +188,10 @@ impl SandboxBuilder {
         let events = Arc::<Mutex<Vec<_>>>::default();
         let mut program = self.program;
         ensure!(
-            program.script.is_none() && program.arguments.is_empty(),
+            program.script.is_none()
+                && [&program.options, &program.arguments]
+                    .iter()
+                    .all(|words| words.is_empty()),
             "what a sandbox runs is given to its methods, not to its program"
         );
         let files = match (program.root(), files) {

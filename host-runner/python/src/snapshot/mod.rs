@@ -36,7 +36,7 @@ const INITIALIZE: &str = "snapshot-initialize";
 pub(crate) const MEMORY: &str = "memory";
 
 /// A page of WebAssembly's memory, in bytes.
-const PAGE: usize = 1 << 16;
+pub(crate) const PAGE: usize = 1 << 16;
 
 /// The memory of a Python that has started.
 #[derive(Debug)]

@@ -18,14 +18,14 @@ pub(crate) const SEARCH_PATH: &str = "PYTHONPATH";
 /// Whether a guest with this program can begin with the image.
 pub(crate) fn may_resume(program: &Program, image: &Image) -> bool {
     let words = program.script.is_none().then_some(&program.arguments);
-    words.is_none_or(|words| has_no_options(words)) && may_hold(program, image)
+    program.options.is_empty()
+        && words.is_none_or(|words| has_no_options(words))
+        && may_hold(program, image)
 }
 
 /// Whether a guest that is given what the program is given can begin with the image, whatever it runs.
 pub(crate) fn may_hold(program: &Program, image: &Image) -> bool {
-    let scripts = program
-        .script_folder()
-        .map(|folder| Folder::read_only(folder, "/"));
+    let scripts = program.script_folder();
     // A guest may still ask for a cold start, with its files in its search path: it then has both memories.
     let instances = match program.env.iter().any(|(name, _)| name == SEARCH_PATH) {
         true => 2,

@@ -110,6 +110,8 @@ fn errors_name_rule_column_and_fix() {
         ("http://example.com", 1, "without a scheme"),
         ("a*.example.com", 1, "write * or *.name"),
         ("*.", 1, "neither a name nor an address"),
+        ("8080", 1, "write 127.0.0.1:8080, or *:8080"),
+        ("8080/tcp", 1, "a port without a host"),
         ("127.1", 1, "neither a name nor an address"),
         ("exa mple.com", 1, "neither a name nor an address"),
         ("a,b", 2, "write two"),
