@@ -55,7 +55,7 @@ macro_rules! programs {
 
 programs! {
     clocks datagrams descriptors event_loop local names options rights signals standard_input streams thread_sockets threads
-    waiting
+    time_zones waiting
 }
 
 #[test]

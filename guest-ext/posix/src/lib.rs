@@ -11,6 +11,7 @@
 //! | `threads` | call stacks that take turns, and what they wait for |
 //! | `signals` | what comes from outside, and the functions that handle it |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
+//! | `zones` | time zones: TZ, local time and mktime |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
 //! | [`calls`] | functions of the program that embeds the guest |
@@ -74,6 +75,8 @@ pub mod sys;
 )]
 mod threads;
 mod unix;
+#[cfg(any(target_os = "wasi", test))]
+mod zones;
 
 pub use address::SOCKADDR_MAX;
 pub use descriptors::{

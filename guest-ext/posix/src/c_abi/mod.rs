@@ -29,6 +29,7 @@ mod sockets;
 mod threads;
 mod time;
 mod waiting;
+mod zones;
 
 use core::slice;
 use std::ffi::{CStr, c_char, c_int};
