@@ -49,6 +49,7 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_logging test_concurrent_futures.test_thread_pool
     test_concurrent_futures.test_as_completed test_concurrent_futures.test_future test_concurrent_futures.test_shutdown
     test_concurrent_futures.test_wait test_concurrent_futures.test_init
+    test_time test_strptime test_strftime test_calendar test_datetime test_zoneinfo.test_zoneinfo test_email.test_utils
 """.split(), *("test_sqlite3." + name for name in SQLITE)]
 
 # The tests of these modules that ask for the network stay on this machine.
@@ -251,7 +252,7 @@ def copy_tests(source, folder, modules):
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_sqlite3", "test_zipfile"]:
+    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_email", "test_sqlite3", "test_zipfile", "test_zoneinfo"]:
         compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
     for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
         if path.exists():
