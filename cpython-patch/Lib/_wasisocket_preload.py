@@ -20,6 +20,7 @@ import os
 import posix
 import site
 import sys
+import time
 from _weakref import ref as weakref
 
 # What programs that use the network or serve requests import, and what those modules import in functions. None of
@@ -400,13 +401,16 @@ def _renew_random(module):
 
 
 def _renew_logging(module):
-    import time
-
     module._startTime = time.time_ns()
 
 
+def _renew_zoneinfo(module):
+    if "PYTHONTZPATH" in os.environ:
+        module.reset_tzpath()
+
+
 # What must not be the same in two guests is made anew before a guest can see it.
-_RENEWED = {"random": _renew_random, "logging": _renew_logging}
+_RENEWED = {"random": _renew_random, "logging": _renew_logging, "zoneinfo._tzpath": _renew_zoneinfo}
 
 
 def resume(original, arguments, variables):
@@ -421,6 +425,8 @@ def resume(original, arguments, variables):
     for variable in variables:
         name, _, value = variable.partition(b"=")
         environ.setdefault(name, value)
+    if b"TZ" in environ:
+        time.tzset()
     path = environ.get(b"PYTHONPATH")
     if path:
         entries = [_absolute(entry) for entry in os.fsdecode(path).split(os.pathsep)]

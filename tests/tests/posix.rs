@@ -55,7 +55,7 @@ macro_rules! programs {
 
 programs! {
     clocks datagrams descriptors event_loop foreign local names no_terminal options resources rights semaphores signals
-    standard_input streams thread_sockets threads users waiting
+    standard_input streams thread_sockets threads time_zones users waiting
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! | `signals` | what comes from outside, and the functions that handle it |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
 //! | `users` | the files of users and groups |
+//! | `zones` | time zones: TZ, local time and mktime |
 //! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
 //! | [`calls`] | functions of the program that embeds the guest |
@@ -77,6 +78,8 @@ mod threads;
 mod unix;
 #[cfg(any(target_os = "wasi", test))]
 mod users;
+#[cfg(any(target_os = "wasi", test))]
+mod zones;
 
 pub use address::SOCKADDR_MAX;
 pub use descriptors::{

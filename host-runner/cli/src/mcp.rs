@@ -18,8 +18,8 @@ use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 use wasisocket_host::{Event, Grants};
 use wasisocket_python::{
-    Certificates, Distribution, Folder, Outcome, Program, Python, Sandbox, SandboxError, Value,
-    block_on,
+    Certificates, Distribution, Folder, Outcome, Program, Python, Sandbox, SandboxError, TimeZones,
+    Value, block_on,
 };
 use wasmtime::error::Context as _;
 use wasmtime::{Error, Result};
@@ -86,6 +86,7 @@ pub(crate) fn mcp(args: McpArgs) -> Result<u8> {
         python,
         grants,
         certificates,
+        time_zones: args.guest.time_zones()?,
         folders: args.dir,
         env: env.collect::<Result<_>>()?,
         max_sessions: args.max_sessions,
@@ -105,6 +106,7 @@ struct Server {
     python: Python,
     grants: Grants,
     certificates: Option<Certificates>,
+    time_zones: Option<TimeZones>,
     folders: Vec<Folder>,
     env: Vec<(String, String)>,
     max_sessions: usize,
@@ -126,8 +128,11 @@ impl Server {
         for (name, value) in &self.env {
             program = program.env(name, value);
         }
-        match &self.certificates {
-            Some(certificates) => program.certificates(certificates.clone()),
+        if let Some(certificates) = &self.certificates {
+            program = program.certificates(certificates.clone());
+        }
+        match &self.time_zones {
+            Some(time_zones) => program.time_zones(time_zones.clone()),
             None => program,
         }
     }

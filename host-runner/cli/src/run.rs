@@ -10,7 +10,9 @@ use clap::Args;
 use tempfile::TempDir;
 use tracing::debug;
 use wasisocket_host::{Event, Grants, GuestSignals, Limit, LimitError, Limits};
-use wasisocket_python::{Certificates, Distribution, End, Folder, Program, Python, PythonBuilder};
+use wasisocket_python::{
+    Certificates, Distribution, End, Folder, Program, Python, PythonBuilder, TimeZones,
+};
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
@@ -75,6 +77,11 @@ TLS (--ca-bundle):
   guest (--env) and a folder granted as /etc/ssl take precedence. With --allow-net, /etc/resolv.conf
   lists the name servers that are asked for the guest.
 
+Time zones (--tzdata):
+  The guest finds the host's time zones in /usr/share/zoneinfo, for reading; those that TZDIR names on
+  the host, or the system's. A granted folder that has them there takes precedence. Its local time is
+  UTC unless a variable says otherwise: --env TZ=Europe/Paris.
+
 Signals:
   SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are the guest's if it
   handles them, as Python does with SIGINT; otherwise they end it. A second Ctrl-C within a second
@@ -101,6 +108,9 @@ pub(crate) struct GuestArgs {
     /// Trust the certificates in this file (PEM) instead of the system's
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Show the time zones in this folder instead of the system's, or none
+    #[arg(long, value_name = "DIR|none", hide_short_help = true)]
+    pub(crate) tzdata: Option<PathBuf>,
     /// The python.wasm to run, or its folder [env: WASISOCKET_PYTHON]
     #[arg(long, value_name = "PATH", hide_short_help = true)]
     pub(crate) python: Option<PathBuf>,
@@ -113,6 +123,17 @@ pub(crate) struct GuestArgs {
 }
 
 impl GuestArgs {
+    /// The time zones, if other than the system's.
+    pub(crate) fn time_zones(&self) -> Result<Option<TimeZones>> {
+        let Some(folder) = &self.tzdata else {
+            return Ok(None);
+        };
+        if folder.as_os_str() == "none" {
+            return Ok(Some(TimeZones::none()));
+        }
+        TimeZones::from_folder(folder).map(Some).context("--tzdata")
+    }
+
     /// Starts the log if it was asked for.
     pub(crate) fn log(&self) {
         if self.verbose {
@@ -221,6 +242,9 @@ pub(crate) fn start(
         .inherit_stderr();
     if let Some(file) = &args.ca_bundle {
         program = program.certificates(Certificates::from_file(file).context("--ca-bundle")?);
+    }
+    if let Some(time_zones) = args.time_zones()? {
+        program = program.time_zones(time_zones);
     }
     let denials = DenialLines::default();
     let verbose = args.verbose;

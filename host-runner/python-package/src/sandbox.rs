@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 use wasisocket_host::{Grants, Limit, List};
 use wasisocket_python::{
     Certificates, Distribution, Files, Folder, GuestError, Outcome, Preload, Program,
-    Python as Engine, Sandbox, SandboxBuilder, SandboxError, Value, block_on, blocking, runtime,
+    Python as Engine, Sandbox, SandboxBuilder, SandboxError, TimeZones, Value, block_on, blocking,
+    runtime,
 };
 
 use crate::functions::{Functions, function};
@@ -176,11 +177,12 @@ impl Request {
 #[pymethods]
 impl NativeSandbox {
     /// distribution is the folder with python.wasm, or none; grants has names of lists and limits with texts; dirs has
-    /// (host, guest, writable); env has (name, value); functions has (name, is asynchronous, documentation, callable): see
+    /// (host, guest, writable); env has (name, value); tzdata is a folder, or empty
+    /// for no time zones; functions has (name, is asynchronous, documentation, callable): see
     /// `crate::functions`; other makes objects for values that stay in the guest.
     #[new]
     #[pyo3(signature = (
-        distribution, policy, grants, dirs, env, ca_bundle, max_output, on_stdout, on_stderr, functions, files,
+        distribution, policy, grants, dirs, env, ca_bundle, tzdata, max_output, on_stdout, on_stderr, functions, files,
         packages, preload, saved, other
     ))]
     #[allow(clippy::too_many_arguments)]
@@ -192,6 +194,7 @@ impl NativeSandbox {
         dirs: Vec<(PathBuf, String, bool)>,
         env: Vec<(String, String)>,
         ca_bundle: Option<PathBuf>,
+        tzdata: Option<PathBuf>,
         max_output: Option<usize>,
         on_stdout: Option<Py<PyAny>>,
         on_stderr: Option<Py<PyAny>>,
@@ -218,6 +221,15 @@ impl NativeSandbox {
             let certificates =
                 certificates.map_err(|error| PyValueError::new_err(format!("{error:#}")))?;
             program = program.certificates(certificates);
+        }
+        if let Some(folder) = tzdata {
+            let time_zones = match folder.as_os_str().is_empty() {
+                true => Ok(TimeZones::none()),
+                false => TimeZones::from_folder(&folder),
+            };
+            let time_zones =
+                time_zones.map_err(|error| PyValueError::new_err(format!("{error:#}")))?;
+            program = program.time_zones(time_zones);
         }
         let mut builder = Sandbox::builder(program);
         if let Some(bytes) = max_output {

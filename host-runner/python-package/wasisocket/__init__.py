@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import _native
 
@@ -195,7 +195,8 @@ class Sandbox:
     {"data.csv": b"..."}; the attribute of the same name is a Files, for what is there later. dirs has folders of this
     machine for paths of the guest, for reading, or for writing too if the path ends in ":rw":
     {"/srv/data": "/data", "out": "/out:rw"}. env has the guest's environment variables. ca_bundle is a file with the
-    certificates that it trusts.
+    certificates that it trusts. tzdata is the folder with the time zones that it knows, instead of this machine's, or
+    False for none; its local time is UTC unless env has TZ.
 
     packages has folders with packages, as `wasisocket pip install --target` fills them, or lock files, as
     `wasisocket pip lock` writes them (pylock.toml). The guest can import the packages and not change them. Those of a lock
@@ -248,6 +249,7 @@ class Sandbox:
         preload: str | Iterable[str] = (),
         env: Mapping[str, str] | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
+        tzdata: str | os.PathLike[str] | Literal[False] | None = None,
         max_output: int | None = None,
         on_stdout: Callable[[bytes], object] | None = None,
         on_stderr: Callable[[bytes], object] | None = None,
@@ -281,6 +283,7 @@ class Sandbox:
             folders,
             list((env or {}).items()),
             None if ca_bundle is None else os.fspath(ca_bundle),
+            None if tzdata is None else os.fspath(tzdata or ""),
             max_output,
             on_stdout,
             on_stderr,

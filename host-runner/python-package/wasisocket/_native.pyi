@@ -16,6 +16,7 @@ class NativeSandbox:
         dirs: list[tuple[str, str, bool]],
         env: list[tuple[str, str]],
         ca_bundle: str | None,
+        tzdata: str | None,
         max_output: int | None,
         on_stdout: Any,
         on_stderr: Any,

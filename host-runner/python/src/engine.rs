@@ -22,6 +22,7 @@ use crate::places::Places;
 use crate::profile;
 use crate::snapshot::{Image, Preload};
 use crate::system_certificates;
+use crate::time_zones::TimeZones;
 use crate::trusted_folder::{TrustedFolder, hex};
 
 /// The stack of compiled code, in bytes. CPython is linked with this much stack of its own, and its parser and its
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) blocking: OnceLock<InstancePre<Guest>>,
     pub(crate) asynchronous: OnceLock<InstancePre<Guest>>,
     system_certificates: OnceLock<Certificates>,
+    system_time_zones: OnceLock<TimeZones>,
     etc: Mutex<Vec<(EtcKey, Arc<Etc>)>>,
     _ticker: Option<Ticker>,
 }
@@ -352,6 +354,7 @@ impl PythonBuilder {
             blocking: OnceLock::new(),
             asynchronous: OnceLock::new(),
             system_certificates: OnceLock::new(),
+            system_time_zones: OnceLock::new(),
             etc: Mutex::default(),
             _ticker: ticker.context("cannot start the thread that counts time")?,
         };
@@ -477,6 +480,11 @@ impl Shared {
                 .join()
                 .map_err(|_| format_err!("the host panicked: this is a bug of wasisocket"))?
         })
+    }
+
+    /// The time zones that the host knows.
+    pub(crate) fn system_time_zones(&self) -> &TimeZones {
+        self.system_time_zones.get_or_init(TimeZones::of_system)
     }
 
     /// The files of `/etc` for guests with these certificates, or else the system's, and these name servers.

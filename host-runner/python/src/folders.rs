@@ -82,6 +82,14 @@ impl Folder {
         names(&self.guest).eq(names(folder))
     }
 
+    /// The path of a folder of the guest below this one, if it is this one or below it.
+    pub(crate) fn rest_of(&self, folder: &str) -> Option<PathBuf> {
+        let mut rest = names(folder);
+        names(&self.guest)
+            .all(|name| rest.next() == Some(name))
+            .then(|| rest.collect())
+    }
+
     /// The path of a folder of the host relative to this one.
     pub(crate) fn relative(&self, folder: &Path) -> Result<PathBuf> {
         let real = |path: &Path| path.canonicalize().with_context(|| cannot_open(path));

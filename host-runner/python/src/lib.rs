@@ -43,6 +43,8 @@
 //! - `/etc`: the certificates that it trusts (`ssl/cert.pem`), OpenSSL's settings (`ssl/openssl.cnf`), and, if it may
 //!   connect anywhere, the name servers that are asked for it (`resolv.conf`). Folders that are granted as `/etc` or
 //!   `/etc/ssl` come before these.
+//! - `/usr/share/zoneinfo`: the host's time zone database, for reading, unless a granted folder has one there. Without a
+//!   variable `TZ`, its local time is UTC.
 //! - `/usr/local/lib/python3.N`: the standard library, for reading, and `/usr/local/bin/python3`, an empty file.
 //! - The folders and variables that it is given, and nothing else of the host.
 //!
@@ -80,6 +82,7 @@ mod sources;
 mod stdio;
 mod system_certificates;
 mod threads;
+mod time_zones;
 mod trusted_folder;
 mod whole_file;
 
@@ -98,3 +101,4 @@ pub use sandbox::{
 };
 pub use snapshot::Preload;
 pub use stdio::Capture;
+pub use time_zones::{TIME_ZONES_FOLDER, TimeZones};

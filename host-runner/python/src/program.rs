@@ -13,6 +13,7 @@ use crate::folders::Folder;
 use crate::monotonic::Monotonic;
 use crate::snapshot::{Preload, SEARCH_PATH, WatchedRandom};
 use crate::stdio::{Capture, Input, Output};
+use crate::time_zones::TimeZones;
 
 type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder + Send>;
 
@@ -20,7 +21,7 @@ type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder +
 ///
 /// By default it has no arguments, no environment, an empty standard input, and its output is discarded. It sees the
 /// standard library, its script's folder or else an empty one as `/`, the certificates that the host trusts in
-/// `/etc/ssl`, all for reading, and it reaches nothing.
+/// `/etc/ssl`, the host's time zones in `/usr/share/zoneinfo`, all for reading, and it reaches nothing.
 #[must_use = "a program does nothing until it is run"]
 #[derive(Default)]
 pub struct Program {
@@ -33,6 +34,7 @@ pub struct Program {
     pub(crate) folders: Vec<Folder>,
     pub(crate) grants: Grants,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) time_zones: Option<TimeZones>,
     pub(crate) stdin: Input,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
@@ -120,6 +122,13 @@ impl Program {
         self
     }
 
+    /// Sets the time zones that it knows. By default those that the host knows. Its local time is UTC unless the variable
+    /// `TZ` ([`Program::env`]) names another zone.
+    pub fn time_zones(mut self, time_zones: TimeZones) -> Self {
+        self.time_zones = Some(time_zones);
+        self
+    }
+
     /// Gives it these bytes for its standard input.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Input::Bytes(bytes.into());
@@ -183,6 +192,7 @@ impl Program {
             folders: self.folders.clone(),
             grants: self.grants.clone(),
             certificates: self.certificates.clone(),
+            time_zones: self.time_zones.clone(),
             stdin: self.stdin.clone(),
             stdout: Output::Discard,
             stderr: Output::Discard,

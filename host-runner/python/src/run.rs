@@ -193,6 +193,11 @@ impl Shared {
         let etc = self.etc(program.certificates.as_ref(), name_servers)?;
         let seen_as_root = program.root().or(root.as_ref()).map(Folder::host);
         let etc_folder = etc.folder(&program.folders, seen_as_root);
+        let time_zones = match &program.time_zones {
+            Some(time_zones) => time_zones,
+            None => self.system_time_zones(),
+        };
+        let time_zones_folder = time_zones.folder(&program.folders, seen_as_root);
 
         let mut wasi = WasiCtxBuilder::new();
         if let Some(random) = program.random {
@@ -216,7 +221,7 @@ impl Shared {
         if let Some(root) = root {
             sockets = root.open(&mut wasi, sockets)?;
         }
-        if let Some(folder) = etc_folder {
+        for folder in etc_folder.iter().chain(&time_zones_folder) {
             folder.open_files(&mut wasi)?;
         }
         for folder in &program.folders {

@@ -30,7 +30,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wasisocket_host::{Limit, LimitError, Limits};
-use wasisocket_python::{Cache, Certificates, Distribution, Python};
+use wasisocket_python::{Cache, Certificates, Distribution, Python, TimeZones};
 use wasisocket_service::Guests;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
@@ -91,6 +91,9 @@ struct Cli {
     /// Trust the certificates in this file (PEM), and not the system's
     #[arg(long, value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
+    /// Show guests the time zones in this folder, and not the system's
+    #[arg(long, value_name = "DIR")]
+    tzdata: Option<PathBuf>,
     /// The folder that has a folder and a policy for each tenant
     tenants: PathBuf,
 }
@@ -185,6 +188,8 @@ fn service(
 ) -> Result<Service> {
     let certificates = cli.ca_bundle.as_ref().map(Certificates::from_file);
     let certificates = certificates.transpose().context("--ca-bundle")?;
+    let time_zones = cli.tzdata.as_ref().map(TimeZones::from_folder);
+    let time_zones = time_zones.transpose().context("--tzdata")?;
     let mut python = Python::builder()
         .distribution(Distribution::find(cli.python.as_deref())?)
         // Each template has a secret for hashes of its own, and copies do not start.
@@ -207,6 +212,7 @@ fn service(
     Ok(Service {
         guests: Guests::new(python),
         certificates,
+        time_zones,
         empty: empty.folder.path().to_owned(),
         places,
         tenants: tenants.collect(),

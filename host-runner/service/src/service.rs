@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wasisocket_python::Certificates;
+use wasisocket_python::{Certificates, TimeZones};
 use wasisocket_service::Guests;
 
 use crate::answer::Answer;
@@ -29,6 +29,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 pub(crate) struct Service {
     pub(crate) guests: Guests,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) time_zones: Option<TimeZones>,
     /// The folder that guests see as `/`.
     pub(crate) empty: PathBuf,
     pub(crate) places: Places,
@@ -144,6 +145,9 @@ impl Service {
         let mut program = wsgi::program(&config.folder, &self.empty).grants(config.grants.clone());
         if let Some(certificates) = &self.certificates {
             program = program.certificates(certificates.clone());
+        }
+        if let Some(time_zones) = &self.time_zones {
+            program = program.time_zones(time_zones.clone());
         }
         let patience = config.grants.limits.timeout.unwrap_or(TIMEOUT);
         let observer = Arc::clone(&tenant.observer);

@@ -129,8 +129,18 @@ class Ends(unittest.TestCase):
         box.kill()
         self.assertRaises(RuntimeError, box.run, "1")
 
+    def test_time_zones_are_those_of_this_machine_unless_given(self):
+        code = "import time, zoneinfo\n[len(zoneinfo.available_timezones()) > 9, time.tzname]"
+        for keywords, value in (
+            ({}, [True, ("UTC", "UTC")]),
+            ({"env": {"TZ": "Europe/Paris"}}, [True, ("CET", "CEST")]),
+            ({"env": {"TZ": "CET-1"}, "tzdata": False}, [False, ("CET", "CET")]),
+        ):
+            with Sandbox(**keywords) as box:
+                self.assertEqual(box.run(code).check().value, value)
+
     def test_misuse_is_an_error_at_once(self):
-        for keywords in ({"timeout": "soon"}, {"allow_net": "a b"}, {"policy": {"allow-net": 1}}, {"policy": {"a b\n": []}}, {"dirs": {".": "data"}}):
+        for keywords in ({"timeout": "soon"}, {"allow_net": "a b"}, {"policy": {"allow-net": 1}}, {"policy": {"a b\n": []}}, {"dirs": {".": "data"}}, {"tzdata": "/nonexistent"}):
             self.assertRaises(ValueError, Sandbox, **keywords)
         self.assertRaises(TypeError, Sandbox, allow_nets=[])
         self.assertRaises(OSError, Sandbox, dirs={"/nonexistent/folder": "/data"})

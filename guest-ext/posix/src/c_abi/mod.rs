@@ -35,6 +35,7 @@ mod threads;
 mod time;
 mod users;
 mod waiting;
+mod zones;
 
 use core::slice;
 use std::ffi::{CStr, c_char, c_int};
