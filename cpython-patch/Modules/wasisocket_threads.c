@@ -28,10 +28,10 @@ extern _Py_thread_local const char *pkgcontext;
 /* ceval/pycore_emscripten_signal.h counts it down. Where a thread begins it is 0. */
 _Py_thread_local int wasisocket_checks_left = CHECKS;
 
-/* Whether the depth of recursion is limited as the stack of this thread demands. That of the main thread is for
- * Py_C_RECURSION_LIMIT. */
+/* Whether the depth of recursion is limited as the stack of this thread demands. */
 static _Py_thread_local int is_limited = 1;
-#define MAIN_STACK (4 << 20)
+/* The stack that Py_C_RECURSION_LIMIT needs. */
+#define NEEDED_STACK (4 << 20)
 
 __attribute__((constructor)) static void add_thread_locals(void)
 {
@@ -45,13 +45,14 @@ static void limit_recursion(PyThreadState *tstate)
 {
     size_t size = wasisocket_stack_size();
     is_limited = 1;
-    if (size < MAIN_STACK) {
-        tstate->c_recursion_remaining -= (int)(Py_C_RECURSION_LIMIT * (uint64_t)(MAIN_STACK - size) / MAIN_STACK);
+    if (size < NEEDED_STACK) {
+        tstate->c_recursion_remaining -= (int)(Py_C_RECURSION_LIMIT * (uint64_t)(NEEDED_STACK - size) / NEEDED_STACK);
     }
 }
 
-/* Called by the thread that holds the GIL. Runs the handlers of signals, which have Python call its own. Asks it to drop the GIL once it has held it for sys.getswitchinterval() and other
- * threads can go on. On other platforms a thread that waits for the GIL asks for that. */
+/* Called by the thread that holds the GIL. Runs the handlers of signals, which have Python call its own. Asks it to
+ * drop the GIL once it has held it for sys.getswitchinterval() and other threads can go on. On other platforms a thread
+ * that waits for the GIL asks for that. */
 void wasisocket_take_turns(void)
 {
     static int64_t end;

@@ -7,8 +7,7 @@
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 
-/* fcntl(2), advisory record locks: CPython's module fcntl does not compile without these. There are
- * no locks: fcntl() answers an error. */
+/* fcntl(2), advisory record locks. */
 #define F_GETLK 5
 #define F_SETLK 6
 #define F_SETLKW 7

@@ -7,9 +7,13 @@
 extern "C" {
 #endif
 
-/* dup(2): of sockets. */
+/* dup(2) */
 int dup(int);
 int dup2(int, int);
+int dup3(int, int, int);
+
+/* lockf(3) */
+int lockf(int, int, off_t);
 
 /* pipe(2): a pair of sockets. */
 int pipe(int[2]);

@@ -347,6 +347,7 @@ __attribute__((export_name("session-copied"))) void session_copied(void)
     __wasilibc_reset_preopens();
     wasisocket_forget_granted();
     wasisocket_forget_handles();
+    wasisocket_signals();
     /* It takes new ones from the host when it needs some. */
     sqlite3_randomness(0, NULL);
     if (renew_function != NULL) {

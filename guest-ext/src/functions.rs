@@ -105,7 +105,7 @@ pub(crate) fn sock_recv_into(
 #[pyfunction]
 #[pyo3(signature = (fd, /))]
 pub(crate) fn sock_close(py: Python<'_>, fd: i32) -> PyResult<()> {
-    posix::close(fd).map_err(|errno| os_error(py, errno))
+    posix::close_handle(fd).map_err(|errno| os_error(py, errno))
 }
 
 /// Start to look up hostname and return a file descriptor that is readable when the look-up has ended.

@@ -117,6 +117,15 @@ pub enum Event {
         /// Bytes of data that the guest received over it.
         received: u64,
     },
+    /// The guest did not get at a file, because no folder is granted that has it, or that may be written to. This is its
+    /// own word, for people who look for the reason of its failure: what it may reach is checked by the host.
+    #[non_exhaustive]
+    FileRefused {
+        /// Its path as the guest has it, where it is not UTF-8 with replacement characters.
+        path: String,
+        /// It was to be written, made or removed.
+        writes: bool,
+    },
     /// The guest waits for nothing, without end: it sleeps forever, or all of its threads wait for each other.
     WaitsForNothing,
     /// The guest reached a limit. Sent once for each limit, the first time it has an effect.
@@ -237,6 +246,15 @@ impl fmt::Display for Event {
                 f,
                 "{socket} was closed, {sent} bytes sent and {received} received"
             ),
+            Self::FileRefused { path, writes } => {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let folder = if folder.is_empty() { "/" } else { folder }.escape_debug();
+                let path = path.escape_debug();
+                match writes {
+                    true => write!(f, "write to {path} refused: needs --dir DIR::{folder}"),
+                    false => write!(f, "open {path} refused: needs --dir DIR::{folder}:ro"),
+                }
+            }
             Self::WaitsForNothing => f.write_str(
                 "the guest waits for nothing, without end: if it has threads, they wait for each other",
             ),

@@ -67,6 +67,12 @@ impl GuestSignals {
         true
     }
 
+    /// Drops the signals that have come and that the guest has not taken.
+    pub fn forget(&self) {
+        let handled = self.0.handled.load(Ordering::Relaxed);
+        self.take(handled);
+    }
+
     /// Whether signals have come that were not taken.
     pub(crate) fn have_come(&self) -> bool {
         self.0.come.load(Ordering::Relaxed) != 0

@@ -101,8 +101,13 @@ static void threads(void)
     assert(pthread_create(&thread, &attributes, leave, NULL) == 0);
     assert(pthread_join(thread, NULL) == EINVAL);
     assert(pthread_detach(thread) == EINVAL);
-    usleep(1000);
-    assert(pthread_detach(thread) == ESRCH);
+    /* Until it has run. */
+    int result = EINVAL;
+    for (int i = 0; i < 1000 && result != ESRCH; i++) {
+        usleep(1000);
+        result = pthread_detach(thread);
+    }
+    assert(result == ESRCH);
 }
 
 static void *try_mutex(void *argument)

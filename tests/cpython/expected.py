@@ -18,7 +18,6 @@ UNEXPLAINED = "unexplained: "
 REASONS = [
     (r"attribute 'waitpid'", "needs processes: os.waitpid"),
     (r"attribute 'kill'", "needs signals: os.kill"),
-    (r"database is locked", "needs file locks: without them SQLite allows one connection to a file at a time"),
 ]
 
 

@@ -60,6 +60,8 @@ MODULES = ["test_socket", *("test_asyncio." + name for name in ASYNCIO), *"""
     test_concurrent_futures.test_wait test_concurrent_futures.test_init
 """.split(), *("test_sqlite3." + name for name in SQLITE),
     *("test_ctypes." + name for name in CTYPES), *"""
+    test_os test_shutil test_mailbox test_pathlib.test_pathlib test_tempfile test_fcntl test_mmap test_glob test_fileio
+    test_file test_filecmp test_genericpath test_stat
     test_pwd test_grp test_resource test_syslog test_termios test_getpass test_posix test_posixpath
     test_time test_strptime test_strftime test_calendar test_datetime test_zoneinfo.test_zoneinfo test_email.test_utils
 """.split()]
@@ -264,8 +266,8 @@ def copy_tests(source, folder, modules):
     tests = folder / "test"
     shutil.copytree(source / "Lib/test", tests, ignore=shutil.ignore_patterns("__pycache__"))
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_ctypes", "test_email", "test_sqlite3",
-                 "test_zipfile", "test_zoneinfo"]:
+    for part in ["support", "test_asyncio", "test_concurrent_futures", "test_ctypes", "test_email", "test_pathlib",
+                 "test_sqlite3", "test_zipfile", "test_zoneinfo"]:
         compileall.compile_dir(tests / part, quiet=2, invalidation_mode=unchecked)
     for path in [tests / "__init__.py", *(tests / f"{module}.py" for module in modules)]:
         if path.exists():

@@ -23,6 +23,7 @@ const INCLUDES: &str = "\
 #include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -54,8 +54,8 @@ macro_rules! programs {
 }
 
 programs! {
-    clocks datagrams descriptors event_loop foreign local names no_terminal options resources rights semaphores signals
-    standard_input streams thread_sockets threads time_zones users waiting
+    clocks datagrams descriptors devices event_loop files foreign local locks names no_terminal options resources rights
+    semaphores signals standard_input standard_output streams thread_sockets threads time_zones users waiting
 }
 
 #[test]

@@ -217,6 +217,40 @@ while True:
 }
 
 #[test]
+fn guest_whose_time_is_over_is_asked_first_if_it_has_a_grace() {
+    let code = |handler| {
+        format!(
+            "import signal\n\
+             def asked(*_):\n\
+             \x20   print('asked', flush=True)\n\
+             \x20   {handler}\n\
+             signal.signal(signal.SIGTERM, asked)\n\
+             while True: pass\n"
+        )
+    };
+    for limit in ["--timeout=1s", "--max-cpu=1s"] {
+        for (grace, handler, stdout) in [
+            (Some("--grace=30s"), "raise SystemExit(3)", "asked\n"),
+            (Some("--grace=200ms"), "pass", "asked\n"),
+            (None, "pass", ""),
+        ] {
+            let ended = run()
+                .arg(limit)
+                .args(grace)
+                .args(["-c", &code(handler)])
+                .end();
+            assert_eq!(
+                ended.status,
+                Some(124),
+                "{limit} {grace:?}: {}",
+                ended.stderr
+            );
+            assert_eq!(ended.stdout, stdout, "{limit} {grace:?}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
 fn embedder_sends_signals_to_guests_of_both_kinds() {
     let python = Python::builder()
         .distribution(Distribution::open(&built("WASISOCKET_PYTHON")).unwrap())

@@ -27,6 +27,9 @@ pub(crate) const FOLDER: &str = "cpython-patch/libraries";
 /// The folder of bitcode in a library's result.
 const BITCODE: &str = "bitcode";
 
+/// Stands for [`HEADERS`] in flags.
+const OUR_HEADERS: &str = "{headers}";
+
 /// Flags of every library that [`Compile`] describes: CPython's own.
 const FLAGS: &[&str] = &[
     "-O3",
@@ -92,6 +95,7 @@ struct Compile {
     ours: Vec<String>,
     #[serde(default)]
     include: Vec<String>,
+    /// `{headers}` is the folder of our C headers.
     #[serde(default)]
     flags: Vec<String>,
     /// Headers and folders of headers, for CPython.
@@ -165,6 +169,9 @@ impl Recipe {
         let files = match &self.build {
             How::Compile(compile) => {
                 key = key.text("flags", &FLAGS.join(" "));
+                if compile.flags.iter().any(|flag| flag.contains(OUR_HEADERS)) {
+                    key = key.tree(&build.checkout(HEADERS), |_| true)?;
+                }
                 &compile.ours
             }
             How::Configure(configure) => {
@@ -284,6 +291,8 @@ fn defined_string<'a>(header: &'a str, name: &str) -> Option<&'a str> {
 impl Compile {
     fn make(&self, job: &Job<'_>, sdk: &Sdk, source: &Path, objects: &Path) -> Result<()> {
         let ours = job.build.checkout(FOLDER);
+        let headers = job.build.checkout(HEADERS);
+        let headers = headers.to_string_lossy();
         let headers_of_sources = self.include.iter().map(|folder| source.join(folder));
         cc::Build::new()
             .cargo_output(false)
@@ -299,7 +308,11 @@ impl Compile {
             .out_dir(objects)
             .flag(format!("--sysroot={}", sdk.sysroot().display()))
             .flags(FLAGS)
-            .flags(&self.flags)
+            .flags(
+                self.flags
+                    .iter()
+                    .map(|flag| flag.replace(OUR_HEADERS, &headers)),
+            )
             .includes(headers_of_sources)
             .files(self.sources(source)?)
             .files(self.ours.iter().map(|file| ours.join(file)))
@@ -352,7 +365,7 @@ impl Configure {
         let fill = |argument: &String| {
             argument
                 .replace("{recipes}", &build.checkout(FOLDER).to_string_lossy())
-                .replace("{headers}", &build.checkout(HEADERS).to_string_lossy())
+                .replace(OUR_HEADERS, &build.checkout(HEADERS).to_string_lossy())
                 .replace("{result}", &folder.to_string_lossy())
                 .replace("{jobs}", &Build::jobs().to_string())
         };

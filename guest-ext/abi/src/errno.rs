@@ -68,6 +68,8 @@ errno! {
     ERANGE = 34,
     /// File name too long.
     ENAMETOOLONG = 36,
+    /// No locks available.
+    ENOLCK = 37,
     /// Function not implemented.
     ENOSYS = 38,
     /// Too many levels of symbolic links.

@@ -134,6 +134,32 @@ macro_rules! imports {
                     rights: &mut [ReceivedRight; max], flags: u32
                 ) -> (received: ReceivedRights);
 
+                /// `fcntl(2)`, `F_SETLK`: locks bytes of a regular file, from `start` on, `len` or with 0 all, in the
+                /// place of the locks that the guest has there: `kind` is [`LOCK_SHARED`](v1::LOCK_SHARED),
+                /// [`LOCK_EXCLUSIVE`](v1::LOCK_EXCLUSIVE) or [`LOCK_NONE`](v1::LOCK_NONE). The guest is what a process
+                /// is there: all of its descriptors of a file have the same locks, and it has to give them up
+                /// itself before it closes any of them. `file` is a preview1 descriptor, open for reading or for
+                /// writing as the kind of lock wants it ([`Errno::EBADF`]). [`Errno::EAGAIN`] if somebody else has
+                /// such a lock; [`Errno::ENOLCK`] if the guest has locks in too many files.
+                /// [`Errno::EOPNOTSUPP`] from a host that cannot lock files.
+                files file_lock(file: u32, kind: u32, start: i64, len: i64) -> ();
+
+                /// `fcntl(2)`, `F_GETLK`: the first lock that keeps the guest from such a one, or one of the kind
+                /// [`LOCK_NONE`](v1::LOCK_NONE). Otherwise as `file_lock`.
+                files file_lock_get(file: u32, kind: u32, start: i64, len: i64) -> (lock: RecordLock);
+
+                /// `flock(2)` with `LOCK_NB`, of a regular file: the lock is this preview1 descriptor's. For an exclusive
+                /// lock it has to be open for writing ([`Errno::EBADF`]), as on NFS.
+                files file_flock(file: u32, kind: u32) -> ();
+
+                /// `fstatvfs(3)` of a regular file or a directory. What the guest may not use is not counted.
+                files file_space(file: u32) -> (space: Space);
+
+                /// Says that the guest did not get at a file, for want of a folder that is granted to read (0) or to
+                /// write (1): `path` is absolute, as the guest has it. The host cannot know it, because the guest
+                /// looks for the folder. [`Errno::ENAMETOOLONG`] for more than [`PATH_MAX`](v1::PATH_MAX) bytes.
+                call file_refused(path: &[u8; len], writes: u32) -> ();
+
                 /// `getsockopt(2)` of a [`SocketOption`](v1::SocketOption).
                 call sock_getsockopt(fd: Handle, option: u32) -> (value: i64);
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::{env, fs};
 
 use wasisocket_abi::v1::{
-    self, ADDRESS_STRUCTS, CRYPTO_NUMBERS, CRYPTO_STRUCTS, NUMBERS, OTHER_STRUCTS, RIGHTS_NUMBERS,
-    RIGHTS_STRUCTS, SocketOption,
+    self, ADDRESS_STRUCTS, CRYPTO_NUMBERS, CRYPTO_STRUCTS, FILES_NUMBERS, FILES_STRUCTS, NUMBERS,
+    OTHER_STRUCTS, RIGHTS_NUMBERS, RIGHTS_STRUCTS, SocketOption,
 };
 use wasisocket_abi::{
     CORE_IMPORTS, CORE_NUMBERS, CORE_STRUCTS, Errno, Import, Parameter, Role, Struct,
@@ -160,12 +160,19 @@ fn written() -> String {
         ADDRESS_STRUCTS,
         OTHER_STRUCTS,
         RIGHTS_STRUCTS,
+        FILES_STRUCTS,
         CRYPTO_STRUCTS,
     ]
     .into_iter()
     .flatten()
     .collect();
-    let numbers = [CORE_NUMBERS, NUMBERS, RIGHTS_NUMBERS, CRYPTO_NUMBERS];
+    let numbers = [
+        CORE_NUMBERS,
+        NUMBERS,
+        RIGHTS_NUMBERS,
+        FILES_NUMBERS,
+        CRYPTO_NUMBERS,
+    ];
     let options = SocketOption::NAMED.iter();
     let mut text = HEADER.to_owned();
     arrays(&mut text, &structs);

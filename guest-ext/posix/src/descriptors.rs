@@ -1,9 +1,8 @@
-//! File descriptors of sockets and interest sets: their numbers and their state.
+//! The table of file descriptors: what each number stands for.
 //!
-//! preview1 numbers files from 0 on. Sockets are numbered from 1023 down to 256, and from 1024 on when those are all in
-//! use. So the two ranges meet only in a guest with hundreds of open files, where opening a file or socket whose number
-//! the other kind has fails with EMFILE. And sockets stay below FD_SETSIZE, the limit of `select`, as long as they can:
-//! it is 4096 in our headers, but 1024 elsewhere, which some programs rely on.
+//! As in a kernel there is one table for all kinds, and a new descriptor gets the lowest free number. A file of preview1
+//! has a number there too, which programs never see: so several descriptors can stand for one file, any descriptor can get
+//! the number of standard output, and the granted folders take no numbers.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -12,21 +11,20 @@ use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
+use crate::devices::Device;
 use crate::host::{self, Host as _, Imp};
 use crate::sys::{AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
-use crate::{Errno, Result, stdin};
+use crate::{Errno, Result};
 
 /// A file descriptor, `int` in C.
 pub type RawFd = i32;
 
-/// Linux's FD_SETSIZE: sockets get numbers below it first.
-const CUSTOMARY: usize = 1024;
-/// The lowest number of a socket.
-const LOWEST: usize = 256;
-const LOW_COUNT: usize = CUSTOMARY - LOWEST;
 /// The largest size of the table. dup2 may ask for any number, so there must be a limit; it is Linux's default
 /// fs.nr_open.
 pub(crate) const PLACES_MAX: usize = 1 << 20;
+
+/// Standard input, output and error: their numbers in a new table, and preview1's, which stay theirs.
+const STANDARD_STREAMS: u32 = 3;
 
 /// A handle that the host does not have.
 pub(crate) const GONE: u32 = u32::MAX;
@@ -106,6 +104,14 @@ impl Type {
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) kind: Kind,
+    /// preview1's number of a file.
+    file: Cell<Option<u32>>,
+    /// O_RDONLY: hosts open a file that is made for writing too.
+    pub(crate) read_only: bool,
+    /// O_SYNC: preview1's own flag is not known to every host.
+    pub(crate) synchronous: bool,
+    /// Of a folder.
+    pub(crate) folder: Option<Folder>,
     /// O_NONBLOCK.
     pub(crate) nonblocking: Cell<bool>,
     /// SO_RCVTIMEO and SO_SNDTIMEO, as the host's timeouts: nanoseconds, or -1 for none.
@@ -123,6 +129,31 @@ pub(crate) enum Kind {
     InterestSet,
     Lookup,
     Call,
+    /// A file or folder of preview1.
+    File,
+    /// A file that this library has itself.
+    Device(Device),
+    /// A folder that this library has itself.
+    Listing,
+}
+
+/// What is known of an open folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Its path: absolute, without links, `.` and `..`.
+    pub(crate) path: Vec<u8>,
+    /// Names in it that preview1 does not list: of granted folders, and of what leads to them.
+    pub(crate) names: Vec<Vec<u8>>,
+}
+
+/// What a number stands for, for calls of preview1.
+pub(crate) enum Object {
+    /// A file or folder with this number of preview1.
+    File(u32, Rc<Description>),
+    Device(Device),
+    Listing(Rc<Description>),
+    /// What the host has a handle for.
+    Handle,
 }
 
 impl Kind {
@@ -133,15 +164,50 @@ impl Kind {
             _ => Err(Errno(libc::ENOTSOCK)),
         }
     }
+
+    /// Whether it is a file's: the host has no handle of it.
+    fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Device(_) | Self::Listing)
+    }
 }
 
 impl Description {
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
+            file: Cell::new(None),
+            read_only: false,
+            synchronous: false,
+            folder: None,
             nonblocking: Cell::new(false),
             recv_timeout: Cell::new(host::FOREVER),
             send_timeout: Cell::new(host::FOREVER),
+        }
+    }
+
+    /// preview1's number of a file.
+    pub(crate) fn number(&self) -> Option<u32> {
+        self.file.get()
+    }
+
+    /// Whether the host has a handle for it.
+    pub(crate) fn has_handle(&self) -> bool {
+        !self.kind.is_file()
+    }
+
+    /// That of a file with this number of preview1, which is closed with it.
+    pub(crate) fn of_file(number: u32) -> Self {
+        let description = Self::new(Kind::File);
+        description.file.set(Some(number));
+        description
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        // Nothing can be done about an error. The standard streams stay open, so that no file gets their numbers.
+        if let Some(number) = self.file.get().filter(|number| *number >= STANDARD_STREAMS) {
+            let _ = host::close_file(number);
         }
     }
 }
@@ -149,6 +215,7 @@ impl Description {
 /// One descriptor.
 #[derive(Clone, Debug)]
 pub(crate) struct Descriptor {
+    /// [`GONE`] for a file.
     pub(crate) handle: u32,
     pub(crate) description: Rc<Description>,
     /// FD_CLOEXEC.
@@ -162,49 +229,52 @@ impl Descriptor {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     slots: Vec<Option<Descriptor>>,
     /// Indices of free slots; the lowest comes first.
     free: BinaryHeap<Reverse<usize>>,
 }
 
+impl Default for Table {
+    /// With the standard streams.
+    fn default() -> Self {
+        let streams = (0..STANDARD_STREAMS).map(|number| {
+            Some(Descriptor {
+                handle: GONE,
+                description: Rc::new(Description::of_file(number)),
+                cloexec: false,
+            })
+        });
+        Self {
+            slots: streams.collect(),
+            free: BinaryHeap::new(),
+        }
+    }
+}
+
 thread_local! {
     static TABLE: RefCell<Table> = RefCell::default();
 }
 
-fn fd_of(index: usize) -> Result<RawFd> {
-    let fd = match CUSTOMARY.checked_sub(index.saturating_add(1)) {
-        Some(fd) if index < LOW_COUNT => Some(fd),
-        _ => index.checked_add(CUSTOMARY - LOW_COUNT),
-    };
-    fd.and_then(|fd| RawFd::try_from(fd).ok())
-        .ok_or(Errno(libc::EMFILE))
-}
-
-/// The index of a descriptor. EBADF for a number that no socket can have.
 fn index_of(fd: RawFd) -> Result<usize> {
-    let index = match usize::try_from(fd) {
-        Ok(fd @ LOWEST..CUSTOMARY) => (CUSTOMARY - 1).checked_sub(fd),
-        Ok(fd @ CUSTOMARY..) => fd.checked_sub(CUSTOMARY - LOW_COUNT),
-        _ => None,
-    };
-    index.ok_or(Errno(libc::EBADF))
+    usize::try_from(fd).map_err(|_| Errno(libc::EBADF))
 }
 
 impl Table {
     #[inline]
-    fn find(&self, fd: RawFd) -> Option<&Descriptor> {
-        self.slots.get(index_of(fd).ok()?)?.as_ref()
+    fn find(&self, fd: RawFd) -> Result<&Descriptor> {
+        let slot = self.slots.get(index_of(fd)?);
+        slot.and_then(Option::as_ref).ok_or(Errno(libc::EBADF))
     }
 
     /// EBADF if nothing has this number; ENOTSOCK if a file has it.
     #[inline]
     fn get(&self, fd: RawFd) -> Result<&Descriptor> {
-        self.find(fd).ok_or_else(|| match host::is_file(fd) {
-            true => Errno(libc::ENOTSOCK),
-            false => Errno(libc::EBADF),
-        })
+        match self.find(fd)? {
+            descriptor if descriptor.description.kind.is_file() => Err(Errno(libc::ENOTSOCK)),
+            descriptor => Ok(descriptor),
+        }
     }
 
     /// The slot of a number, or EBADF.
@@ -215,26 +285,21 @@ impl Table {
 
     /// Reserves the first free number.
     fn first_free(&mut self) -> Result<RawFd> {
-        loop {
-            let index = match self.free.pop() {
-                Some(Reverse(index)) => index,
-                None => {
-                    self.slots.push(None);
-                    self.slots.len().saturating_sub(1)
-                }
-            };
-            let fd = fd_of(index)?;
-            // A number that a file has is skipped for good: there are many others.
-            if !host::is_file(fd) {
-                return Ok(fd);
+        let index = match self.free.pop() {
+            Some(Reverse(index)) => index,
+            None if self.slots.len() >= PLACES_MAX => return Err(Errno(libc::EMFILE)),
+            None => {
+                self.slots.push(None);
+                self.slots.len().saturating_sub(1)
             }
-        }
+        };
+        RawFd::try_from(index).map_err(|_| Errno(libc::EMFILE))
     }
 
-    /// Reserves this number, which is free. EBADF if a socket cannot have it.
+    /// Reserves this number, which is free. EBADF if it is too large.
     fn reserve(&mut self, fd: RawFd) -> Result<RawFd> {
         let index = index_of(fd)?;
-        if index >= PLACES_MAX || host::is_file(fd) {
+        if index >= PLACES_MAX {
             return Err(Errno(libc::EBADF));
         }
         while self.slots.len() <= index {
@@ -253,16 +318,62 @@ fn with<T>(call: impl FnOnce(&mut Table) -> Result<T>) -> Result<T> {
         .map_err(|_| Errno::EIO)?
 }
 
-/// Whether this is the number of a socket, a pipe, an interest set or a look-up, rather than a file's. Every read and
-/// write of a file checks this, so it does not call the host.
+/// Whether this is the number of a socket, a pipe, an interest set, a look-up or a call, rather than a file's.
 pub(crate) fn is_ours(fd: RawFd) -> bool {
-    with(|table| Ok(table.find(fd).is_some())).unwrap_or(false)
+    with(|table| table.get(fd).map(|_| ())).is_ok()
+}
+
+/// Whether something has this number.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    with(|table| table.find(fd).map(|_| ())).is_ok()
+}
+
+/// The numbers that something has.
+#[cfg(target_os = "wasi")]
+pub(crate) fn numbers() -> Vec<usize> {
+    with(|table| {
+        let taken = table.slots.iter().enumerate();
+        let taken = taken.filter(|(_, slot)| slot.is_some());
+        Ok(taken.map(|(number, _)| number).collect())
+    })
+    .unwrap_or_default()
 }
 
 /// The descriptor with this number. EBADF if there is none; ENOTSOCK for a file.
 #[inline]
 pub(crate) fn get(fd: RawFd) -> Result<Descriptor> {
     with(|table| table.get(fd).cloned())
+}
+
+/// The descriptor with this number, of any kind. EBADF if there is none.
+pub(crate) fn any(fd: RawFd) -> Result<Descriptor> {
+    with(|table| table.find(fd).cloned())
+}
+
+/// What a number stands for. EBADF for nothing.
+pub(crate) fn object(fd: RawFd) -> Result<Object> {
+    let description = any(fd)?.description;
+    Ok(match description.kind {
+        Kind::File => {
+            let number = description.file.get().ok_or(Errno(libc::EBADF))?;
+            Object::File(number, description)
+        }
+        Kind::Device(device) => Object::Device(device),
+        Kind::Listing => Object::Listing(description),
+        _ => Object::Handle,
+    })
+}
+
+/// preview1's number of a file. EBADF if nothing has this number; ENOTSOCK for what is no file of preview1.
+pub(crate) fn file(fd: RawFd) -> Result<u32> {
+    with(|table| {
+        let description = &table.find(fd)?.description;
+        match (description.kind, description.file.get()) {
+            (Kind::File, Some(number)) => Ok(number),
+            (Kind::File, None) => Err(Errno(libc::EBADF)),
+            _ => Err(Errno(libc::ENOTSOCK)),
+        }
+    })
 }
 
 /// The description of a descriptor that has this handle, if there is one.
@@ -276,12 +387,31 @@ pub(crate) fn description(handle: u32) -> Option<Rc<Description>> {
     .flatten()
 }
 
-/// The handle with which the host watches a descriptor; standard input has one too. ENOTSOCK for a file.
+/// The handle with which the host watches a descriptor; the standard streams have one too. ENOTSOCK for a file.
 pub(crate) fn watched(fd: RawFd) -> Result<u32> {
-    match with(|table| Ok(table.get(fd)?.handle)) {
-        Err(Errno(libc::ENOTSOCK)) if stdin::is_stdin(fd) => Ok(v1::STDIN),
-        handle => handle,
-    }
+    with(|table| {
+        let descriptor = table.find(fd)?;
+        match descriptor.description.kind {
+            kind if !kind.is_file() => Ok(descriptor.handle),
+            _ => stream_of(&descriptor.description).ok_or(Errno(libc::ENOTSOCK)),
+        }
+    })
+}
+
+/// The number of a standard stream, by which the host watches it too.
+fn stream_of(description: &Description) -> Option<u32> {
+    let number = description.file.get();
+    number.filter(|number| *number < STANDARD_STREAMS)
+}
+
+/// The number of the standard stream that this descriptor stands for, and its O_NONBLOCK.
+pub(crate) fn standard_stream(fd: RawFd) -> Option<(u32, bool)> {
+    with(|table| {
+        let description = &table.find(fd)?.description;
+        Ok(stream_of(description).map(|number| (number, description.nonblocking.get())))
+    })
+    .ok()
+    .flatten()
 }
 
 /// The handle of a descriptor, its kind, and how long one call may wait to receive from it.
@@ -317,8 +447,8 @@ pub(crate) fn insert(handle: u32, description: Rc<Description>, cloexec: bool) -
     fill(handle, description, cloexec, Table::first_free)
 }
 
-/// Assigns this descriptor, whose number is free, to a handle. If a socket cannot have the number, it closes the handle
-/// and returns EBADF.
+/// Assigns this descriptor, whose number is free, to a handle. If the number is too large, it closes the handle and
+/// returns EBADF.
 pub(crate) fn insert_at(fd: RawFd, handle: u32, description: Rc<Description>) -> Result<RawFd> {
     fill(handle, description, false, |table| table.reserve(fd))
 }
@@ -338,11 +468,16 @@ fn fill(
         });
         Ok(fd)
     });
-    if filled.is_err() {
+    if filled.is_err() && handle != GONE {
         // The first error is the one to report.
         let _ = Imp::close(handle);
     }
     filled
+}
+
+/// Assigns the first free descriptor to a file.
+pub(crate) fn insert_file(description: Description) -> Result<RawFd> {
+    insert(GONE, Rc::new(description), true)
 }
 
 /// Removes a descriptor and frees its number.
@@ -354,14 +489,17 @@ pub(crate) fn remove(fd: RawFd) -> Result<Descriptor> {
     })
 }
 
-/// The host has none of the handles any more: this guest's memory is a copy of another one's. Each descriptor stays taken
-/// until it is closed, and all else that is done with it is EBADF.
+/// The host has none of the handles and files any more: this guest's memory is a copy of another one's. Each descriptor
+/// but those of the standard streams stays taken until it is closed, and all else that is done with it is EBADF.
 #[cfg(target_os = "wasi")]
 pub(crate) fn forget_handles() {
     // See `with`.
     let _ = with(|table| {
-        let taken = table.slots.iter_mut().flatten();
-        taken.for_each(|descriptor| descriptor.handle = GONE);
+        for descriptor in table.slots.iter_mut().flatten() {
+            descriptor.handle = GONE;
+            let file = &descriptor.description.file;
+            file.set(stream_of(&descriptor.description));
+        }
         Ok(())
     });
 }
@@ -371,7 +509,7 @@ pub(crate) fn forget_handles() {
 /// # Errors
 /// EBADF.
 pub fn is_cloexec(fd: RawFd) -> Result<bool> {
-    Ok(get(fd)?.cloexec)
+    Ok(any(fd)?.cloexec)
 }
 
 /// Sets FD_CLOEXEC: fcntl(2), F_SETFD. It has no effect, because there is no exec.
@@ -391,10 +529,10 @@ pub fn set_cloexec(fd: RawFd, cloexec: bool) -> Result<()> {
 /// # Errors
 /// EBADF.
 pub fn is_nonblocking(fd: RawFd) -> Result<bool> {
-    Ok(get(fd)?.description.nonblocking.get())
+    Ok(any(fd)?.description.nonblocking.get())
 }
 
-/// Sets O_NONBLOCK of a socket or of standard input: fcntl(2), F_SETFL.
+/// Sets O_NONBLOCK: fcntl(2), F_SETFL. It has no effect on files, which never block for long.
 ///
 /// # Errors
 /// EOPNOTSUPP on a host where every call blocks.
@@ -402,10 +540,7 @@ pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<()> {
     if nonblocking && !Imp::CAN_WAIT {
         return Err(Errno(libc::EOPNOTSUPP));
     }
-    match stdin::is_stdin(fd) {
-        true => stdin::set_nonblocking(nonblocking),
-        false => get(fd)?.description.nonblocking.set(nonblocking),
-    }
+    any(fd)?.description.nonblocking.set(nonblocking);
     Ok(())
 }
 
@@ -417,24 +552,5 @@ pub fn pipe_end(fd: RawFd) -> Result<Option<bool>> {
     match get(fd)?.description.kind {
         Kind::Pipe { readable } => Ok(Some(readable)),
         _ => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LOW_COUNT, fd_of, index_of};
-    use crate::Errno;
-
-    #[test]
-    fn sockets_are_numbered_down_from_what_select_takes_and_then_up() {
-        assert_eq!(fd_of(0), Ok(1023));
-        assert_eq!(fd_of(LOW_COUNT - 1), Ok(256));
-        assert_eq!(fd_of(LOW_COUNT), Ok(1024));
-        for index in 0..3000 {
-            assert_eq!(index_of(fd_of(index).unwrap()), Ok(index));
-        }
-        for fd in [-1, 0, 255, i32::MIN] {
-            assert_eq!(index_of(fd), Err(Errno(libc::EBADF)));
-        }
     }
 }

@@ -5,15 +5,17 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `descriptors` | which file descriptors are sockets, and their state: O_NONBLOCK, timeouts |
+//! | `descriptors` | what each file descriptor stands for, and its state: O_NONBLOCK, timeouts |
 //! | `socket`, `message`, `rights`, `option` | calls on one socket |
 //! | `poll`, `epoll` | waiting for several descriptors |
 //! | `threads` | call stacks that take turns, and what they wait for |
 //! | `signals` | what comes from outside, and the functions that handle it |
 //! | `paths` | paths in the granted folders, as if those were mounted in one tree |
+//! | `devices`, `listing` | files in `/dev`, and directories that no host has |
+//! | `standard_streams` | standard input, output and error, which the host can watch as it watches sockets |
+//! | `locks` | locks of files |
 //! | `users` | the files of users and groups |
 //! | `zones` | time zones: TZ, local time and mktime |
-//! | [`stdin`] | standard input, which the host can watch as it watches sockets |
 //! | [`netdb`] | names, services and interfaces |
 //! | [`calls`] | functions of the program that embeds the guest |
 //! | [`crypto`] | ciphers and signatures that the host computes |
@@ -49,10 +51,20 @@ mod ancillary;
 mod c_abi;
 pub mod calls;
 pub mod crypto;
+#[cfg_attr(not(target_os = "wasi"), allow(dead_code, reason = "files are for C"))]
 mod descriptors;
+#[cfg_attr(not(target_os = "wasi"), allow(dead_code, reason = "files are for C"))]
+mod devices;
 mod epoll;
 mod errno;
 mod host;
+#[cfg(any(target_os = "wasi", test))]
+mod listing;
+#[cfg_attr(
+    not(target_os = "wasi"),
+    allow(dead_code, reason = "only C code calls it")
+)]
+mod locks;
 mod message;
 pub mod netdb;
 mod option;
@@ -67,7 +79,8 @@ mod rights;
 )]
 mod signals;
 mod socket;
-pub mod stdin;
+#[cfg(target_os = "wasi")]
+mod standard_streams;
 pub mod sys;
 #[cfg(target_os = "wasi")]
 #[cfg_attr(
@@ -93,6 +106,6 @@ pub use option::{VALUE_MAX, getsockopt, protocol, readable, setsockopt};
 pub use poll::{poll, select};
 pub use rights::{carries_rights, recvmsg_rights, sendmsg_rights};
 pub use socket::{
-    accept, bind, close, connect, dup, dup_above, dup2, getpeername, getsockname, listen, pipe,
-    shutdown, socket, socketpair,
+    accept, bind, close, close_handle, connect, dup, dup_above, dup2, getpeername, getsockname,
+    listen, pipe, shutdown, socket, socketpair,
 };

@@ -81,10 +81,23 @@ fn int(value: &[u8]) -> Result<i32> {
     field(value, 0).map(i32::from_ne_bytes)
 }
 
+/// The size of a `struct timeval`.
+const TIMEVAL: usize = 16;
+/// The size of one of two `long`s, as programs pack it by `struct.pack("ll", ...)`.
+const LONGS: usize = 8;
+
 /// Converts a `struct timeval` to a timeout of the host; zeros mean no timeout. EDOM for an invalid time, as on Linux.
 fn from_timeval(value: &[u8]) -> Result<i64> {
-    let seconds = i64::from_ne_bytes(field(value, 0)?);
-    let microseconds = i64::from_ne_bytes(field(value, 8)?);
+    let (seconds, microseconds) = match value.len() {
+        LONGS => (
+            i32::from_ne_bytes(field(value, 0)?).into(),
+            i32::from_ne_bytes(field(value, 4)?).into(),
+        ),
+        _ => (
+            i64::from_ne_bytes(field(value, 0)?),
+            i64::from_ne_bytes(field(value, 8)?),
+        ),
+    };
     if !(0..1_000_000).contains(&microseconds) {
         return Err(Errno(libc::EDOM));
     }
@@ -167,14 +180,19 @@ fn ipv6_mreq(value: &[u8]) -> Result<[SocketAddr; 2]> {
 }
 
 /// Size of the longest value: `struct timeval`.
-pub const VALUE_MAX: usize = 16;
+pub const VALUE_MAX: usize = TIMEVAL;
 
-/// `int getsockopt(int fd, int level, int name, void *value, socklen_t *length)`: getsockopt(2).
-/// Returns the value and its length.
+/// `int getsockopt(int fd, int level, int name, void *value, socklen_t *length)`: getsockopt(2), with room for so many
+/// bytes. Returns the value and its length.
 ///
 /// # Errors
 /// ENOPROTOOPT for an unknown option.
-pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], usize)> {
+pub fn getsockopt(
+    fd: RawFd,
+    level: i32,
+    name: i32,
+    room: usize,
+) -> Result<([u8; VALUE_MAX], usize)> {
     let descriptor = descriptors::get(fd)?;
     let (family, ty) = descriptor.socket()?;
     let description = &descriptor.description;
@@ -182,8 +200,8 @@ pub fn getsockopt(fd: RawFd, level: i32, name: i32) -> Result<([u8; VALUE_MAX], 
         (SOL_SOCKET, SO_TYPE) => return Ok(ints([ty.to_c()])),
         (SOL_SOCKET, SO_DOMAIN) => return Ok(ints([family.to_c()])),
         (SOL_SOCKET, SO_PROTOCOL) => return Ok(ints([protocol(family, ty)])),
-        (SOL_SOCKET, SO_RCVTIMEO) => return Ok(to_timeval(description.recv_timeout.get())),
-        (SOL_SOCKET, SO_SNDTIMEO) => return Ok(to_timeval(description.send_timeout.get())),
+        (SOL_SOCKET, SO_RCVTIMEO) => return Ok(to_timeval(description.recv_timeout.get(), room)),
+        (SOL_SOCKET, SO_SNDTIMEO) => return Ok(to_timeval(description.send_timeout.get(), room)),
         _ => {}
     }
     let (option, form) = lookup(level, name)?;
@@ -224,11 +242,14 @@ fn ints<const N: usize>(values: [i32; N]) -> ([u8; VALUE_MAX], usize) {
     (bytes, N.saturating_mul(4))
 }
 
-fn to_timeval(timeout: i64) -> ([u8; VALUE_MAX], usize) {
+fn to_timeval(timeout: i64, room: usize) -> ([u8; VALUE_MAX], usize) {
     let nanoseconds = timeout.max(0);
     let seconds = nanoseconds.checked_div(SECOND).unwrap_or(0);
     let rest = nanoseconds.checked_rem(SECOND).unwrap_or(0);
     let microseconds = rest.checked_div(MICROSECOND).unwrap_or(0);
+    if room == LONGS {
+        return ints([seconds as i32, microseconds as i32]);
+    }
     let mut bytes = [0; VALUE_MAX];
     for (room, value) in bytes.chunks_exact_mut(8).zip([seconds, microseconds]) {
         room.copy_from_slice(&value.to_ne_bytes());
@@ -265,8 +286,12 @@ mod tests {
         assert_eq!(from_timeval(&value(0, 1_000_000)), Err(Errno(libc::EDOM)));
         assert_eq!(from_timeval(&value(0, -1)), Err(Errno(libc::EDOM)));
         assert_eq!(from_timeval(&value(0, 1)[..15]), Err(Errno(libc::EINVAL)));
-        let (bytes, length) = to_timeval(1_500_000_000);
+        let (bytes, length) = to_timeval(1_500_000_000, 16);
         assert_eq!(bytes[..length], value(1, 500_000));
-        assert_eq!(to_timeval(FOREVER).0, [0; 16]);
+        assert_eq!(to_timeval(FOREVER, 16).0, [0; 16]);
+        let longs = [1_i32.to_ne_bytes(), 500_000_i32.to_ne_bytes()].concat();
+        assert_eq!(from_timeval(&longs), Ok(1_500_000_000));
+        let (bytes, length) = to_timeval(1_500_000_000, 8);
+        assert_eq!(bytes[..length], longs);
     }
 }

@@ -5,6 +5,8 @@
 //! either is resolved here first, component by component, so that the host is asked only for what lies in the
 //! granted folder itself. The host checks every path again: nothing here grants access.
 
+use std::collections::BTreeSet;
+
 use crate::{Errno, Result};
 
 /// Symbolic links that are followed in one path: Linux's MAXSYMLINKS.
@@ -46,6 +48,22 @@ impl Mounts {
 
     fn is_mount(&self, path: &[u8]) -> bool {
         self.paths.iter().any(|mount| mount == path)
+    }
+
+    /// The mount that `path` is in: the innermost one. `path` is resolved.
+    pub(crate) fn of(&self, path: &[u8]) -> Option<&[u8]> {
+        let mounts = self.paths.iter().filter(|mount| is_below(path, mount));
+        mounts.max_by_key(|mount| mount.len()).map(Vec::as_slice)
+    }
+
+    /// The names in a directory, each once, that mounts have or that lead to some. `path` is resolved.
+    pub(crate) fn names_in<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = Vec<u8>> + 'a {
+        let below = self.paths.iter().filter_map(move |mount| {
+            let rest = mount.strip_prefix(path)?.strip_prefix(b"/")?;
+            rest.split(|byte| *byte == b'/').next()
+        });
+        let names: BTreeSet<_> = below.collect();
+        names.into_iter().map(<[u8]>::to_vec)
     }
 
     /// Is `path` a directory because a folder is mounted there or below it, whatever the host says of it?
@@ -330,6 +348,27 @@ mod tests {
             ("/appendix/..", false),
         ] {
             assert_eq!(mounts.need_resolution(path.as_bytes()), needs, "{path}");
+        }
+    }
+
+    #[test]
+    fn directories_have_the_names_of_what_is_mounted_in_them() {
+        let mounts = mounts(&["/", "/usr/lib/python", "/usr/share", "/usr/lib", "/w"]);
+        for (path, names) in [
+            ("", vec!["usr", "w"]),
+            ("/usr", vec!["lib", "share"]),
+            ("/usr/lib", vec!["python"]),
+            ("/us", vec![]),
+            ("/w", vec![]),
+        ] {
+            let found: Vec<_> = mounts.names_in(path.as_bytes()).collect();
+            assert_eq!(
+                found,
+                names.iter().map(|name| name.as_bytes()).collect::<Vec<_>>()
+            );
+        }
+        for (path, mount) in [("/usr/lib/x", "/usr/lib"), ("/usr/libx", ""), ("/w", "/w")] {
+            assert_eq!(mounts.of(path.as_bytes()), Some(mount.as_bytes()), "{path}");
         }
     }
 

@@ -43,19 +43,17 @@ pub fn sendmsg_rights(
 }
 
 fn right_of(fd: RawFd) -> Result<Right> {
-    match descriptors::get(fd) {
-        Ok(descriptor) => match descriptor.description.kind {
-            Kind::Socket(..) | Kind::Pipe { .. } => Ok(Right {
-                kind: RIGHT_SOCKET,
-                number: descriptor.handle,
-            }),
-            Kind::InterestSet | Kind::Lookup | Kind::Call => Err(Errno(libc::EOPNOTSUPP)),
-        },
-        Err(Errno(libc::ENOTSOCK)) => Ok(Right {
-            kind: RIGHT_FILE,
-            number: u32::try_from(fd).map_err(|_| Errno(libc::EBADF))?,
+    let descriptor = descriptors::any(fd)?;
+    match descriptor.description.kind {
+        Kind::Socket(..) | Kind::Pipe { .. } => Ok(Right {
+            kind: RIGHT_SOCKET,
+            number: descriptor.handle,
         }),
-        Err(error) => Err(error),
+        Kind::File => Ok(Right {
+            kind: RIGHT_FILE,
+            number: descriptors::file(fd)?,
+        }),
+        _ => Err(Errno(libc::EOPNOTSUPP)),
     }
 }
 
@@ -152,14 +150,10 @@ fn number_of(received: &ReceivedRight, cloexec: bool) -> Result<RawFd> {
         };
         return descriptors::insert(number, description, cloexec);
     }
-    // Its number in wasi-libc is that in preview1. As when a file is opened, it must not be a socket's.
-    match RawFd::try_from(number) {
-        Ok(fd) if !descriptors::is_ours(fd) => Ok(fd),
-        _ => {
-            let _ = close(received.right);
-            Err(Errno(libc::EMFILE))
-        }
-    }
+    let description = Description::of_file(number);
+    let fd = descriptors::insert_file(description)?;
+    descriptors::set_cloexec(fd, cloexec)?;
+    Ok(fd)
 }
 
 fn kind_of(received: &ReceivedRight) -> Kind {

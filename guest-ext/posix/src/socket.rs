@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use wasisocket_abi::v1;
 
-use crate::descriptors::{self, Description, Family, GONE, Kind, RawFd, Type};
-use crate::host::{self, Address, Host as _, Imp};
+use crate::descriptors::{
+    self, Description, Descriptor, Family, GONE, Kind, PLACES_MAX, RawFd, Type,
+};
+use crate::host::{Address, Host as _, Imp};
 use crate::sys::{IPPROTO_UDPLITE, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK};
 use crate::unix::{absolute, as_spelled};
-use crate::{Errno, Result};
+use crate::{Errno, Result, locks};
 
 fn insert(handle: u32, kind: Kind, flags: i32) -> Result<RawFd> {
     let description = Description::new(kind);
@@ -79,65 +81,83 @@ fn both(first: Result<RawFd>, second: Result<RawFd>) -> Result<[RawFd; 2]> {
     }
 }
 
-/// `int dup(int fd)`: dup(2), for a socket.
+/// Another handle of what a descriptor stands for; of a file there is none to duplicate.
+fn dup_handle(descriptor: &Descriptor) -> Result<u32> {
+    match descriptor.handle {
+        GONE if descriptor.description.has_handle() => Err(Errno(libc::EBADF)),
+        GONE => Ok(GONE),
+        handle => Ok(Imp::dup(handle)?),
+    }
+}
+
+/// `int dup(int fd)`: dup(2).
 ///
 /// # Errors
 /// EMFILE; EBADF.
 pub fn dup(fd: RawFd) -> Result<RawFd> {
-    let descriptor = descriptors::get(fd)?;
-    let handle = Imp::dup(descriptor.handle)?;
+    let descriptor = descriptors::any(fd)?;
+    let handle = dup_handle(&descriptor)?;
     descriptors::insert(handle, descriptor.description, false)
 }
 
-/// `int fcntl(int fd, F_DUPFD, int lowest)`: fcntl(2), for a socket: the copy's number is `lowest` or above.
+/// `int fcntl(int fd, F_DUPFD, int lowest)`: fcntl(2): the copy's number is `lowest` or above.
 ///
 /// # Errors
-/// EMFILE; EINVAL for a negative number; EBADF.
+/// EMFILE; EINVAL for a negative number or one above all that there can be; EBADF.
 pub fn dup_above(fd: RawFd, lowest: RawFd, cloexec: bool) -> Result<RawFd> {
-    if lowest < 0 {
+    let descriptor = descriptors::any(fd)?;
+    if !usize::try_from(lowest).is_ok_and(|lowest| lowest < PLACES_MAX) {
         return Err(Errno(libc::EINVAL));
     }
-    let copy = dup(fd)?;
-    let chosen = match copy >= lowest {
-        true => copy,
-        false => {
-            let free = (lowest..).find(|fd| !descriptors::is_ours(*fd) && !host::is_file(*fd));
-            let chosen = free
-                .ok_or(Errno(libc::EMFILE))
-                .and_then(|free| dup2(copy, free));
-            close(copy)?;
-            chosen.map_err(|_| Errno(libc::EMFILE))?
-        }
-    };
-    descriptors::set_cloexec(chosen, cloexec)?;
-    Ok(chosen)
+    let free = (lowest..).find(|fd| !descriptors::is_open(*fd));
+    let free = free.ok_or(Errno(libc::EMFILE))?;
+    let handle = dup_handle(&descriptor)?;
+    let copy = descriptors::insert_at(free, handle, descriptor.description);
+    let copy = copy.map_err(|_| Errno(libc::EMFILE))?;
+    descriptors::set_cloexec(copy, cloexec)?;
+    Ok(copy)
 }
 
-/// `int dup2(int fd, int target)`: dup2(2), for a socket, to a number in the range of sockets.
+/// `int dup2(int fd, int target)`: dup2(2).
 ///
 /// # Errors
-/// EMFILE; EBADF, also for a number that a file has, because preview1 cannot give it up.
+/// EBADF, also for a number above all that there can be; EMFILE.
 pub fn dup2(fd: RawFd, target: RawFd) -> Result<RawFd> {
-    let descriptor = descriptors::get(fd)?;
+    let descriptor = descriptors::any(fd)?;
     if fd == target {
         return Ok(fd);
     }
-    let handle = Imp::dup(descriptor.handle)?;
-    if descriptors::is_ours(target) {
-        close(target)?;
+    if !usize::try_from(target).is_ok_and(|target| target < PLACES_MAX) {
+        return Err(Errno(libc::EBADF));
     }
+    let handle = dup_handle(&descriptor)?;
+    // What it stood for is closed silently: dup2(2).
+    let _ = close(target);
     descriptors::insert_at(target, handle, descriptor.description)
 }
 
-/// `int close(int fd)`: close(2), for a socket.
+/// `int close(int fd)`: close(2).
 ///
 /// # Errors
 /// EBADF.
 pub fn close(fd: RawFd) -> Result<()> {
-    match descriptors::remove(fd)?.handle {
+    let removed = descriptors::remove(fd)?;
+    if let Some(file) = removed.description.number() {
+        locks::closes(file);
+    }
+    match removed.handle {
         GONE => Ok(()),
         handle => Ok(Imp::close(handle)?),
     }
+}
+
+/// [`close`] of what is no file.
+///
+/// # Errors
+/// EBADF.
+pub fn close_handle(fd: RawFd) -> Result<()> {
+    descriptors::get(fd).map_err(|error| error.for_file(libc::EBADF))?;
+    close(fd)
 }
 
 /// The address that the host gets. EAFNOSUPPORT for an address of another family than the socket's, such as IPv4 for an
@@ -298,7 +318,7 @@ mod tests {
         let flags = 0;
         let first = socket(Family::Inet, Type::Stream, flags).unwrap();
         let second = socket(Family::Inet, Type::Stream, flags).unwrap();
-        assert_eq!(second, first - 1);
+        assert_eq!(second, first + 1);
         close(first).unwrap();
         assert_eq!(socket(Family::Inet, Type::Stream, flags), Ok(first));
         close(first).unwrap();

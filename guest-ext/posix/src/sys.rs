@@ -94,11 +94,22 @@ pub const F_GETLK: i32 = 5;
 pub const F_SETLK: i32 = 6;
 pub const F_SETLKW: i32 = 7;
 pub const F_DUPFD_CLOEXEC: i32 = 1030;
+pub const F_RDLCK: i32 = 0;
+pub const F_WRLCK: i32 = 1;
+pub const F_UNLCK: i32 = 2;
+
+// sys/file.h
+pub const LOCK_SH: i32 = 1;
+pub const LOCK_EX: i32 = 2;
+pub const LOCK_NB: i32 = 4;
+pub const LOCK_UN: i32 = 8;
+
 pub const FD_CLOEXEC: i32 = 1;
 pub const O_NONBLOCK: i32 = 4;
 pub const O_RDONLY: i32 = 0x0400_0000;
 pub const O_WRONLY: i32 = 0x1000_0000;
 pub const O_RDWR: i32 = 0x1400_0000;
+pub const O_ACCMODE: i32 = 0x1e00_0000;
 
 // sys/mman.h
 pub const MAP_SHARED: i32 = 0x1;
@@ -193,6 +204,16 @@ pub struct protoent {
 pub struct if_nameindex {
     pub if_index: u32,
     pub if_name: *mut c_char,
+}
+
+/// fcntl.h
+#[repr(C)]
+pub struct flock {
+    pub l_type: c_short,
+    pub l_whence: c_short,
+    pub l_start: i64,
+    pub l_len: i64,
+    pub l_pid: c_int,
 }
 
 /// sys/uio.h

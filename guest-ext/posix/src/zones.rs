@@ -276,7 +276,10 @@ mod tests {
         ] {
             assert_eq!(at(&zone(value), 0), (0, false, name.into()), "{value:?}");
         }
-        let unset = Zone::new(None, None, |_| panic!("no file is read"));
+        let unset = Zone::new(None, None, |path| {
+            assert_eq!(path, b"", "no file is read");
+            None
+        });
         assert_eq!(at(&unset, 0), (0, false, "UTC".into()));
     }
 

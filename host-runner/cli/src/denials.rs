@@ -1,9 +1,9 @@
 //! Denials on standard error.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use wasisocket_host::Denial;
+use wasisocket_host::{Denial, Event};
 
 use crate::say;
 
@@ -30,5 +30,32 @@ impl DenialLines {
             say(format_args!("{line}"));
         }
         printed.insert(line);
+    }
+}
+
+/// The last files that a guest did not get at, for want of a folder that is granted. Programs look for files that need not
+/// be there: only those of one that failed are told.
+#[derive(Debug, Default)]
+pub(crate) struct FileRefusals(Mutex<VecDeque<String>>);
+
+impl FileRefusals {
+    /// How many are kept.
+    const KEPT: usize = 3;
+
+    pub(crate) fn keep(&self, refusal: &Event) {
+        let line = refusal.to_string();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|other| *other != line);
+        if kept.len() == Self::KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+
+    pub(crate) fn print(&self) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in &*kept {
+            say(format_args!("{line}"));
+        }
     }
 }

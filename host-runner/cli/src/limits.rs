@@ -1,32 +1,77 @@
 //! Limits that the command enforces itself, as it runs one guest.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
-use wasisocket_host::{Event, Limit, MAX_SOCKETS_DEFAULT};
+use signal_hook::consts::SIGTERM;
+use wasisocket_host::{Event, GuestSignals, Limit, MAX_SOCKETS_DEFAULT};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
 use crate::say;
 
 /// The exit status after `--timeout` and `--max-cpu`, as of timeout(1).
-const TIMED_OUT: i32 = 124;
+const TIMED_OUT: u8 = 124;
 
-/// Ends this process by `leave` when the time is over, whatever the guest is doing: computing, waiting for a socket,
-/// or reading its standard input.
-pub(crate) fn end_process_after(limit: Duration, leave: impl Fn(i32) + Send + 'static) {
+/// What ends a guest whose time is over: SIGTERM and a time of grace, if it has one, and then this process.
+#[derive(Clone)]
+pub(crate) struct TimeIsOver<L> {
+    guest: GuestSignals,
+    grace: Option<Duration>,
+    reached: Arc<AtomicBool>,
+    leave: L,
+}
+
+impl<L: Fn(i32)> TimeIsOver<L> {
+    pub(crate) fn new(guest: GuestSignals, grace: Option<Duration>, leave: L) -> Self {
+        Self {
+            guest,
+            grace,
+            reached: Arc::default(),
+            leave,
+        }
+    }
+
+    /// The status of a guest that ended, if its time was over by then.
+    pub(crate) fn status(&self) -> Option<u8> {
+        let reached = self.reached.load(Ordering::Relaxed);
+        reached.then_some(TIMED_OUT)
+    }
+
+    fn end(&self, line: String, limit: Limit) {
+        self.reached.store(true, Ordering::Relaxed);
+        report(line, limit);
+        if let Some(grace) = self.grace
+            && self.guest.send(SIGTERM.cast_unsigned())
+        {
+            thread::sleep(grace);
+        }
+        (self.leave)(TIMED_OUT.into());
+    }
+}
+
+/// Ends the guest when the time is over, whatever it is doing: computing, waiting for a socket, or reading its standard
+/// input.
+pub(crate) fn end_after<L>(limit: Duration, end: TimeIsOver<L>)
+where
+    L: Fn(i32) + Send + 'static,
+{
     thread::spawn(move || {
         thread::sleep(limit);
         let line = format!("the guest was ended after {limit:?}, its --timeout");
-        report(line, Limit::Timeout);
-        leave(TIMED_OUT);
+        end.end(line, Limit::Timeout);
     });
 }
 
-/// Ends this process by `leave` when it has used this much processor time from now on.
-pub(crate) fn end_process_after_cpu(limit: Duration, leave: impl Fn(i32) + Send + 'static) {
+/// Ends the guest when this process has used this much processor time from now on.
+pub(crate) fn end_after_cpu<L>(limit: Duration, end: TimeIsOver<L>)
+where
+    L: Fn(i32) + Send + 'static,
+{
     let start = cpu_time();
     thread::spawn(move || {
         let processors = thread::available_parallelism().map_or(1, usize::from) as u32;
@@ -40,8 +85,7 @@ pub(crate) fn end_process_after_cpu(limit: Duration, leave: impl Fn(i32) + Send 
             thread::sleep((left / processors).max(Duration::from_millis(1)));
         }
         let line = format!("the guest was ended after {limit:?} of processor time, its --max-cpu");
-        report(line, Limit::MaxCpu);
-        leave(TIMED_OUT);
+        end.end(line, Limit::MaxCpu);
     });
 }
 

@@ -16,14 +16,15 @@ use wasisocket_python::{
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
-use crate::denials::DenialLines;
+use crate::denials::{DenialLines, FileRefusals};
 use crate::folders::parse_folder;
 use crate::grants::{GrantArgs, ListenArgs};
+use crate::limits::{self, TimeIsOver};
 use crate::profile::ProfileFile;
 use crate::python_line::{self, Runs};
+use crate::say;
 use crate::script::{self, has_module};
 use crate::signals::PassedOn;
-use crate::{limits, say};
 
 pub(crate) const USAGE: &str = "\
 wasisocket run [OPTIONS] [PYTHON OPTIONS] SCRIPT [ARGS]...
@@ -78,14 +79,15 @@ TLS (--ca-bundle):
   lists the name servers that are asked for the guest.
 
 Time zones (--tzdata):
-  The guest finds the host's time zones in /usr/share/zoneinfo, for reading; those that TZDIR names on
-  the host, or the system's. A granted folder that has them there takes precedence. Its local time is
-  UTC unless a variable says otherwise: --env TZ=Europe/Paris.
+  The guest finds the host's time zones in /usr/share/zoneinfo, for reading; those that TZDIR
+  names on the host, or the system's. A granted folder that has them there takes precedence.
+  Its local time is UTC unless a variable says otherwise: --env TZ=Europe/Paris.
 
 Signals:
   SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are the guest's if it
   handles them, as Python does with SIGINT; otherwise they end it. A second Ctrl-C within a second
-  ends it in any case, and --grace what goes on for longer after a signal.
+  ends it in any case, and --grace what goes on for longer after a signal. With --grace, a
+  guest that handles SIGTERM gets it when --timeout or --max-cpu is over, and that time to end.
 
 Exit status:
   The guest's own; 124 after --timeout or --max-cpu; 134 after a trap; 2 if it was not started.
@@ -160,7 +162,7 @@ pub(crate) struct StartArgs {
     /// Write what the guest computes to this file, for the Firefox Profiler
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     profile: Option<PathBuf>,
-    /// After a signal that the guest handles, end it if it goes on for longer than this
+    /// After a signal, or SIGTERM at --timeout and --max-cpu, give the guest this time to end
     #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = parse_grace)]
     grace: Option<Duration>,
 }
@@ -246,7 +248,10 @@ pub(crate) fn start(
     if let Some(time_zones) = args.time_zones()? {
         program = program.time_zones(time_zones);
     }
+    let time_is_over = TimeIsOver::new(guest_signals.clone(), start.grace, leave);
     let denials = DenialLines::default();
+    let refusals = Arc::new(FileRefusals::default());
+    let kept = Arc::clone(&refusals);
     let verbose = args.verbose;
     program = program.sockets(move |sockets| {
         sockets.signals(&guest_signals).on_event(move |event| {
@@ -256,16 +261,17 @@ pub(crate) fn start(
             match event {
                 Event::LimitReached(limit) => say(format_args!("the guest reached its --{limit}")),
                 Event::Denied(denial) if !verbose => denials.print(denial),
+                Event::FileRefused { .. } => kept.keep(event),
                 _ => {}
             }
         })
     });
     let python = load(args.python.as_deref(), args.cold, start)?;
     if let Some(limit) = limits.timeout {
-        limits::end_process_after(limit, leave.clone());
+        limits::end_after(limit, time_is_over.clone());
     }
     if let Some(limit) = limits.max_cpu {
-        limits::end_process_after_cpu(limit, leave);
+        limits::end_after_cpu(limit, time_is_over.clone());
     }
     let end = match &profiler {
         Some(profiler) => python.run_profiled(program, profiler)?,
@@ -274,8 +280,14 @@ pub(crate) fn start(
     if let Some(profile) = &profile {
         profile.write();
     }
+    if let Some(status) = time_is_over.status() {
+        return Ok(status);
+    }
     if let End::Trap(text) = &end {
         say(format_args!("the guest trapped: {text}"));
+    }
+    if end.status() != 0 {
+        refusals.print();
     }
     if let End::Exit(status) = end {
         passed_on.end_as_guest(status);

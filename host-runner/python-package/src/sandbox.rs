@@ -1,13 +1,16 @@
 //! One sandbox.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use tokio::sync::oneshot;
-use wasisocket_host::{Grants, Limit, List};
+use tokio::time::timeout;
+use wasisocket_host::{Grants, GuestSignals, Limit, List};
 use wasisocket_python::{
     Certificates, Distribution, Files, Folder, GuestError, Outcome, Preload, Program,
     Python as Engine, Sandbox, SandboxBuilder, SandboxError, TimeZones, Value, block_on, blocking,
@@ -120,6 +123,7 @@ pub(crate) struct NativeSandbox {
     sandbox: Arc<Mutex<Option<Sandbox>>>,
     /// Ends what `start` started.
     cancel: Mutex<Option<oneshot::Sender<()>>>,
+    signals: GuestSignals,
     /// Its private folder, until it is closed.
     files: Mutex<Option<Files>>,
     other: Py<PyAny>,
@@ -278,11 +282,17 @@ impl NativeSandbox {
     fn run<'py>(&self, py: Python<'py>, request: Request) -> PyResult<Bound<'py, PyTuple>> {
         let mut sandbox = self.take()?;
         let called = py.detach(|| {
-            let called = block_on(request.run(&mut sandbox));
+            let called = block_on(interruptible(request.run(&mut sandbox), &self.signals));
             *lock(&self.sandbox) = Some(sandbox);
-            called?
+            called
         });
+        let called = called.map_err(|error| PyRuntimeError::new_err(error.to_string()))??;
         result(self.other.bind(py), called)
+    }
+
+    /// Raises KeyboardInterrupt in what runs in it.
+    fn interrupt(&self) -> bool {
+        self.signals.send(SIGINT)
     }
 
     /// Has the guest do something in another thread, which then calls done with the result and None, or with None and an
@@ -402,6 +412,7 @@ impl NativeSandbox {
     fn of(sandbox: Sandbox, other: Py<PyAny>) -> Self {
         Self {
             files: Mutex::new(sandbox.files().cloned()),
+            signals: sandbox.signals().clone(),
             sandbox: Arc::new(Mutex::new(Some(sandbox))),
             cancel: Mutex::default(),
             other,
@@ -438,6 +449,30 @@ impl NativeSandbox {
         let sandbox = lock(&self.sandbox).take();
         let why = "this sandbox is closed, or something runs in it";
         sandbox.ok_or_else(|| PyRuntimeError::new_err(why))
+    }
+}
+
+/// SIGINT: signal(7).
+const SIGINT: u32 = 2;
+
+/// How often a run looks whether this process was interrupted.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Waits for a run. If a signal of this process raises an exception, which is KeyboardInterrupt on Ctrl-C, the guest is
+/// interrupted too, and the exception is raised when its run has ended. A second one ends the guest.
+async fn interruptible<T>(run: impl Future<Output = T>, signals: &GuestSignals) -> PyResult<T> {
+    let mut run = pin!(run);
+    let mut raised = None;
+    loop {
+        if let Ok(done) = timeout(TICK, &mut run).await {
+            return raised.map_or(Ok(done), Err);
+        }
+        if let Err(error) = Python::attach(|py| py.check_signals()) {
+            if raised.is_some() || !signals.send(SIGINT) {
+                return Err(error);
+            }
+            raised = Some(error);
+        }
     }
 }
 

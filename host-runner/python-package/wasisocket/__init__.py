@@ -215,6 +215,9 @@ class Sandbox:
     read-only Function: see there. With a coroutine function it may be one too.
 
     Several threads may use a sandbox, one at a time; threads with sandboxes of their own run side by side.
+
+    Ctrl-C while something runs in it raises KeyboardInterrupt there, and here when that has ended. A second Ctrl-C ends the
+    guest. interrupt() does the same from another thread.
     """
 
     def __init__(
@@ -345,6 +348,11 @@ class Sandbox:
         ended = self._native.close()
         return None if ended is None else _result(ended)
 
+    def interrupt(self) -> bool:
+        """Raises KeyboardInterrupt in what runs in it; it may be called in any thread. False if the guest did not ask for
+        that: it has not started, or uses the default action. Nothing happens if nothing runs."""
+        return self._native.interrupt()
+
     def kill(self) -> None:
         """Ends the guest at once."""
         self._native.kill()
@@ -440,6 +448,10 @@ class AsyncSandbox:
     async def close(self) -> Result | None:
         """Sandbox.close()"""
         return await self._ask(self._opened()._native.start_close)
+
+    def interrupt(self) -> bool:
+        """Sandbox.interrupt()"""
+        return self._opened().interrupt()
 
     def kill(self) -> None:
         """Sandbox.kill()"""

@@ -13,9 +13,13 @@ use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::preview1::{Preview1, no_memory, wait};
 
-/// For guests whose files are read on their own thread: then no call in here has to wait.
+/// No call in here may wait, and preview1's do where files are not read on the guest's own thread: such guests cannot send
+/// files through Unix sockets.
 impl Files for Preview1 {
     fn file(&mut self, number: u32) -> Option<OwnedFd> {
+        if !self.may_block() {
+            return None;
+        }
         let Descriptor::File(file) = self.descriptor(number)? else {
             return None;
         };
@@ -35,7 +39,17 @@ impl Files for Preview1 {
         Some(file.into())
     }
 
+    fn descriptor(&mut self, number: u32) -> Option<OwnedFd> {
+        match self.descriptor(number)? {
+            Descriptor::File(file) => Some(file.file.try_clone().ok()?.into()),
+            Descriptor::Dir(folder) => Some(folder.dir.try_clone().ok()?.into()),
+        }
+    }
+
     fn adopt(&mut self, file: OwnedFd) -> Option<u32> {
+        if !self.may_block() {
+            return None;
+        }
         self.room_for_file().ok()?;
         let flags = fcntl_getfl(&file).ok()?;
         let (perms, mode) = access(flags)?;

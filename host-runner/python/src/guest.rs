@@ -17,6 +17,7 @@ use crate::clocks;
 use crate::engine::Shared;
 use crate::etc::Etc;
 use crate::preview1::{self, OpenedFiles, Preview1};
+use crate::private_folder::PrivateFolder;
 use crate::sleep;
 use crate::threads::{self, Threads};
 
@@ -29,6 +30,8 @@ pub(crate) struct Guest {
     pub(crate) threads: Threads,
     /// Its folder may be a temporary one.
     _etc: Option<Arc<Etc>>,
+    /// Its `/tmp`.
+    _temporary: Option<PrivateFolder>,
 }
 
 impl Guest {
@@ -38,6 +41,7 @@ impl Guest {
         sockets: SocketsCtx,
         end: Option<Instant>,
         etc: Option<Arc<Etc>>,
+        temporary: Option<PrivateFolder>,
     ) -> Self {
         let threads = Threads::new(sockets.threads());
         Self {
@@ -46,6 +50,7 @@ impl Guest {
             end,
             threads,
             _etc: etc,
+            _temporary: temporary,
         }
     }
 
@@ -61,16 +66,6 @@ impl Guest {
     /// How many files and folders it has open.
     pub(crate) fn open_files(&self) -> usize {
         self.preview1.open_files()
-    }
-
-    /// The numbers of its files and folders.
-    pub(crate) fn file_numbers(&self) -> Vec<u32> {
-        self.preview1.file_numbers()
-    }
-
-    /// Has these numbers not be used for files, until the guest closes them.
-    pub(crate) async fn occupy(&mut self, numbers: &[u32]) {
-        self.preview1.occupy(numbers).await;
     }
 
     /// The guest's memory, and the guest, for one call.
@@ -110,8 +105,7 @@ pub(crate) fn blocking_linker(engine: &Engine) -> Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// Every import that an asynchronous store provides. Files cannot be sent through Unix sockets there: the calls that
-/// find them do not wait, and preview1's do.
+/// Every import that an asynchronous store provides.
 pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |guest: &mut Guest| guest.preview1.wasi())?;
@@ -119,6 +113,9 @@ pub(crate) fn asynchronous_linker(engine: &Engine) -> Result<Linker<Guest>> {
     linker.allow_shadowing(true);
     preview1::add_to_linker_async(&mut linker, |guest: &mut Guest| &mut guest.preview1)?;
     add_to_linker_async(&mut linker, Guest::sockets)?;
+    add_files_to_linker(&mut linker, |guest: &mut Guest| {
+        (&mut guest.sockets, &mut guest.preview1)
+    })?;
     clocks::add_to_linker(&mut linker)?;
     threads::add_to_linker(&mut linker)?;
     add_proc_exit(&mut linker)?;

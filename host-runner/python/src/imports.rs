@@ -48,6 +48,7 @@ impl Python {
             SocketsCtx::builder(Policy::new()).build(),
             None,
             None,
+            None,
         );
         let mut store = Store::new(module.engine(), no_guest);
         let states = module.imports().map(|import| {

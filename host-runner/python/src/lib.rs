@@ -45,6 +45,10 @@
 //!   `/etc/ssl` come before these.
 //! - `/usr/share/zoneinfo`: the host's time zone database, for reading, unless a granted folder has one there. Without a
 //!   variable `TZ`, its local time is UTC.
+//! - `/tmp`: a folder of its own, for reading and writing, with a `home`. It is removed with the guest. What is in it counts for
+//!   [`max_disk`](wasisocket_host::Limits::max_disk). A folder that is granted as `/tmp`, or a granted `/` that has
+//!   one, comes before it.
+//! - `/dev`: null, zero, full, random, urandom, stdin, stdout, stderr and fd, which are the guest's own.
 //! - `/usr/local/lib/python3.N`: the standard library, for reading, and `/usr/local/bin/python3`, an empty file.
 //! - The folders and variables that it is given, and nothing else of the host.
 //!
@@ -72,6 +76,7 @@ mod mapped;
 mod monotonic;
 mod places;
 mod preview1;
+mod private_folder;
 mod profile;
 mod program;
 mod run;

@@ -4,16 +4,24 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use tracing::debug;
 use wasisocket_host::{Grants, SocketsCtxBuilder};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-use crate::etc::Certificates;
+use crate::etc::{Certificates, is_granted};
 use crate::folders::Folder;
 use crate::monotonic::Monotonic;
+use crate::private_folder::PrivateFolder;
 use crate::snapshot::{Preload, SEARCH_PATH, WatchedRandom};
 use crate::stdio::{Capture, Input, Output};
 use crate::time_zones::TimeZones;
+
+/// The guest's folder for temporary files.
+pub(crate) const TEMPORARY_FOLDER: &str = "/tmp";
+
+/// The home of the guest's user in there: see [`etc`](crate::etc).
+const HOME: &str = "home";
 
 type ConfigureSockets = Box<dyn FnOnce(SocketsCtxBuilder) -> SocketsCtxBuilder + Send>;
 
@@ -217,6 +225,21 @@ impl Program {
     /// The folder of the host that it sees as `/`, if it is granted one.
     pub(crate) fn root(&self) -> Option<&Folder> {
         self.folders.iter().find(|folder| folder.is_root())
+    }
+
+    /// A new folder for its `/tmp`; `None` if it was granted one, or if there is no room for it, which is no reason not
+    /// to run.
+    pub(crate) fn private_temporary(&self) -> Option<PrivateFolder> {
+        let name = TEMPORARY_FOLDER.trim_start_matches('/');
+        // A link is not followed: the guest may have made it.
+        let in_root = |root: &Folder| root.host().join(name).symlink_metadata().is_ok();
+        if is_granted(&self.folders, TEMPORARY_FOLDER) || self.root().is_some_and(in_root) {
+            return None;
+        }
+        PrivateFolder::new()
+            .and_then(|folder| fs::create_dir(folder.path().join(HOME)).map(|()| folder))
+            .inspect_err(|error| debug!("no folder for temporary files: {error}"))
+            .ok()
     }
 
     /// The folder of the host that it sees because of its script, if it is not granted one as `/`.

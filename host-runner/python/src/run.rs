@@ -18,7 +18,7 @@ use crate::guest::Guest;
 use crate::places::Place;
 use crate::preview1::{Preview1, wait};
 use crate::profile::Profiler;
-use crate::program::Program;
+use crate::program::{Program, TEMPORARY_FOLDER};
 use crate::snapshot::{self, Image, PAGE, Preload, RESUME};
 use crate::stdio::Wait;
 use crate::threads::GuestStore;
@@ -199,6 +199,8 @@ impl Shared {
         };
         let time_zones_folder = time_zones.folder(&program.folders, seen_as_root);
 
+        let temporary = program.private_temporary();
+
         let mut wasi = WasiCtxBuilder::new();
         if let Some(random) = program.random {
             wasi.secure_random(random);
@@ -213,16 +215,31 @@ impl Shared {
             (false, Some(end)) => Wait::Until(end),
             (false, None) => Wait::Thread,
         };
-        if let Some(fd) = program.stdin.open(&mut wasi, wait) {
+        let stdin = program.stdin.open(&mut wasi, wait);
+        let stdout = program.stdout.open_stdout(&mut wasi);
+        let stderr = program.stderr.open_stderr(&mut wasi);
+        let mut streams = [None, None, None];
+        for (stream, fd) in streams.iter_mut().zip([&stdin, &stdout, &stderr]) {
+            *stream = fd.as_ref().and_then(|fd| fd.try_clone().ok());
+        }
+        if let Some(fd) = stdin {
             sockets = sockets.stdin(fd);
         }
-        program.stdout.set_stdout(&mut wasi);
-        program.stderr.set_stderr(&mut wasi);
+        if let Some(fd) = stdout {
+            sockets = sockets.stdout(fd);
+        }
+        if let Some(fd) = stderr {
+            sockets = sockets.stderr(fd);
+        }
         if let Some(root) = root {
             sockets = root.open(&mut wasi, sockets)?;
         }
         for folder in etc_folder.iter().chain(&time_zones_folder) {
             folder.open_files(&mut wasi)?;
+        }
+        if let Some(temporary) = &temporary {
+            let folder = Folder::read_write(temporary.path(), TEMPORARY_FOLDER);
+            sockets = folder.open(&mut wasi, sockets)?;
         }
         for folder in &program.folders {
             folder.check_trusted(self.trusted().chain(preload.paths()))?;
@@ -263,11 +280,12 @@ impl Shared {
         let sockets = sockets.build();
         let clock = sockets.clock();
         let mut preview1 = Preview1::new(wasi, !is_async);
+        preview1.set_standard_streams(streams);
         if limits_disk {
             preview1.limit_disk(sockets.disk());
         }
         preview1.limit_files(sockets.files());
-        let guest = Guest::new(preview1, sockets, end, Some(etc));
+        let guest = Guest::new(preview1, sockets, end, Some(etc), temporary);
         let mut store = Store::new(self.module.engine(), guest);
         limit_memory(&mut store, Guest::sockets);
         match (self.has_time_limits, is_async) {

@@ -1,17 +1,17 @@
 //! Standard input, output and error of a guest.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::AsyncRead;
-use wasmtime_wasi::cli::{IsTerminal, StdinStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
-use wasmtime_wasi::p2::{InputStream, OutputStream as _, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{WasiCtxBuilder, async_trait};
 
@@ -154,7 +154,7 @@ impl InputStream for Stdin {
         {
             return Err(StreamError::Closed);
         }
-        let mut bytes = vec![0; size.min(READ_MAX)];
+        let mut bytes = vec![0; size.min(TRANSFER_MAX)];
         let count = (&*self.file)
             .read(&mut bytes)
             .map_err(|error| StreamError::LastOperationFailed(error.into()))?;
@@ -166,25 +166,104 @@ impl InputStream for Stdin {
     }
 }
 
-/// The most that one read takes.
-const READ_MAX: usize = 64 << 10;
+/// The most that one read or write takes.
+const TRANSFER_MAX: usize = 64 << 10;
 
 impl Output {
-    pub(crate) fn set_stdout(self, wasi: &mut WasiCtxBuilder) {
-        match self {
-            Self::Discard => wasi,
-            Self::Capture(capture) => wasi.stdout(capture.0),
-            Self::Tap(tap) => wasi.stdout(tap),
-            Self::Inherit => wasi.inherit_stdout(),
+    /// Sets the guest's standard output. Returns a descriptor if it is this process's.
+    pub(crate) fn open_stdout(self, wasi: &mut WasiCtxBuilder) -> Option<OwnedFd> {
+        let stream = self.inherited(&std::io::stdout());
+        match (self, stream) {
+            (_, Some((stream, fd))) => {
+                wasi.stdout(stream);
+                return Some(fd);
+            }
+            (Self::Capture(capture), _) => wasi.stdout(capture.0),
+            (Self::Tap(tap), _) => wasi.stdout(tap),
+            (Self::Discard | Self::Inherit, _) => wasi,
         };
+        None
     }
 
-    pub(crate) fn set_stderr(self, wasi: &mut WasiCtxBuilder) {
-        match self {
-            Self::Discard => wasi,
-            Self::Capture(capture) => wasi.stderr(capture.0),
-            Self::Tap(tap) => wasi.stderr(tap),
-            Self::Inherit => wasi.inherit_stderr(),
+    /// As [`Output::open_stdout`], for standard error.
+    pub(crate) fn open_stderr(self, wasi: &mut WasiCtxBuilder) -> Option<OwnedFd> {
+        let stream = self.inherited(&std::io::stderr());
+        match (self, stream) {
+            (_, Some((stream, fd))) => {
+                wasi.stderr(stream);
+                return Some(fd);
+            }
+            (Self::Capture(capture), _) => wasi.stderr(capture.0),
+            (Self::Tap(tap), _) => wasi.stderr(tap),
+            (Self::Discard | Self::Inherit, _) => wasi,
         };
+        None
+    }
+
+    /// This process's stream, if that is what the guest has and there is one.
+    fn inherited(&self, stream: &impl AsFd) -> Option<(Inherited, OwnedFd)> {
+        let Self::Inherit = self else {
+            return None;
+        };
+        let fd = stream.as_fd().try_clone_to_owned().ok()?;
+        let file = Arc::new(fd.try_clone().ok()?.into());
+        Some((Inherited(file), fd))
+    }
+}
+
+/// The process's standard output or error, unbuffered. Errors are those of write(2): EPIPE when nobody reads any more.
+///
+/// wasmtime-wasi's own reports each error as EIO.
+#[derive(Clone)]
+struct Inherited(Arc<File>);
+
+impl IsTerminal for Inherited {
+    fn is_terminal(&self) -> bool {
+        std::io::IsTerminal::is_terminal(&*self.0)
+    }
+}
+
+impl StdoutStream for Inherited {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Components of WASI 0.3 use it, which Python is not.
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[async_trait]
+impl Pollable for Inherited {
+    /// A write blocks the thread.
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl OutputStream for Inherited {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut rest = &*bytes;
+        while !rest.is_empty() {
+            match (&*self.0).write(rest) {
+                Ok(count) => rest = &rest[count..],
+                // Another process set the flag, which all that have the terminal or pipe share.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // Whatever that reports, the next write says what is wrong.
+                    let _ = poll(&mut [PollFd::new(&*self.0, PollFlags::OUT)], None);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(StreamError::LastOperationFailed(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(TRANSFER_MAX)
     }
 }

@@ -9,7 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasisocket_abi::v1::{STDERR, STDIN, STDOUT};
+
 use super::handles::Handles;
+use super::locks::RecordLocks;
+use super::readiness::StandardStreams;
 use super::report::Bytes;
 use super::{Approval, SocketsCtx, TimeSlice};
 use crate::calls::{Calls, Function, Reply};
@@ -26,7 +30,7 @@ pub struct SocketsCtxBuilder {
     policy: Arc<Policy>,
     limits: Limits,
     resolver: Resolver,
-    stdin: Option<OwnedFd>,
+    streams: StandardStreams,
     unix_folders: Vec<UnixFolder>,
     on_event: Option<Arc<Sink>>,
     approve: Option<Arc<Approval>>,
@@ -43,7 +47,7 @@ impl SocketsCtx {
             policy: policy.into(),
             limits: Limits::default(),
             resolver: Resolver::default(),
-            stdin: None,
+            streams: StandardStreams::default(),
             unix_folders: Vec::new(),
             on_event: None,
             approve: None,
@@ -75,7 +79,21 @@ impl SocketsCtxBuilder {
     /// file is.
     #[must_use]
     pub fn stdin(mut self, fd: impl Into<OwnedFd>) -> Self {
-        self.stdin = Some(fd.into());
+        self.streams[STDIN as usize] = Some(fd.into());
+        self
+    }
+
+    /// As [`SocketsCtxBuilder::stdin`], for the guest's standard output. Nothing is written to it.
+    #[must_use]
+    pub fn stdout(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.streams[STDOUT as usize] = Some(fd.into());
+        self
+    }
+
+    /// As [`SocketsCtxBuilder::stdin`], for the guest's standard error. Nothing is written to it.
+    #[must_use]
+    pub fn stderr(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.streams[STDERR as usize] = Some(fd.into());
         self
     }
 
@@ -221,9 +239,10 @@ impl SocketsCtxBuilder {
             resolving: None,
             last_counted: None,
             keys: Keys::default(),
-            stdin: self.stdin.map(Arc::new),
+            streams: Arc::new(self.streams),
             unix_folders: self.unix_folders,
             unix_names: HashMap::new(),
+            locks: RecordLocks::default(),
             sent_rights: 0,
             sent_backlog: 0,
             usage: Usage::new(&self.limits, events.clone()),
@@ -273,7 +292,7 @@ impl fmt::Debug for SocketsCtxBuilder {
             .field("policy", &self.policy)
             .field("limits", &self.limits)
             .field("resolver", &self.resolver)
-            .field("stdin", &self.stdin)
+            .field("streams", &self.streams)
             .field("unix_folders", &self.unix_folders)
             .finish_non_exhaustive()
     }

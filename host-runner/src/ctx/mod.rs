@@ -7,6 +7,7 @@ mod builder;
 mod call;
 mod handles;
 mod limits;
+mod locks;
 mod lookup;
 mod message;
 mod network;
@@ -19,7 +20,6 @@ mod unix;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,11 @@ pub use builder::SocketsCtxBuilder;
 use handles::{Handles, Open};
 pub(crate) use limits::NotDone;
 use limits::check_handles;
+use locks::RecordLocks;
+pub(crate) use locks::{Range, flock_file};
 pub(crate) use message::Outgoing;
 pub(crate) use network::ConnectCall;
+use readiness::StandardStreams;
 pub(crate) use readiness::WaitsFor;
 use report::Bytes;
 pub use rights::Files;
@@ -62,10 +65,11 @@ pub struct SocketsCtx {
     last_counted: Option<Question>,
     /// The keys of its TLS that are ready for use.
     pub(crate) keys: Keys,
-    stdin: Option<Arc<OwnedFd>>,
+    streams: Arc<StandardStreams>,
     unix_folders: Vec<UnixFolder>,
     /// The guest's paths of the Unix sockets that it bound, by the names that the kernel has for them.
     unix_names: HashMap<Vec<u8>, Weak<[u8]>>,
+    locks: RecordLocks,
     /// How many descriptors were sent through Unix sockets and did not come back.
     sent_rights: usize,
     /// How many connections may wait at listeners that may be among these, because their last handles were closed.

@@ -1,6 +1,6 @@
 //! Waiting for many handles: a plain list, and interest sets.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[cfg(feature = "async")]
 use std::time::Instant;
 
@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags};
 use smallvec::SmallVec;
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
-    CTL_ADD, CTL_DEL, CTL_MOD, EVENT_IN, EVENT_NVAL, EVENT_OUT, EVENTS_MAX, Event, PollEntry, STDIN,
+    CTL_ADD, CTL_DEL, CTL_MOD, EVENT_IN, EVENT_NVAL, EVENT_OUT, EVENTS_MAX, Event, PollEntry,
+    STDERR,
 };
 
 use super::SocketsCtx;
@@ -26,6 +27,9 @@ use crate::sockets::{
 /// kernel time at every event, and memory that counts for the user of the host's process.
 const WATCHED_MAX: usize = 16;
 
+/// The descriptors behind a guest's standard input, output and error, as far as they are known: by their handles.
+pub(super) type StandardStreams = [Option<OwnedFd>; STDERR as usize + 1];
+
 /// What an operation waits for.
 #[derive(Debug)]
 pub(crate) enum WaitsFor {
@@ -38,17 +42,17 @@ pub(crate) enum WaitsFor {
 /// What is behind an entry of a poll.
 enum Polled<'a> {
     Descriptor(BorrowedFd<'a>),
-    /// Standard input without a descriptor: ready, as a file is.
+    /// A standard stream without a descriptor: ready, as a file is.
     File,
     Nothing,
 }
 
 impl SocketsCtx {
     fn polled(&self, handle: u32) -> Polled<'_> {
-        match (handle, &self.stdin) {
-            (STDIN, Some(stdin)) => Polled::Descriptor(stdin.as_fd()),
-            (STDIN, None) => Polled::File,
-            _ => match self.handles.get(handle) {
+        match self.streams.get(handle as usize) {
+            Some(Some(stream)) => Polled::Descriptor(stream.as_fd()),
+            Some(None) => Polled::File,
+            None => match self.handles.get(handle) {
                 Ok(open) => Polled::Descriptor(open.as_fd()),
                 Err(_) => Polled::Nothing,
             },

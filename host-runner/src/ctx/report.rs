@@ -12,13 +12,21 @@ use crate::event::{Endpoint, Event, SocketId};
 use crate::sockets::{Connection, Counter, Family, Kind, Socket};
 
 impl SocketsCtx {
-    /// Reports the start and, if it is known already, the outcome of connect(2), which had this result.
-    /// `before` is the connection's state until then.
+    /// The guest says that it did not get at a file.
+    pub(crate) fn file_refused(&self, path: &[u8], writes: bool) {
+        self.events.send_if(|| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            Some(Event::FileRefused { path, writes })
+        });
+    }
+
     /// Reports that the guest waits without end for nothing.
     pub(crate) fn waits_for_nothing(&self) {
         self.events.send_if(|| Some(Event::WaitsForNothing));
     }
 
+    /// Reports the start and, if it is known already, the outcome of connect(2), which had this result.
+    /// `before` is the connection's state until then.
     pub(super) fn report_connect(
         &self,
         socket: &Socket,

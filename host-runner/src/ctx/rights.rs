@@ -27,6 +27,12 @@ pub trait Files {
     /// Gives the guest a regular file under a new preview1 number, with no more than the access mode of `file` and at
     /// its offset. `None` if there is no room; the file is closed then.
     fn adopt(&mut self, file: OwnedFd) -> Option<u32>;
+
+    /// A duplicate (dup(2)) of the descriptor of a regular file or a directory, for locks and questions: nothing is read,
+    /// written or moved with it. The default has it for what may be sent.
+    fn descriptor(&mut self, number: u32) -> Option<OwnedFd> {
+        self.file(number)
+    }
 }
 
 /// For an embedder that gives no files.

@@ -13,6 +13,7 @@ pub struct DiskQuota(Arc<Left>);
 
 #[derive(Debug)]
 struct Left {
+    max: u64,
     bytes: AtomicU64,
     events: Events,
 }
@@ -22,8 +23,17 @@ impl DiskQuota {
     pub const NAME: u64 = 4096;
 
     pub(crate) fn new(limits: &Limits, events: Events) -> Self {
-        let bytes = AtomicU64::new(limits.max_disk.unwrap_or(u64::MAX));
-        Self(Arc::new(Left { bytes, events }))
+        let max = limits.max_disk.unwrap_or(u64::MAX);
+        Self(Arc::new(Left {
+            max,
+            bytes: AtomicU64::new(max),
+            events,
+        }))
+    }
+
+    /// The limit; `u64::MAX` if there is none.
+    pub(crate) fn max(&self) -> u64 {
+        self.0.max
     }
 
     /// How many bytes are left.

@@ -3,6 +3,7 @@
 mod calls;
 mod core_six;
 mod crypto;
+mod files;
 mod iovecs;
 mod lookups;
 mod messages;
@@ -56,8 +57,8 @@ pub fn add_to_linker_async<T: Send + 'static>(
     register::add_async(linker, move |data| (get(data), None::<&mut NoFiles>))
 }
 
-/// Lets guests send their files through Unix sockets, and receive files: gives `sock_send_rights` and
-/// `sock_recv_rights` the [`Files`] of a guest beside its sockets. Call it after [`add_to_linker`] or
+/// Lets guests lock their files, ask for the space that there is, send files through Unix sockets and receive them: gives
+/// `file_lock` and its like, `sock_send_rights` and `sock_recv_rights` the [`Files`] of a guest beside its sockets. Call it after [`add_to_linker`] or
 /// [`add_to_linker_async`], with `linker.allow_shadowing(true)`.
 ///
 /// # Errors

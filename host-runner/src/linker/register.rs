@@ -20,7 +20,7 @@
 
 use wasisocket_abi::v1::{
     Addr, AeadNonce, AeadTag, Ancillary, Ciovec, Event, Interface, Iovec, Pair, PollEntry,
-    Received, ReceivedRight, ReceivedRights, Right, SocketAddr, X25519Bytes,
+    Received, ReceivedRight, ReceivedRights, RecordLock, Right, SocketAddr, Space, X25519Bytes,
 };
 use wasisocket_abi::{CoreSocketAddr, Handle, imports};
 use wasmtime::{Caller, Linker, Result};

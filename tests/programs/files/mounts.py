@@ -15,12 +15,27 @@ def raises(number, function, *arguments):
         raise AssertionError((function, arguments))
 
 
-# The directories above a mount exist, but cannot be listed.
-for path in ["/mnt", "/mnt/deep", "/mnt/deep/", "/mnt/deep/data/..", "/usr/local/lib"]:
+# The directories above a mount exist, for reading, and contain what leads there.
+for path, content in {
+    "/mnt": ["deep"], "/mnt/deep": ["data"], "/mnt/deep/": ["data"], "/mnt/deep/data/..": ["data"],
+    "/usr/local": ["bin", "lib"],
+}.items():
     assert stat.S_ISDIR(os.stat(path).st_mode), path
     assert Path(path).is_dir() and os.path.exists(path), path
-    raises(errno.EACCES, os.listdir, path)
-    raises(errno.EACCES, os.open, path, os.O_RDONLY)
+    assert sorted(os.listdir(path)) == content, (path, os.listdir(path))
+    assert all(entry.is_dir() and not entry.is_symlink() for entry in os.scandir(path))
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    assert os.path.sameopenfile(folder, folder) and os.fstat(folder).st_ino == os.stat(path).st_ino
+    os.close(folder)
+    new = os.path.join(path, "new")
+    raises(errno.ENOENT, os.stat, new)
+    raises(errno.ENOENT, os.readlink, new)
+    raises(errno.ENOENT, open, os.path.join(new, "deeper"))
+    # What is there is not the guest's to change.
+    raises(errno.EPERM, open, new, "w")
+    raises(errno.EPERM, os.mkdir, new)
+    raises(errno.EPERM, os.symlink, "target", new)
+    raises(errno.EPERM, os.rename, "/mnt/deep/data/x", new)
 assert os.stat("/mnt").st_ino != os.stat("/mnt/deep").st_ino
 assert os.stat("/mnt/deep").st_ino == os.stat("/mnt/deep/data/..").st_ino
 assert os.stat("/..").st_ino == os.stat("/").st_ino == os.stat("/../../..").st_ino

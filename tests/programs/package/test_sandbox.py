@@ -222,7 +222,7 @@ class PrivateFolder(unittest.TestCase):
 
     def test_the_folder_is_another_one_for_each_and_is_removed(self):
         def folders():
-            return [path for path in pathlib.Path(tempfile.gettempdir()).glob("wasisocket-sandbox-*") if path.owner()]
+            return [path for path in pathlib.Path(tempfile.gettempdir()).glob("wasisocket-guest-*") if path.owner()]
 
         before = set(folders())
         with Sandbox(files={"a": ""}) as one, Sandbox() as other:

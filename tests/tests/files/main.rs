@@ -3,9 +3,12 @@
 mod asynchronous;
 mod descriptors;
 mod disk;
+mod kinds;
 mod listing;
+mod locks;
 mod names;
 mod paths;
+mod refusals;
 mod rights;
 
 use std::fs;
@@ -73,9 +76,12 @@ fn every_program_is_run() {
         include_str!("descriptors.rs"),
         include_str!("disk.rs"),
         include_str!("main.rs"),
+        include_str!("kinds.rs"),
         include_str!("listing.rs"),
+        include_str!("locks.rs"),
         include_str!("names.rs"),
         include_str!("paths.rs"),
+        include_str!("refusals.rs"),
         include_str!("rights.rs"),
     ]
     .concat();

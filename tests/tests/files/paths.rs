@@ -69,4 +69,9 @@ fn directories_above_granted_folders_exist() {
         .arg(dir(folder.path(), "/mnt/deep/data"))
         .arg(program("files/mounts.py"))
         .succeeds();
+    let code = fs::read_to_string(program("files/mounts.py")).unwrap();
+    run()
+        .arg(dir(folder.path(), "/mnt/deep/data"))
+        .args(["-c", &code])
+        .succeeds();
 }

@@ -24,6 +24,24 @@ const PACKAGE: &str = "host-runner/python-package";
 /// The most bytes that the wheel may have.
 const SIZE_MAX: u64 = 40_000_000;
 
+/// Modules and packages for prompts and debuggers, stand-ins for modules of C that the guest has, and what pip brings to
+/// colour source code.
+const SELDOM_IMPORTED: [&str; 13] = [
+    "_pydatetime",
+    "_pydecimal",
+    "_pyio",
+    "_pyrepl",
+    "bdb",
+    "cmd",
+    "doctest",
+    "pdb",
+    "pickletools",
+    "pydoc",
+    "pydoc_data",
+    "pygments",
+    "turtle",
+];
+
 /// What a stranger does with it first.
 const FIRST: &str = "\
 import wasisocket
@@ -42,7 +60,8 @@ pub(super) fn make(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
     let guest = package.join("guest");
     // pip has programs for Windows, which no guest has a use for.
     tree::copy(&dist.python.folder, &guest, &|path| {
-        path != Path::new(LEFT_OUT) && path.extension() != Some("exe".as_ref())
+        let is_left_out = path == Path::new(LEFT_OUT) || is_compiled_for_nobody(path);
+        !is_left_out && path.extension() != Some("exe".as_ref())
     })?;
     // Python warns at each start if lib-dynload, which is empty, does not exist, and a wheel has no empty folders.
     for library in fs::read_dir(guest.join("lib"))? {
@@ -76,6 +95,18 @@ pub(super) fn make(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
         made,
         sbom::make(dist, PYTHON_PACKAGE, "wasisocket-python-package")?,
     ])
+}
+
+/// Is this the compiled form of a module that hardly any guest imports? Python compiles it where one does.
+fn is_compiled_for_nobody(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let module = name.split('.').next().unwrap_or_default();
+    let folders = path.iter().filter_map(|folder| folder.to_str());
+    path.extension() == Some("pyc".as_ref())
+        && (SELDOM_IMPORTED.contains(&module)
+            || folders
+                .into_iter()
+                .any(|folder| SELDOM_IMPORTED.contains(&folder)))
 }
 
 /// The wheel as maturin makes it, which finds out on which systems the native module runs.

@@ -83,6 +83,7 @@
 
 mod address;
 mod crypto;
+mod files;
 mod option;
 mod rights;
 
@@ -92,6 +93,10 @@ pub use crypto::{
     AEAD_AAD_MAX, AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_MESSAGE_MAX,
     AeadNonce, AeadTag, CRYPTO_NUMBERS, CRYPTO_STRUCTS, ECDSA_SIGNATURE_MAX, GROUP_SECP256R1,
     GROUP_SECP384R1, SHA256_BLOCK_LEN, SHA256_DATA_MAX, SHA256_STATE_LEN, X25519Bytes,
+};
+pub use files::{
+    FILES_NUMBERS, FILES_STRUCTS, LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED, PATH_MAX, RecordLock,
+    Space,
 };
 pub use option::SocketOption;
 pub use rights::{
@@ -108,8 +113,8 @@ use crate::plain::{numbers, structs};
 pub const MODULE: &str = IMPORTS[0].module;
 
 numbers! {
-    /// The numbers of `wasisocket_v1`, by name. Rights and cryptography have numbers of their own:
-    /// [`RIGHTS_NUMBERS`], [`CRYPTO_NUMBERS`].
+    /// The numbers of `wasisocket_v1`, by name. Rights, files and cryptography have numbers of their own:
+    /// [`RIGHTS_NUMBERS`], [`FILES_NUMBERS`], [`CRYPTO_NUMBERS`].
     pub const NUMBERS;
 
     /// Address family: a Unix socket. `sock_open` accepts it on hosts that have this module.
@@ -174,6 +179,10 @@ numbers! {
     /// A host that does not know what is behind it treats it as a file: `sock_poll` reports it as ready, and
     /// `interest_ctl` returns EPERM.
     pub const STDIN: u32 = 0;
+    /// As [`STDIN`], for the guest's standard output.
+    pub const STDOUT: u32 = 1;
+    /// As [`STDIN`], for the guest's standard error.
+    pub const STDERR: u32 = 2;
 
     /// In [`Ancillary::present`]: there is a hop limit.
     pub const ANCILLARY_HOP_LIMIT: u32 = 1;
@@ -229,7 +238,7 @@ structs! {
     /// One handle in `sock_poll`: `struct pollfd`. 8 bytes.
     #[derive(Default)]
     pub struct PollEntry {
-        /// A handle, or [`STDIN`].
+        /// A handle, or [`STDIN`], [`STDOUT`] or [`STDERR`].
         pub handle: u32,
         /// What is asked for: `EVENT_` bits.
         pub events: u16,

@@ -7,29 +7,36 @@
 //! See the parent module. `fcntl` and `ioctl` are variadic in C: on wasm32 the variable arguments are stored in
 //! memory, and the last parameter points to them (tool-conventions, BasicCABI.md).
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
+use super::file_locks::record_lock;
+use super::granted::descriptor_of;
 use super::identity::USER;
 use super::messages::{iovecs, with_data, with_room};
-use super::{bytes, c_length, c_number, c_unit, slice_mut};
+use super::{bytes, c_length, c_number, c_unit, errno, refusals, set_errno, slice_mut};
 use crate::descriptors::{self, is_ours};
-use crate::host;
 use crate::host::Want;
 use crate::message;
 use crate::option;
+use crate::socket;
 use crate::sys::*;
 use crate::{Errno, Result};
-use crate::{socket, stdin};
 
 /// The mode of a socket on Linux: S_IFSOCK and all permissions.
 const SOCKET_MODE: libc::mode_t = libc::S_IFSOCK | 0o777;
 /// The mode of a pipe on Linux.
 const PIPE_MODE: libc::mode_t = libc::S_IFIFO | 0o600;
+/// The permission bits of a mode.
+const PERMISSIONS: libc::mode_t = 0o7777;
 /// The block size of a socket on Linux, and the page size of most hosts.
 const BLOCK_SIZE: libc::blksize_t = 4096;
 
 unsafe extern "C" {
-    safe fn __real_close(fd: c_int) -> c_int;
+    fn __real___wasilibc_nocwd_openat_nomode(
+        folder: c_int,
+        path: *const c_char,
+        flags: c_int,
+    ) -> c_int;
     safe fn __real___wasilibc_tell(fd: c_int) -> libc::off_t;
     safe fn __real_lseek(fd: c_int, offset: libc::off_t, whence: c_int) -> libc::off_t;
     fn __real_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize;
@@ -47,16 +54,35 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// What wasi-libc's open(2) and openat(2) call. Without an access mode a file is opened for reading: O_RDONLY is 0 on
+/// Linux, so that many programs leave it out.
+///
+/// # Safety
+/// As wasi-libc declares it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap___wasilibc_nocwd_openat_nomode(
+    folder: c_int,
+    path: *const c_char,
+    flags: c_int,
+) -> c_int {
+    let mode = match flags & O_ACCMODE {
+        0 => O_RDONLY,
+        _ => 0,
+    };
+    // SAFETY: passed on.
+    let fd = unsafe { __real___wasilibc_nocwd_openat_nomode(folder, path, flags | mode) };
+    if fd < 0 {
+        let error = errno();
+        refusals::open(folder, path, flags | mode, error);
+        set_errno(error);
+    }
+    fd
+}
+
 /// close(2).
 #[unsafe(no_mangle)]
 extern "C" fn __wrap_close(fd: c_int) -> c_int {
-    match is_ours(fd) {
-        true => c_unit(socket::close(fd)),
-        false => {
-            stdin::closed(fd);
-            __real_close(fd)
-        }
-    }
+    c_unit(socket::close(fd))
 }
 
 /// lseek(2).
@@ -89,11 +115,8 @@ fn no_data(error: Errno) -> Errno {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_read(fd: c_int, buffer: *mut c_void, length: usize) -> isize {
     if !is_ours(fd) {
-        return match stdin::check_read(fd) {
-            // SAFETY: passed on.
-            Ok(()) => unsafe { __real_read(fd, buffer, length) },
-            Err(error) => c_length(Err(error)),
-        };
+        // SAFETY: passed on.
+        return unsafe { __real_read(fd, buffer, length) };
     }
     // SAFETY: passed on.
     let buffer = unsafe { slice_mut(buffer.cast(), length) };
@@ -124,11 +147,8 @@ unsafe extern "C" fn __wrap_write(fd: c_int, data: *const c_void, length: usize)
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_readv(fd: c_int, first: *const iovec, count: c_int) -> isize {
     if !is_ours(fd) {
-        return match stdin::check_read(fd) {
-            // SAFETY: passed on.
-            Ok(()) => unsafe { __real_readv(fd, first, count) },
-            Err(error) => c_length(Err(error)),
-        };
+        // SAFETY: passed on.
+        return unsafe { __real_readv(fd, first, count) };
     }
     // SAFETY: passed on.
     c_length(unsafe { iovecs(first, count) }.and_then(|iovecs| {
@@ -160,13 +180,47 @@ unsafe extern "C" fn __wrap_writev(fd: c_int, first: *const iovec, count: c_int)
     }))
 }
 
-/// Sets the owner of a file: the guest's own user and group, as preview1 has no owners.
-fn set_owner(stat: &mut libc::stat) {
-    stat.st_uid = USER;
-    stat.st_gid = USER;
+/// The first `length` bytes at most of a file, as the program would read it: Rust's own `fs` knows neither the paths nor
+/// the descriptors of this library. `None` if there is no such file; what could be read counts.
+pub(super) fn content(path: &CStr, length: usize) -> Option<Vec<u8>> {
+    // SAFETY: a string.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return None;
+    }
+    let mut content = Vec::new();
+    let mut part = [0_u8; 4096];
+    while content.len() < length {
+        // SAFETY: the buffer's own start and length.
+        let read = unsafe { libc::read(fd, part.as_mut_ptr().cast(), part.len()) };
+        match usize::try_from(read).ok().and_then(|read| part.get(..read)) {
+            None | Some([]) => break,
+            Some(read) => content.extend_from_slice(read),
+        }
+    }
+    content.truncate(length);
+    __wrap_close(fd);
+    Some(content)
 }
 
-/// fstat(2): S_ISSOCK is true for a socket. preview1 has no file type for a pipe, which standard input may be.
+/// Completes what preview1 says of a file: it has no owners and no permissions. Files are the guest's own, and have the
+/// permissions that a new one has on Linux.
+fn complete(stat: &mut libc::stat) {
+    stat.st_uid = USER;
+    stat.st_gid = USER;
+    if stat.st_mode & PERMISSIONS == 0 {
+        stat.st_mode |= match stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => 0o755,
+            libc::S_IFLNK => 0o777,
+            libc::S_IFCHR => 0o666,
+            libc::S_IFSOCK => 0o755,
+            libc::S_IFIFO => 0o600,
+            _ => 0o644,
+        };
+    }
+}
+
+/// fstat(2): S_ISSOCK is true for a socket. preview1 has no file type for a pipe, which a standard stream may be.
 ///
 /// # Safety
 /// `stat` is writable.
@@ -178,10 +232,10 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
         if result == 0 {
             // SAFETY: it was written to.
             let stat = unsafe { &mut *stat };
-            set_owner(stat);
-            if stat.st_mode & libc::S_IFMT == 0 && stdin::is_stdin(fd) && stdin::is_pipe() {
-                stat.st_mode = PIPE_MODE;
+            if stat.st_mode & libc::S_IFMT == 0 && descriptors::standard_stream(fd).is_some() {
+                stat.st_mode |= libc::S_IFIFO;
             }
+            complete(stat);
         }
         return result;
     }
@@ -194,7 +248,7 @@ unsafe extern "C" fn __wrap_fstat(fd: c_int, stat: *mut libc::stat) -> c_int {
         Ok(Some(_)) => PIPE_MODE,
         _ => SOCKET_MODE,
     };
-    set_owner(&mut answer);
+    complete(&mut answer);
     answer.st_nlink = 1;
     answer.st_blksize = BLOCK_SIZE;
     // Different for every open socket: os.path.samestat compares it.
@@ -216,15 +270,23 @@ unsafe extern "C" fn __wrap___wasilibc_nocwd_fstatat(
     stat: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
+    if let Some(fd) = descriptor_of(folder, path) {
+        // SAFETY: passed on.
+        let result = unsafe { __wrap_fstat(fd, stat) };
+        if result != 0 {
+            set_errno(Errno(libc::ENOENT));
+        }
+        return result;
+    }
     // SAFETY: passed on.
     let result = unsafe { __real___wasilibc_nocwd_fstatat(folder, path, stat, flags) };
     if result == 0 {
         // SAFETY: it was written to.
         let stat = unsafe { &mut *stat };
-        set_owner(stat);
         if stat.st_mode & libc::S_IFMT == 0 {
             stat.st_mode |= libc::S_IFSOCK;
         }
+        complete(stat);
     }
     result
 }
@@ -244,8 +306,8 @@ fn status_flags(fd: c_int) -> Result<c_int> {
 
 /// fcntl(2): F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC.
 ///
-/// Record locks (F_GETLK, F_SETLK, F_SETLKW) are ENOSYS for every descriptor: preview1 has none, and programs
-/// retry for ever after any other error.
+/// Those of record locks (F_GETLK, F_SETLK, F_SETLKW) are ENOSYS on a host without locks: programs retry for ever after
+/// many other errors.
 ///
 /// # Safety
 /// `arguments` points to what the command takes.
@@ -256,25 +318,34 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
     // SAFETY: these commands take an int, and the caller passed one.
     let argument = || unsafe { arguments.as_ref() }.copied().unwrap_or(0);
     match command {
-        F_GETLK | F_SETLK | F_SETLKW => c_unit(Err(Errno(libc::ENOSYS))),
-        F_SETFL if is_ours(fd) || stdin::is_stdin(fd) => {
-            let nonblocking = argument() & O_NONBLOCK != 0;
-            c_unit(descriptors::set_nonblocking(fd, nonblocking))
+        F_GETLK | F_SETLK | F_SETLKW => {
+            // SAFETY: these commands take a pointer to a lock, and the caller passed one.
+            let lock = unsafe { arguments.cast::<*mut flock>().as_ref() };
+            // SAFETY: null or a lock.
+            let lock = lock.and_then(|lock| unsafe { lock.as_mut() });
+            let lock = lock.ok_or(Errno(libc::EFAULT));
+            let locked = lock.and_then(|lock| record_lock(fd, command, lock));
+            c_unit(locked.map_err(|error| match error {
+                Errno(libc::EOPNOTSUPP) => Errno(libc::ENOSYS),
+                error => error,
+            }))
         }
-        F_GETFL if stdin::is_nonblocking(fd) => file_fcntl() | O_NONBLOCK,
-        // As for dup: preview1 cannot duplicate the descriptor of a file.
-        F_DUPFD | F_DUPFD_CLOEXEC if !is_ours(fd) && host::is_file(fd) => {
-            c_unit(Err(Errno(libc::ENOTSUP)))
-        }
-        _ if !is_ours(fd) => file_fcntl(),
         F_DUPFD => c_number(socket::dup_above(fd, argument(), false)),
         F_DUPFD_CLOEXEC => c_number(socket::dup_above(fd, argument(), true)),
-        F_GETFL => c_number(status_flags(fd)),
         F_GETFD => c_number(descriptors::is_cloexec(fd).map(|cloexec| match cloexec {
             true => FD_CLOEXEC,
             false => 0,
         })),
         F_SETFD => c_unit(descriptors::set_cloexec(fd, argument() & FD_CLOEXEC != 0)),
+        F_SETFL if is_ours(fd) || descriptors::standard_stream(fd).is_some() => {
+            let nonblocking = argument() & O_NONBLOCK != 0;
+            c_unit(descriptors::set_nonblocking(fd, nonblocking))
+        }
+        F_GETFL if descriptors::standard_stream(fd).is_some_and(|(_, set)| set) => {
+            file_fcntl() | O_NONBLOCK
+        }
+        _ if !is_ours(fd) => file_fcntl(),
+        F_GETFL => c_number(status_flags(fd)),
         _ => c_unit(Err(Errno(libc::EINVAL))),
     }
 }
@@ -285,7 +356,8 @@ unsafe extern "C" fn __wrap_fcntl(fd: c_int, command: c_int, arguments: *mut c_i
 /// `arguments` points to what the request takes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_ioctl(fd: c_int, request: c_int, arguments: *mut *mut c_int) -> c_int {
-    let handled_here = is_ours(fd) || (request == FIONBIO && stdin::is_stdin(fd));
+    let handled_here =
+        is_ours(fd) || (request == FIONBIO && descriptors::standard_stream(fd).is_some());
     if !handled_here {
         // SAFETY: passed on.
         return unsafe { __real_ioctl(fd, request, arguments) };

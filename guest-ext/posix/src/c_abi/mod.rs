@@ -15,6 +15,7 @@
 mod clocks;
 mod crypto;
 mod dynamic;
+mod file_locks;
 mod files;
 mod granted;
 mod identity;
@@ -25,7 +26,9 @@ mod messages;
 mod netdb;
 mod own;
 mod paths;
+mod preview1;
 mod processes;
+mod refusals;
 mod resource;
 mod signals;
 mod sockets;

@@ -7,21 +7,23 @@
 //!
 //! See the parent module. Paths are NUL-terminated strings, and results are written where wasi-libc wants them.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 
 use super::granted::{
-    PARENT_OF_MOUNTS, is_parent_of_mounts, parent_stat, place, refusal, resolve_refused,
+    self, Folder, Place, Synthetic, entry_kind, folder_stat, from_root, is_parent, own_names,
+    place, resolve_refused,
 };
+use super::preview1::{__wrap___wasi_fd_filestat_get, device_stat};
 use super::string;
-use crate::Errno;
-use crate::descriptors::is_ours;
-use crate::host;
+use crate::descriptors::{self, Description, Kind};
+use crate::devices::Entry;
+use crate::paths::normalize;
+use crate::{Errno, RawFd, Result, socket};
 
 /// preview1's lookupflags: a symbolic link at the end is followed.
 const SYMLINK_FOLLOW: u32 = wasi::LOOKUPFLAGS_SYMLINK_FOLLOW;
 
 unsafe extern "C" {
-    fn __real___wasi_fd_fdstat_get(fd: c_int, stat: *mut wasi::Fdstat) -> u32;
     fn __real___wasi_path_open(
         folder: c_int,
         lookup: u32,
@@ -52,42 +54,198 @@ unsafe extern "C" {
         new_path: *const c_char,
     ) -> u32;
 }
-/// Calls a function of preview1 with a folder and a path, and once more with others if the host refused to leave
-/// the folder, which links may do.
+
+/// Something that this library has itself, and its absolute path.
+struct Own {
+    what: Synthetic,
+    path: Vec<u8>,
+}
+
+/// Calls a function of preview1 with a folder and a path: once more with others if the host refused to leave the
+/// folder, which links may do. `own` answers for what this library has itself.
 fn call(
     folder: c_int,
     path: *const c_char,
     lookup: u32,
+    own: impl FnOnce(Own) -> Result<()>,
     function: impl Fn(c_int, *const c_char) -> u32,
 ) -> u32 {
-    if let Some(error) = refusal(folder) {
-        return error;
-    }
-    let error = function(folder, path);
-    if !matches!(error as c_int, libc::EPERM | libc::ENOTCAPABLE) {
-        return error;
-    }
-    match resolve_refused(folder, path, lookup & SYMLINK_FOLLOW != 0) {
-        Ok(None) => error,
-        Ok(Some(path)) => match place(&path) {
-            Some(place) => function(place.folder, place.relative.as_ptr()),
-            None => libc::ENOENT as u32,
+    let follow = lookup & SYMLINK_FOLLOW != 0;
+    let found = match granted::folder(folder) {
+        Ok(Folder::Preview1(number)) => match function(number, path) as c_int {
+            error @ (libc::EPERM | libc::ENOTCAPABLE) => {
+                match resolve_refused(folder, path, follow) {
+                    Ok(Some(resolved)) => Ok(resolved),
+                    Ok(None) => Err(Errno(error)),
+                    Err(error) => Err(error),
+                }
+            }
+            libc::ENOENT => match from_root(folder, path) {
+                Some(path) if is_parent(&path) => {
+                    return answer(own(Own {
+                        what: Synthetic::Parent,
+                        path: normalize(b"", &path),
+                    }));
+                }
+                // The host follows links within one folder, and does not see what is mounted in it.
+                Some(whole) if follow && is_link(number, path) => granted::resolve(&whole, true),
+                _ => Err(Errno(libc::ENOENT)),
+            },
+            // It is open, and no folder.
+            libc::EBADF => Err(Errno(libc::ENOTDIR)),
+            error => return error as u32,
         },
-        Err(Errno(errno)) => errno as u32,
+        Ok(Folder::Synthetic | Folder::Listing) => from_root(folder, path)
+            .ok_or(Errno(libc::ENOENT))
+            .and_then(|path| granted::resolve(&path, follow)),
+        Err(error) => Err(error),
+    };
+    let called = found.and_then(|path: CString| match place(&path)? {
+        Place::Below { folder, relative } => match function(folder, relative.as_ptr()) {
+            0 => Ok(()),
+            error if error as c_int == libc::ENOENT && is_parent(path.to_bytes()) => own(Own {
+                what: Synthetic::Parent,
+                path: normalize(b"", path.to_bytes()),
+            }),
+            error => Err(Errno(error as c_int)),
+        },
+        Place::Synthetic(what) => own(Own {
+            what,
+            path: normalize(b"", path.to_bytes()),
+        }),
+    });
+    answer(called)
+}
+
+/// Is there a link with this path in a folder of preview1?
+fn is_link(folder: c_int, path: *const c_char) -> bool {
+    let mut stat = folder_stat(b"");
+    // SAFETY: wasi-libc's path, and a structure to write to.
+    let error = unsafe { __real___wasi_path_filestat_get(folder, 0, path, &raw mut stat) };
+    error == 0 && stat.filetype == wasi::FILETYPE_SYMBOLIC_LINK
+}
+
+fn answer(result: Result<()>) -> u32 {
+    result.err().map_or(0, |Errno(errno)| errno as u32)
+}
+
+/// How something that this library has itself is opened.
+#[derive(Clone, Copy)]
+struct Opening {
+    flags: u16,
+    writes: bool,
+}
+
+impl Own {
+    /// open(2).
+    fn open(self, opening: Opening) -> Result<RawFd> {
+        let has = |flag| opening.flags & flag != 0;
+        if let Synthetic::Missing = self.what {
+            let errno = match has(wasi::OFLAGS_CREAT) {
+                true => libc::EACCES,
+                false => libc::ENOENT,
+            };
+            return Err(Errno(errno));
+        }
+        if has(wasi::OFLAGS_CREAT) && has(wasi::OFLAGS_EXCL) {
+            return Err(Errno(libc::EEXIST));
+        }
+        let entry = match self.what {
+            Synthetic::Parent | Synthetic::Missing => None,
+            Synthetic::Device(entry) => Some(entry),
+        };
+        match entry {
+            Some(Entry::Device(_) | Entry::Descriptor(_) | Entry::Terminal)
+                if has(wasi::OFLAGS_DIRECTORY) =>
+            {
+                Err(Errno(libc::ENOTDIR))
+            }
+            Some(Entry::Device(device)) => {
+                descriptors::insert_file(Description::new(Kind::Device(device)))
+            }
+            Some(Entry::Descriptor(fd)) => {
+                let opened = socket::dup(fd).map_err(|error| match error {
+                    Errno(libc::EBADF) => Errno(libc::ENOENT),
+                    error => error,
+                })?;
+                descriptors::set_cloexec(opened, true)?;
+                Ok(opened)
+            }
+            // No controlling terminal: tty(4).
+            Some(Entry::Terminal) => Err(Errno(libc::ENXIO)),
+            None | Some(Entry::Devices | Entry::Descriptors) => {
+                if opening.writes || has(wasi::OFLAGS_CREAT) {
+                    return Err(Errno(libc::EISDIR));
+                }
+                let mut description = Description::new(Kind::Listing);
+                description.folder = Some(descriptors::Folder {
+                    names: own_names(&self.path, entry),
+                    path: self.path,
+                });
+                descriptors::insert_file(description)
+            }
+        }
+    }
+
+    /// stat(2).
+    fn stat(self) -> Result<wasi::Filestat> {
+        match self.what {
+            Synthetic::Device(Entry::Device(device)) => Ok(device_stat(device)),
+            Synthetic::Device(Entry::Descriptor(fd)) if descriptors::is_ours(fd) => {
+                Ok(wasi::Filestat {
+                    filetype: wasi::FILETYPE_SOCKET_STREAM,
+                    ..folder_stat(&self.path)
+                })
+            }
+            Synthetic::Device(Entry::Descriptor(fd)) => {
+                let mut stat = folder_stat(&self.path);
+                // SAFETY: a place of its own.
+                match unsafe { __wrap___wasi_fd_filestat_get(fd, &raw mut stat) } {
+                    0 => Ok(stat),
+                    _ => Err(Errno(libc::ENOENT)),
+                }
+            }
+            Synthetic::Device(entry) => Ok(wasi::Filestat {
+                filetype: entry_kind(entry),
+                ..folder_stat(&self.path)
+            }),
+            Synthetic::Parent => Ok(folder_stat(&self.path)),
+            Synthetic::Missing => Err(Errno(libc::ENOENT)),
+        }
+    }
+
+    /// What changes, moves or removes it: nobody may.
+    fn change(self) -> Result<()> {
+        self.refuse(libc::EACCES, libc::ENOENT)
+    }
+
+    /// What makes a name.
+    fn make(self) -> Result<()> {
+        self.refuse(libc::EEXIST, libc::EACCES)
+    }
+
+    /// The new name of rename(2), which may be taken.
+    fn replace(self) -> Result<()> {
+        self.refuse(libc::EACCES, libc::EACCES)
+    }
+
+    /// readlink(2).
+    fn read_link(self) -> Result<()> {
+        self.refuse(libc::EINVAL, libc::ENOENT)
+    }
+
+    fn refuse(self, present: c_int, missing: c_int) -> Result<()> {
+        Err(Errno(match self.what {
+            Synthetic::Missing => missing,
+            Synthetic::Parent | Synthetic::Device(_) => present,
+        }))
     }
 }
 
-/// preview1's `fd_fdstat_get`, which wasi-libc asks for the rights of a path's folder before it opens the path.
-///
-/// # Safety
-/// As wasi-libc declares it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __wrap___wasi_fd_fdstat_get(fd: c_int, stat: *mut wasi::Fdstat) -> u32 {
-    // SAFETY: passed on.
-    refusal(fd).unwrap_or_else(|| unsafe { __real___wasi_fd_fdstat_get(fd, stat) })
-}
+/// O_SYNC and its like of open(2).
+const SYNCHRONOUS: u16 = wasi::FDFLAGS_SYNC | wasi::FDFLAGS_DSYNC | wasi::FDFLAGS_RSYNC;
 
-/// preview1's `path_open`. A file must not get the number of a socket.
+/// preview1's `path_open`. The new file gets a number of this library's table.
 ///
 /// # Safety
 /// As wasi-libc declares it.
@@ -107,31 +265,59 @@ unsafe extern "C" fn __wrap___wasi_path_open(
         0 => lookup,
         _ => 0,
     };
-    let error = call(folder, path, resolution, |folder, path| {
-        // SAFETY: passed on.
-        unsafe {
-            __real___wasi_path_open(
-                folder, lookup, path, open, rights, inheriting, flags, opened,
-            )
-        }
-    });
-    if error as c_int == libc::ENOENT
-        && open_flags & wasi::OFLAGS_CREAT == 0
-        && is_parent_of_mounts(folder, path).is_some()
-    {
-        return libc::EACCES as u32;
-    }
+    let synchronous = flags as u16 & SYNCHRONOUS;
+    // Not every host knows these.
+    let flags = flags & !u32::from(SYNCHRONOUS);
+    let opening = Opening {
+        flags: open_flags,
+        writes: rights & wasi::RIGHTS_FD_WRITE != 0,
+    };
+    let mut own = None;
+    let error = call(
+        folder,
+        path,
+        resolution,
+        |subject| {
+            own = Some(subject.open(opening)?);
+            Ok(())
+        },
+        |folder, path| {
+            // SAFETY: passed on.
+            unsafe {
+                __real___wasi_path_open(
+                    folder, lookup, path, open, rights, inheriting, flags, opened,
+                )
+            }
+        },
+    );
     if error != 0 {
         return error;
     }
-    // SAFETY: path_open wrote to it.
-    let number = unsafe { opened.read() };
-    if is_ours(number) {
-        // wasi-libc does not know the number yet, and it was just opened.
-        let _ = host::close_file(number as u32);
-        return libc::EMFILE as u32;
-    }
-    0
+    let fd = match own {
+        Some(fd) => Ok(fd),
+        None => {
+            // SAFETY: path_open wrote to it.
+            let number = unsafe { opened.read() } as u32;
+            let mut description = Description::of_file(number);
+            description.synchronous = synchronous & !wasi::FDFLAGS_RSYNC != 0;
+            description.read_only = !opening.writes;
+            description.folder = opened_folder(folder, path);
+            descriptors::insert_file(description)
+        }
+    };
+    answer(fd.map(|fd| {
+        // SAFETY: the caller's own place.
+        unsafe { opened.write(fd) };
+    }))
+}
+
+/// What is known of what was opened, in case that it is a folder; `None` if its path is not known. It lists what the host has in it: what a
+/// program walks through is not to contain what is mounted there without its doing, such as Python's library.
+fn opened_folder(folder: c_int, path: *const c_char) -> Option<descriptors::Folder> {
+    Some(descriptors::Folder {
+        path: normalize(b"", &from_root(folder, path)?),
+        names: Vec::new(),
+    })
 }
 
 /// preview1's `path_filestat_get`.
@@ -152,22 +338,23 @@ unsafe extern "C" fn __wrap___wasi_path_filestat_get(
         true => lookup | SYMLINK_FOLLOW,
         false => lookup,
     };
-    let error = call(folder, path, lookup, |folder, path| {
+    call(
+        folder,
+        path,
+        lookup,
+        |own| {
+            let answer = own.stat()?;
+            // SAFETY: the caller's own place.
+            unsafe { stat.write(answer) };
+            Ok(())
+        },
         // SAFETY: passed on.
-        unsafe { __real___wasi_path_filestat_get(folder, lookup, path, stat) }
-    });
-    if (error as c_int == libc::ENOENT || folder == PARENT_OF_MOUNTS)
-        && let Some(path) = is_parent_of_mounts(folder, path)
-    {
-        // SAFETY: as wasi-libc declares it.
-        unsafe { stat.write(parent_stat(&path)) };
-        return 0;
-    }
-    error
+        |folder, path| unsafe { __real___wasi_path_filestat_get(folder, lookup, path, stat) },
+    )
 }
 
 /// Wraps functions with one path, the one between brackets. Without lookupflags beside it, a link at its end is not
-/// followed.
+/// followed. Behind each is what it does with a path of this library's own.
 macro_rules! wrap {
     ($(
         $(#[$doc:meta])*
@@ -175,7 +362,7 @@ macro_rules! wrap {
             $($before:ident: $Before:ty,)*
             [$folder:ident $(($lookup:ident))?, $path:ident]
             $(, $after:ident: $After:ty)*
-        ) -> $real:ident;
+        ) -> $real:ident, $own:ident;
     )*) => {$(
         unsafe extern "C" {
             pub(super) fn $real(
@@ -195,7 +382,7 @@ macro_rules! wrap {
             $folder: c_int, $($lookup: u32,)? $path: *const c_char
             $(, $after: $After)*
         ) -> u32 {
-            call($folder, $path, 0 $(| $lookup)?, |$folder, $path| {
+            call($folder, $path, 0 $(| $lookup)?, Own::$own, |$folder, $path| {
                 // SAFETY: passed on.
                 unsafe { $real($($before,)* $folder, $($lookup,)? $path $(, $after)*) }
             })
@@ -207,24 +394,24 @@ wrap! {
     /// preview1's `path_filestat_set_times`.
     __wrap___wasi_path_filestat_set_times(
         [folder (lookup), path], accessed: u64, modified: u64, which: u32
-    ) -> __real___wasi_path_filestat_set_times;
+    ) -> __real___wasi_path_filestat_set_times, change;
 
     /// preview1's `path_create_directory`.
-    __wrap___wasi_path_create_directory([folder, path]) -> __real___wasi_path_create_directory;
+    __wrap___wasi_path_create_directory([folder, path]) -> __real___wasi_path_create_directory, make;
 
     /// preview1's `path_remove_directory`.
-    __wrap___wasi_path_remove_directory([folder, path]) -> __real___wasi_path_remove_directory;
+    __wrap___wasi_path_remove_directory([folder, path]) -> __real___wasi_path_remove_directory, change;
 
     /// preview1's `path_unlink_file`.
-    __wrap___wasi_path_unlink_file([folder, path]) -> __real___wasi_path_unlink_file;
+    __wrap___wasi_path_unlink_file([folder, path]) -> __real___wasi_path_unlink_file, change;
 
     /// preview1's `path_readlink`.
     __wrap___wasi_path_readlink(
         [folder, path], buffer: *mut u8, size: usize, length: *mut usize
-    ) -> __real___wasi_path_readlink;
+    ) -> __real___wasi_path_readlink, read_link;
 
     /// preview1's `path_symlink`: `target` is text.
-    __wrap___wasi_path_symlink(target: *const c_char, [folder, path]) -> __real___wasi_path_symlink;
+    __wrap___wasi_path_symlink(target: *const c_char, [folder, path]) -> __real___wasi_path_symlink, make;
 }
 
 /// preview1's `path_link`.
@@ -239,11 +426,17 @@ unsafe extern "C" fn __wrap___wasi_path_link(
     new_folder: c_int,
     new_path: *const c_char,
 ) -> u32 {
-    call(folder, path, lookup, |folder, path| {
-        call(new_folder, new_path, 0, |new_folder, new_path| {
-            // SAFETY: passed on.
-            unsafe { __real___wasi_path_link(folder, lookup, path, new_folder, new_path) }
-        })
+    call(folder, path, lookup, Own::change, |folder, path| {
+        call(
+            new_folder,
+            new_path,
+            0,
+            Own::make,
+            |new_folder, new_path| {
+                // SAFETY: passed on.
+                unsafe { __real___wasi_path_link(folder, lookup, path, new_folder, new_path) }
+            },
+        )
     })
 }
 
@@ -258,10 +451,16 @@ unsafe extern "C" fn __wrap___wasi_path_rename(
     new_folder: c_int,
     new_path: *const c_char,
 ) -> u32 {
-    call(folder, path, 0, |folder, path| {
-        call(new_folder, new_path, 0, |new_folder, new_path| {
-            // SAFETY: passed on.
-            unsafe { __real___wasi_path_rename(folder, path, new_folder, new_path) }
-        })
+    call(folder, path, 0, Own::change, |folder, path| {
+        call(
+            new_folder,
+            new_path,
+            0,
+            Own::replace,
+            |new_folder, new_path| {
+                // SAFETY: passed on.
+                unsafe { __real___wasi_path_rename(folder, path, new_folder, new_path) }
+            },
+        )
     })
 }

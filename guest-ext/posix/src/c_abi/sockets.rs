@@ -8,6 +8,7 @@ use core::ptr;
 use std::ffi::{c_int, c_void};
 
 use super::{bytes, c_number, c_unit};
+use crate::descriptors;
 use crate::option::{self, VALUE_MAX};
 use crate::socket::{self};
 use crate::sys::*;
@@ -112,16 +113,28 @@ unsafe extern "C" fn socketpair(
     }))
 }
 
-/// dup(2), for a socket. ENOTSUP for a file, because preview1 cannot duplicate files.
+/// dup(2).
 #[unsafe(no_mangle)]
 extern "C" fn dup(fd: c_int) -> c_int {
-    c_number(socket::dup(fd).map_err(|error| error.for_file(libc::ENOTSUP)))
+    c_number(socket::dup(fd))
 }
 
-/// dup2(2), for a socket. ENOTSUP for a file.
+/// dup2(2).
 #[unsafe(no_mangle)]
 extern "C" fn dup2(fd: c_int, target: c_int) -> c_int {
-    c_number(socket::dup2(fd, target).map_err(|error| error.for_file(libc::ENOTSUP)))
+    c_number(socket::dup2(fd, target))
+}
+
+/// dup3(2). O_CLOEXEC is 0 in wasi-libc: close-on-exec is always on.
+#[unsafe(no_mangle)]
+extern "C" fn dup3(fd: c_int, target: c_int, flags: c_int) -> c_int {
+    if flags != 0 || fd == target {
+        return c_unit(Err(Errno(libc::EINVAL)));
+    }
+    c_number(socket::dup2(fd, target).and_then(|fd| {
+        descriptors::set_cloexec(fd, true)?;
+        Ok(fd)
+    }))
 }
 
 /// pipe(2).
@@ -276,13 +289,13 @@ unsafe extern "C" fn getsockopt(
     value: *mut c_void,
     length: *mut socklen_t,
 ) -> c_int {
+    // SAFETY: null or a length.
+    let available = unsafe { length.as_ref() }.map_or(0, |length| *length as usize);
     c_unit(
-        option::getsockopt(fd, level, name).and_then(|(bytes, whole)| {
+        option::getsockopt(fd, level, name, available).and_then(|(bytes, whole)| {
             if value.is_null() || length.is_null() {
                 return Err(Errno(libc::EFAULT));
             }
-            // SAFETY: not null; the caller is responsible for the rest.
-            let available = unsafe { length.read() } as usize;
             let count = whole.min(available).min(VALUE_MAX);
             // SAFETY: no more than the caller has room for, and no more than there is.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), value.cast(), count) };

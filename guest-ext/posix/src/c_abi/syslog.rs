@@ -7,8 +7,6 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::fs;
-use std::io::Write as _;
 use std::ptr::null_mut;
 
 use wasisocket_abi::v1::UnixAddr;
@@ -19,7 +17,7 @@ use crate::sys::*;
 use crate::{Family, RawFd, Result, Type, message, socket};
 
 /// The socket of the system's log: syslog(3).
-const SOCKET: &str = "/dev/log";
+const SOCKET: &CStr = c"/dev/log";
 
 /// The longest message, and the longest name in front of it.
 const MESSAGE_MAX: usize = 8192;
@@ -85,7 +83,7 @@ impl Log {
         let socket = match self.socket {
             Some(socket) => socket,
             None => {
-                let address = Address::Unix(UnixAddr::new(SOCKET.as_bytes())?);
+                let address = Address::Unix(UnixAddr::new(SOCKET.to_bytes())?);
                 let flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
                 let new = socket::socket(Family::Unix, Type::Datagram, flags)?;
                 if let Err(error) = socket::connect(new, &address) {
@@ -114,11 +112,13 @@ impl Log {
         }
         let line = [&*from, b": ", text].concat();
         if self.options & LOG_PERROR != 0 {
-            // Standard error may be closed.
-            let _ = std::io::stderr().write_all(&[&*line, b"\n"].concat());
+            let line = [&*line, b"\n"].concat();
+            // SAFETY: the line's own start and length. Standard error may be closed.
+            unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
         }
         // A host reports each connection that it refuses: none is tried without the socket.
-        if fs::metadata(SOCKET).is_err() {
+        // SAFETY: a string.
+        if unsafe { libc::access(SOCKET.as_ptr(), libc::F_OK) } != 0 {
             return;
         }
         let head = format!("<{}>{} ", facility | level, now());

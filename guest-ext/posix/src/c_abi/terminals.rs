@@ -7,13 +7,13 @@
 use std::ffi::c_int;
 
 use super::c_unit;
-use crate::descriptors::is_ours;
+use crate::descriptors::is_open;
 use crate::sys::*;
-use crate::{Errno, Result, host};
+use crate::{Errno, Result};
 
 /// ENOTTY, or EBADF where there is no descriptor.
 fn no_terminal(fd: c_int) -> Result<()> {
-    match is_ours(fd) || host::is_file(fd) {
+    match is_open(fd) {
         true => Err(Errno(libc::ENOTTY)),
         false => Err(Errno(libc::EBADF)),
     }

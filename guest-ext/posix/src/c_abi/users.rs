@@ -8,13 +8,12 @@
 //! See the parent module.
 
 use std::cell::RefCell;
-use std::ffi::{c_char, c_int};
-use std::fs::File;
-use std::io::Read as _;
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null_mut;
 use std::thread::LocalKey;
 use std::vec;
 
+use super::files::content;
 use super::identity::USER;
 use super::{c_errno, c_number, set_errno, slice_mut, string};
 use crate::sys::{group, passwd};
@@ -22,7 +21,7 @@ use crate::users::{Group, Line, User};
 use crate::{Errno, Result};
 
 /// The most that is read of one of the files.
-const FILE_MAX: u64 = 1 << 20;
+const FILE_MAX: usize = 1 << 20;
 
 /// The room for one entry, for functions without a buffer of the caller's. It is doubled where it is too small.
 const BUFFER: usize = 256;
@@ -70,7 +69,7 @@ impl<'a> Room<'a> {
 trait Entry: Line + 'static {
     /// The struct of C.
     type C;
-    const FILE: &str;
+    const FILE: &CStr;
     /// The lines of those that there are in any case.
     const OWN: [&str; 2];
 
@@ -102,7 +101,7 @@ thread_local! {
 
 impl Entry for User {
     type C = passwd;
-    const FILE: &str = "/etc/passwd";
+    const FILE: &CStr = c"/etc/passwd";
     const OWN: [&str; 2] = [
         "root:x:0:0::/root:/bin/sh",
         "user:x:1000:1000::/tmp/home:/bin/sh",
@@ -127,7 +126,7 @@ impl Entry for User {
 
 impl Entry for Group {
     type C = group;
-    const FILE: &str = "/etc/group";
+    const FILE: &CStr = c"/etc/group";
     const OWN: [&str; 2] = ["root:x:0:", "user:x:1000:"];
 
     fn to_c(&self, room: &mut Room<'_>) -> Result<group> {
@@ -146,11 +145,7 @@ impl Entry for Group {
 
 /// Those of the file, and the others that there are.
 fn entries<E: Entry>() -> Vec<E> {
-    let mut text = Vec::new();
-    if let Ok(file) = File::open(E::FILE) {
-        // What could be read counts.
-        let _ = file.take(FILE_MAX).read_to_end(&mut text);
-    }
+    let text = content(E::FILE, FILE_MAX).unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n');
     let mut entries: Vec<_> = lines.filter_map(E::parse).collect();
     for own in E::OWN.iter().filter_map(|line| E::parse(line.as_bytes())) {

@@ -13,7 +13,7 @@ use crate::sys::{
     EPOLL_CLOEXEC, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, epoll_event, fd_set, pollfd,
     timespec, timeval,
 };
-use crate::{Errno, RawFd, Result, epoll, signals};
+use crate::{Errno, RawFd, Result, descriptors, epoll, signals};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
@@ -40,6 +40,7 @@ fn poll_files(fds: &mut [pollfd], timeout: c_int) -> Result<usize> {
     let mut files: Vec<_> = fds
         .iter()
         .map(|fd| pollfd {
+            fd: descriptors::file(fd.fd).map_or(fd.fd, |number| number as RawFd),
             events: translated(fd.events.into(), EVENTS) as c_short,
             ..*fd
         })

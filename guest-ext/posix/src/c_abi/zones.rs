@@ -10,18 +10,16 @@
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_longlong};
-use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::FromRawFd as _;
 
 use libc::{time_t, tm};
 
+use super::files::content;
 use super::set_errno;
 use crate::Errno;
 use crate::zones::{Zone, time_of};
 
 /// Most bytes of a zone's file that are read. Those of the database have less than 4 KiB.
-const FILE_MAX: u64 = 1 << 20;
+const FILE_MAX: usize = 1 << 20;
 
 unsafe extern "C" {
     fn __tm_to_secs(date: *const tm) -> c_longlong;
@@ -67,17 +65,7 @@ fn variable(name: &str) -> Option<Vec<u8>> {
 }
 
 fn read(path: &[u8]) -> Option<Vec<u8>> {
-    let path = CString::new(path).ok()?;
-    // SAFETY: a string. This is wasi-libc's function, whose paths are resolved over all granted folders.
-    let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) };
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: nobody else has this descriptor.
-    let file = unsafe { File::from_raw_fd(fd) };
-    let mut content = Vec::new();
-    file.take(FILE_MAX).read_to_end(&mut content).ok()?;
-    Some(content)
+    content(&CString::new(path).ok()?, FILE_MAX)
 }
 
 /// A name for C code, which stays valid.

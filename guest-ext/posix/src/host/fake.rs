@@ -25,11 +25,6 @@ fn with<T>(handle: u32, call: impl FnOnce(&mut Echo) -> Result<T>) -> Result<T> 
     SOCKETS.with_borrow_mut(|sockets| sockets.get_mut(&handle).ok_or(Errno::EBADF).and_then(call))
 }
 
-/// Standard input, output and error.
-pub(crate) fn is_file(fd: i32) -> bool {
-    (0..3).contains(&fd)
-}
-
 pub(crate) fn close_file(_number: u32) -> Result<()> {
     Ok(())
 }

@@ -12,16 +12,7 @@ use wasisocket_abi::Errno;
 /// Longest path of the working directory, in bytes. A Unix socket's path is shorter still.
 const FOLDER_MAX: usize = 1024;
 
-/// Whether there is a file with this descriptor.
-pub(crate) fn is_file(fd: i32) -> bool {
-    let Ok(fd) = u32::try_from(fd) else {
-        return false;
-    };
-    // SAFETY: takes a number; an unknown one is EBADF.
-    unsafe { wasi::fd_fdstat_get(fd) }.is_ok()
-}
-
-/// Closes a file that wasi-libc does not know of yet.
+/// Closes a file, by preview1's number.
 pub(crate) fn close_file(number: u32) -> Result<(), Errno> {
     // SAFETY: takes a number; an unknown one is EBADF.
     unsafe { wasi::fd_close(number) }.map_err(|_| Errno::EBADF)

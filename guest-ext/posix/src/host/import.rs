@@ -25,7 +25,7 @@ use core::mem::MaybeUninit;
 
 use wasisocket_abi::v1::{
     Addr, AeadNonce, AeadTag, Ancillary, Event, Interface, Iovec, Pair, PollEntry, Received,
-    ReceivedRight, ReceivedRights, Right, SocketAddr, X25519Bytes,
+    ReceivedRight, ReceivedRights, RecordLock, Right, SocketAddr, Space, X25519Bytes,
 };
 use wasisocket_abi::{CoreSocketAddr, Errno, Handle, Plain, Timeout, imports};
 

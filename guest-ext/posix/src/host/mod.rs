@@ -6,7 +6,7 @@
 //! | `core_six` | feature `host-core` | the core six alone |
 //! | `fake` | any target but WASI | a host in memory, for unit tests |
 //!
-//! [`Imp`] is the chosen one. Files are preview1's on each host: [`is_file`], [`close_file`], [`working_folder`].
+//! [`Imp`] is the chosen one. Files are preview1's on each host: [`close_file`], [`working_folder`].
 
 mod address;
 #[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
@@ -26,17 +26,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{
-    AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, Right,
-    SHA256_STATE_LEN, SocketOption, X25519Bytes,
+    AeadNonce, AeadTag, Ancillary, Event, Interface, PollEntry, ReceivedRight, RecordLock, Right,
+    SHA256_STATE_LEN, SocketOption, Space, X25519Bytes,
 };
 
 pub use address::Address;
 #[cfg(all(target_os = "wasi", not(feature = "host-wasisocket")))]
 pub(crate) use core_six::CoreSix as Imp;
 #[cfg(not(target_os = "wasi"))]
-pub(crate) use fake::{Fake as Imp, close_file, is_file, working_folder};
+pub(crate) use fake::{Fake as Imp, close_file, working_folder};
 #[cfg(target_os = "wasi")]
-pub(crate) use files::{close_file, is_file, working_folder};
+pub(crate) use files::{close_file, working_folder};
 #[cfg(all(target_os = "wasi", feature = "host-wasisocket"))]
 pub(crate) use wasisocket::Wasisocket as Imp;
 
@@ -113,6 +113,10 @@ fn unsupported<T>() -> Result<T> {
 /// that there is.
 ///
 /// What has a default here is EOPNOTSUPP (ENOTSUP), or what is said there, on a host that does not have it.
+#[cfg_attr(
+    not(target_os = "wasi"),
+    allow(dead_code, reason = "C code calls some")
+)]
 pub(crate) trait Host {
     /// Whether calls can be bounded in time, and [`poll`](Host::poll) can wait. If not, every call blocks until it is
     /// done, and returns EOPNOTSUPP for any timeout but [`FOREVER`].
@@ -224,6 +228,46 @@ pub(crate) trait Host {
         _buffers: &mut Buffers<'_>,
         _rights: &mut [ReceivedRight],
     ) -> Result<(Message, usize)> {
+        unsupported()
+    }
+
+    /// fcntl(2), F_SETLK, of a file with this number of preview1: `kind` is one of the ABI's `LOCK_` numbers.
+    ///
+    /// # Errors
+    /// EAGAIN; EBADF; ENOLCK.
+    fn file_lock(_file: u32, _kind: u32, _start: i64, _length: i64) -> Result<()> {
+        unsupported()
+    }
+
+    /// fcntl(2), F_GETLK.
+    ///
+    /// # Errors
+    /// EBADF.
+    fn file_lock_get(_file: u32, _kind: u32, _start: i64, _length: i64) -> Result<RecordLock> {
+        unsupported()
+    }
+
+    /// flock(2), with LOCK_NB.
+    ///
+    /// # Errors
+    /// EAGAIN; EBADF.
+    fn file_flock(_file: u32, _kind: u32) -> Result<()> {
+        unsupported()
+    }
+
+    /// fstatvfs(3).
+    ///
+    /// # Errors
+    /// EBADF.
+    fn file_space(_file: u32) -> Result<Space> {
+        unsupported()
+    }
+
+    /// Tells the host of a file that the guest did not get at, for want of a grant.
+    ///
+    /// # Errors
+    /// ENAMETOOLONG.
+    fn file_refused(_path: &[u8], _writes: bool) -> Result<()> {
         unsupported()
     }
 

@@ -3,8 +3,8 @@
 use std::net::{self, IpAddr};
 
 use wasisocket_abi::v1::{
-    AeadNonce, AeadTag, Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, Right,
-    SHA256_STATE_LEN, SocketAddr, SocketOption, X25519Bytes,
+    AeadNonce, AeadTag, Ancillary, Event, Interface, Pair, PollEntry, ReceivedRight, RecordLock,
+    Right, SHA256_STATE_LEN, SocketAddr, SocketOption, Space, X25519Bytes,
 };
 use wasisocket_abi::{Errno, RESOLVE_MAX, v1};
 
@@ -202,6 +202,26 @@ impl Host for Wasisocket {
             ancillary: Ancillary::default(),
         };
         Ok((message, received.count as usize))
+    }
+
+    fn file_lock(file: u32, kind: u32, start: i64, length: i64) -> Result<()> {
+        import::file_lock(file, kind, start, length)
+    }
+
+    fn file_lock_get(file: u32, kind: u32, start: i64, length: i64) -> Result<RecordLock> {
+        import::file_lock_get(file, kind, start, length)
+    }
+
+    fn file_flock(file: u32, kind: u32) -> Result<()> {
+        import::file_flock(file, kind)
+    }
+
+    fn file_space(file: u32) -> Result<Space> {
+        import::file_space(file)
+    }
+
+    fn file_refused(path: &[u8], writes: bool) -> Result<()> {
+        import::file_refused(path, writes.into())
     }
 
     fn getsockopt(handle: u32, option: SocketOption) -> Result<i64> {

@@ -10,13 +10,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, open};
 use wasmtime::component::Resource;
 use wasmtime::format_err;
-use wasmtime_wasi::filesystem::{self, Descriptor, Dir};
+use wasmtime_wasi::filesystem::{Descriptor, Dir};
 use wasmtime_wasi::p1::types::{self, Errno};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1 as _;
-use wasmtime_wasi::{FsPerms, OpenMode, WasiView as _};
+use wasmtime_wasi::{FsPerms, WasiView as _};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::{Failure, Preview1, failure};
@@ -190,42 +189,6 @@ impl Preview1 {
                      wasisocket"
                 )))
             }
-        }
-    }
-
-    /// Puts what can neither be read nor written under these numbers, in rising order, as far as they are free.
-    pub(crate) async fn occupy(&mut self, numbers: &[u32]) {
-        // What is opened so can neither be read nor written: open(2).
-        let (place, name) = PLACEHOLDER;
-        let (Some(last), Some(folder), Ok(file)) = (
-            numbers.last(),
-            self.any_directory(),
-            open(
-                Path::new(place).join(name),
-                OFlags::PATH | OFlags::CLOEXEC,
-                Mode::empty(),
-            ),
-        ) else {
-            return;
-        };
-        let (perms, may_block) = (FsPerms::ReadOnly, self.may_block);
-        let file = filesystem::File::new(file.into(), perms, OpenMode::empty(), may_block);
-        let mut others = Vec::new();
-        loop {
-            let file = Descriptor::File(file.clone());
-            let put = self.put(folder, file, types::Fdflags::empty()).await;
-            let Ok(number) = put else {
-                break;
-            };
-            if !numbers.contains(&number) {
-                others.push(number);
-            }
-            if number >= *last {
-                break;
-            }
-        }
-        for number in others {
-            self.close(number).await;
         }
     }
 

@@ -17,7 +17,7 @@ use wasmtime_wasi::p1::types::{Errno, Fdflags, Lookupflags, Oflags};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as upstream, WasiSnapshotPreview1 as _};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::{Preview1, Unlimited, blocking, bytes_at, no_memory, paths};
+use super::{Preview1, Unlimited, absolute_link, blocking, bytes_at, errno, no_memory, paths};
 
 /// What the files of one guest took.
 pub(super) struct Disk {
@@ -391,9 +391,17 @@ impl Preview1 {
         if let Err(errno) = self.room_for_name() {
             return Ok(errno as i32);
         }
-        let made =
-            Unlimited::path_symlink(self, memory, target, target_length, folder, path, length);
-        let made = made.await?;
+        let made = match absolute_link(memory, (target, target_length), (path, length)) {
+            Some([to, name]) => {
+                let link = move |folder: &_| paths::symlink(&to, folder, &name);
+                errno(self.in_directory(folder, link).await)?
+            }
+            None => {
+                let (to, length_of_to) = (target, target_length);
+                Unlimited::path_symlink(self, memory, to, length_of_to, folder, path, length)
+                    .await?
+            }
+        };
         self.made(made, memory, folder, (path, length)).await
     }
 

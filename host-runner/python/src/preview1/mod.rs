@@ -4,10 +4,13 @@
 //! |---|---|
 //! | `fd_readdir` | wasmtime-wasi reads, sorts and stats the whole directory at each call, and fails at a name that is not UTF-8 |
 //! | `path_*` | it takes paths only if they are UTF-8; all others are resolved here, by the same sandbox ([`cap_primitives`]) |
+//! | `path_symlink` | it refuses an absolute target, which is text as any other: nothing follows it here |
 //! | `path_readlink` | it fails for a link whose target is absolute or not UTF-8 |
 //! | `fd_close`, `fd_renumber`, `path_open` | passed on; here they say which descriptor a number stands for |
 //! | all that make or remove files, or change their size | passed on; the limit `max-disk` is asked before ([`disk`]) |
-//! | `path_open` | the limit `max-files` is asked before |
+//! | `path_open` | the limit `max-files` is asked before; a FIFO is ENOTSUP, because to open one may wait, and a Unix socket ENXIO |
+//! | `fd_filestat_get` | of a standard stream it knows nothing |
+//! | `fd_sync`, `fd_datasync` | it has none of directories |
 //!
 //! All other imports, and every path that is UTF-8, are wasmtime-wasi's.
 
@@ -19,6 +22,7 @@ mod paths;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -52,12 +56,22 @@ pub(crate) struct Preview1 {
     disk: Option<Disk>,
     /// The limit of open files, and how many are granted beside it.
     files: Option<(CountLimit, usize)>,
+    /// What is behind standard input, output and error, as far as they are this process's.
+    standard_streams: StandardStreams,
 }
+
+/// By number: 0 is standard input.
+pub(crate) type StandardStreams = [Option<OwnedFd>; 3];
 
 /// Receives the guest's path of each file that it opens.
 pub(crate) type OpenedFiles = Box<dyn Fn(PathBuf) + Send>;
 
 impl Preview1 {
+    /// Whether files are read on the guest's own thread.
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block
+    }
+
     /// `may_block` says what the builder was told by `allow_blocking_current_thread`: whether files are read on the
     /// guest's own thread. A guest in a synchronous store wants it.
     ///
@@ -71,6 +85,7 @@ impl Preview1 {
             opened: None,
             disk: None,
             files: None,
+            standard_streams: StandardStreams::default(),
         };
         preview1.find_granted();
         preview1
@@ -79,6 +94,11 @@ impl Preview1 {
     /// wasmtime-wasi's own part, for `wasmtime_wasi::p1::add_to_linker_sync` and its like.
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
         &mut self.wasi
+    }
+
+    /// Sets what is behind its standard streams.
+    pub(crate) fn set_standard_streams(&mut self, streams: StandardStreams) {
+        self.standard_streams = streams;
     }
 
     /// Limits what its files grow by from now on.
@@ -111,13 +131,6 @@ impl Preview1 {
     /// How many files and folders are open.
     pub(crate) fn open_files(&self) -> usize {
         self.entries.len()
-    }
-
-    /// The numbers of files and folders.
-    pub(crate) fn file_numbers(&self) -> Vec<u32> {
-        let mut numbers: Vec<_> = self.entries.keys().copied().collect();
-        numbers.sort_unstable();
-        numbers
     }
 
     /// Does something in a directory.
@@ -179,6 +192,20 @@ fn raw_paths<const N: usize>(
     is_raw.then(|| paths.map(|path| paths::from_bytes(&path.unwrap_or_default())))
 }
 
+/// A link's target and its path, if the target is absolute: wasmtime-wasi refuses it.
+fn absolute_link(
+    memory: &GuestMemory<'_>,
+    target: (i32, i32),
+    path: (i32, i32),
+) -> Option<[PathBuf; 2]> {
+    if is_too_long(&[target.1, path.1]) {
+        return None;
+    }
+    let read = |(place, length)| memory.as_cow(bytes_at(place, length)).ok();
+    let target = read(target).filter(|target| target.starts_with(b"/"))?;
+    Some([paths::from_bytes(&target), paths::from_bytes(&read(path)?)])
+}
+
 impl Preview1 {
     async fn fd_readdir(
         &mut self,
@@ -202,6 +229,39 @@ impl Preview1 {
             self.gone(removed);
         }
         Ok(error)
+    }
+
+    async fn fd_filestat_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        number: i32,
+        stat: i32,
+    ) -> Result<i32> {
+        let error = upstream::fd_filestat_get(&mut self.wasi, memory, number, stat).await?;
+        let is_file = self.entries.contains_key(&(number as u32));
+        match self.standard_streams.get(number as u32 as usize) {
+            Some(stream) if error == 0 && !is_file => {
+                let answer = paths::stat_of_stream(stream.as_ref());
+                errno(
+                    answer.and_then(|answer| Ok(memory.write(GuestPtr::new(stat as u32), answer)?)),
+                )
+            }
+            _ => Ok(error),
+        }
+    }
+
+    async fn fd_sync(&mut self, memory: &mut GuestMemory<'_>, number: i32) -> Result<i32> {
+        match self.directory(number as u32) {
+            Ok(_) => errno(self.in_directory(number, paths::sync).await),
+            Err(_) => upstream::fd_sync(&mut self.wasi, memory, number).await,
+        }
+    }
+
+    async fn fd_datasync(&mut self, memory: &mut GuestMemory<'_>, number: i32) -> Result<i32> {
+        match self.directory(number as u32) {
+            Ok(_) => errno(self.in_directory(number, paths::sync).await),
+            Err(_) => upstream::fd_datasync(&mut self.wasi, memory, number).await,
+        }
     }
 
     async fn fd_renumber(
@@ -234,6 +294,14 @@ impl Preview1 {
         opened: i32,
     ) -> Result<i32> {
         let Some([name]) = raw_paths(memory, [(path, length)]) else {
+            if let Ok(name) = memory.as_cow(bytes_at(path, length)) {
+                let name = paths::from_bytes(&name);
+                let check = move |folder: &Dir| Ok(paths::check_kind(folder, &name, lookup));
+                // What is no folder is wasmtime-wasi's to refuse.
+                if let Ok(refused @ Err(_)) = self.in_directory(folder, check).await {
+                    return errno(refused);
+                }
+            }
             let entry = self.next_entry();
             let wasi = &mut self.wasi;
             let error = upstream::path_open(
@@ -434,6 +502,9 @@ imports! {
         fd_readdir[](number: i32, buffer: i32, size: i32, cookie: i64, used: i32);
         fd_close[](number: i32);
         fd_renumber[](from: i32, to: i32);
+        fd_filestat_get[](number: i32, stat: i32);
+        fd_sync[](number: i32);
+        fd_datasync[](number: i32);
         fd_write[](number: i32, pieces: i32, count: i32, written: i32);
         fd_pwrite[](number: i32, pieces: i32, count: i32, offset: i64, written: i32);
         fd_filestat_set_size[](number: i32, size: i64);

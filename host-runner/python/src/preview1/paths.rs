@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use cap_primitives::fs::{
     FileTypeExt as _, FollowSymlinks, Metadata, MetadataExt as _, OpenOptions,
 };
 use cap_primitives::time::SystemTime;
+use rustix::fs::{FileType, Mode, OFlags, fstat, fsync, openat};
 use wasmtime_wasi::filesystem::{Descriptor, Dir, File};
 use wasmtime_wasi::p1::types::{
     Errno, Fdflags, Filestat, Filetype, Fstflags, Lookupflags, Oflags, Rights,
@@ -76,8 +78,11 @@ pub(super) fn unlink_file(folder: &Dir, path: &Path) -> Done {
     change(folder, |folder| sandbox::remove_file(folder, path))
 }
 
+/// The target is text, which may be absolute or lead anywhere: whoever follows it checks it.
 pub(super) fn symlink(target: &Path, folder: &Dir, path: &Path) -> Done {
-    change(folder, |folder| sandbox::symlink(target, folder, path))
+    change(folder, |folder| {
+        sandbox::symlink_contents(target, folder, path)
+    })
 }
 
 /// Both folders are granted to write to.
@@ -174,6 +179,43 @@ pub(super) fn stat(folder: &Dir, path: &Path, lookup: i32) -> Result<Filestat, F
     })
 }
 
+/// What fstat(2) says of a standard stream. One that is not this process's is like a device.
+pub(super) fn stat_of_stream(stream: Option<&OwnedFd>) -> Result<Filestat, Failure> {
+    let mut answer = Filestat {
+        dev: DEVICE,
+        ino: 0,
+        filetype: Filetype::CharacterDevice,
+        nlink: 1,
+        size: 0,
+        atim: 0,
+        mtim: 0,
+        ctim: 0,
+    };
+    if let Some(stream) = stream {
+        let stat = fstat(stream).map_err(|errno| failure(errno.into()))?;
+        answer.ino = inode(stat.st_dev, stat.st_ino);
+        answer.filetype = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Filetype::RegularFile,
+            FileType::CharacterDevice => Filetype::CharacterDevice,
+            FileType::BlockDevice => Filetype::BlockDevice,
+            FileType::Directory => Filetype::Directory,
+            FileType::Socket => Filetype::SocketStream,
+            // Of a pipe: there is none for it.
+            _ => Filetype::Unknown,
+        };
+        answer.size = u64::try_from(stat.st_size).unwrap_or(0);
+    }
+    Ok(answer)
+}
+
+/// fsync(2) of a directory: the names in it are on the disk.
+pub(super) fn sync(folder: &Dir) -> Done {
+    // A granted folder may be open for its path alone.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let synced = openat(&*folder.dir, ".", flags, Mode::empty()).and_then(fsync);
+    synced.map_err(|errno| failure(errno.into()))
+}
+
 /// preview1's file types: sockets and pipes have none.
 fn file_type(stat: &Metadata) -> Filetype {
     let kind = stat.file_type();
@@ -192,10 +234,27 @@ fn file_type(stat: &Metadata) -> Filetype {
     }
 }
 
+/// What cannot be opened. open(2) of a FIFO waits until somebody has the other end, and a guest's limits of time would not
+/// hold meanwhile: ENOTSUP. Nobody could read from it anyway: wasmtime-wasi reads at offsets, which a FIFO has not. A
+/// Unix socket is ENXIO, for which wasmtime-wasi has no number.
+pub(super) fn check_kind(folder: &Dir, path: &Path, lookup: i32) -> Done {
+    let Ok(stat) = sandbox::stat(&folder.dir, path, follow(lookup)) else {
+        return Ok(());
+    };
+    let kind = stat.file_type();
+    if kind.is_fifo() {
+        return Err(Errno::Notsup.into());
+    }
+    if kind.is_socket() {
+        return Err(Errno::Nxio.into());
+    }
+    Ok(())
+}
+
 /// What `path_open` is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct OpenFlags {
-    follow: FollowSymlinks,
+    lookup: i32,
     open: Oflags,
     reads: bool,
     writes: bool,
@@ -206,7 +265,7 @@ impl OpenFlags {
     pub(super) fn new(lookup: i32, open: i32, rights: i64, flags: i32) -> Self {
         let rights = Rights::from_bits_truncate(rights as u64);
         Self {
-            follow: follow(lookup),
+            lookup,
             open: Oflags::from_bits_truncate(open as u16),
             reads: rights.contains(Rights::FD_READ),
             writes: rights.contains(Rights::FD_WRITE),
@@ -238,7 +297,7 @@ impl OpenFlags {
             false => options.create(creates),
         };
         options.truncate(truncates).write(writes).read(reads);
-        options._cap_fs_ext_follow(self.follow);
+        options._cap_fs_ext_follow(follow(self.lookup));
         let mut mode = OpenMode::empty();
         mode.set(OpenMode::READ, reads);
         mode.set(OpenMode::WRITE, writes);
@@ -262,6 +321,7 @@ impl Preview1 {
         let may_block = self.may_block;
         let opened = blocking(may_block, move || -> Result<_, Failure> {
             let (options, mode) = flags.check(&folder)?;
+            check_kind(&folder, &path, flags.lookup)?;
             let file = sandbox::open(&folder.dir, &path, &options).map_err(failure)?;
             if file.metadata().map_err(failure)?.is_dir() {
                 let folder = Dir::new(file, folder.perms, mode, may_block);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wasisocket_host::Event;
+use wasisocket_host::{Event, GuestSignals};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, ensure};
 
@@ -212,6 +212,8 @@ impl SandboxBuilder {
             }
             program = program.folder(Folder::private(files.path()));
         }
+        let signals = GuestSignals::new().context("no descriptor for signals")?;
+        let sent = signals.clone();
         program.stdout = Output::Tap(stdout.clone());
         program.stderr = Output::Tap(stderr.clone());
         let (kept, on_event) = (Arc::clone(&events), self.on_event);
@@ -226,6 +228,7 @@ impl SandboxBuilder {
                     kept.push(event.clone());
                 }
             });
+            let sockets = sockets.signals(&sent);
             match functions.named.is_empty() {
                 true => sockets,
                 false => sockets.on_call(move |request, reply| {
@@ -249,6 +252,7 @@ impl SandboxBuilder {
             stdout,
             stderr,
             events,
+            signals,
             tasks,
             files,
             python: python.clone(),

@@ -1,31 +1,20 @@
-//! The private folder of a sandbox: made with it, and removed with it.
+//! The files in the private folder of a sandbox.
 
-use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::sync::Arc;
 
 use cap_primitives::fs as sandbox;
 use cap_primitives::fs::{FollowSymlinks, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, openat, readlinkat,
-    renameat, statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, mkdirat, openat, readlinkat, statat, symlinkat,
 };
 use rustix::io::Errno;
-use rustix::process::geteuid;
-use tracing::debug;
 
-/// What the names of these folders begin with. Each is locked (flock(2)) as long as its sandbox exists.
-const PREFIX: &str = "wasisocket-sandbox-";
-
-/// How long a folder without a lock stays: a process may be about to lock it.
-const UNLOCKED: Duration = Duration::from_secs(60);
+use crate::private_folder::{PrivateFolder, remove_content};
 
 /// The files in a sandbox's private folder, which is the guest's `/`. Paths are the guest's, and relative ones begin at `/`.
 ///
@@ -35,39 +24,24 @@ const UNLOCKED: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Files(Arc<PrivateFolder>);
 
-struct PrivateFolder {
-    path: PathBuf,
-    folder: File,
-}
-
 impl Files {
     /// A new folder, in the system's folder for temporary files, which only this user can look into.
     pub(super) fn new() -> io::Result<Self> {
-        static CLEANED: Once = Once::new();
-        let parent = std::env::temp_dir();
-        CLEANED.call_once(|| remove_abandoned(&parent));
-        let path = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(&parent)?
-            .keep();
-        let folder = open(&path)?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-        let files = Self(Arc::new(PrivateFolder { path, folder }));
+        let files = Self(Arc::new(PrivateFolder::new()?));
         // For tempfile.
-        fs::create_dir(files.path().join("tmp"))?;
+        fs::create_dir_all(files.path().join("tmp/home"))?;
         Ok(files)
     }
 
     /// A new folder with copies of all that is in this one, but for Unix sockets.
     pub(super) fn copy(&self) -> io::Result<Self> {
         let copy = Self::new()?;
-        copy_content(&self.0.folder, &copy.0.folder)?;
+        copy_content(self.0.folder(), copy.0.folder())?;
         Ok(copy)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0.path
+        self.0.path()
     }
 
     /// The content of a file.
@@ -102,7 +76,7 @@ impl Files {
             if folder.as_os_str().is_empty() {
                 continue;
             }
-            match sandbox::create_dir(&self.0.folder, folder, &sandbox::DirOptions::new()) {
+            match sandbox::create_dir(self.0.folder(), folder, &sandbox::DirOptions::new()) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -124,7 +98,7 @@ impl Files {
         } else {
             &path
         };
-        let entries = sandbox::read_dir(&self.0.folder, path)?;
+        let entries = sandbox::read_dir(self.0.folder(), path)?;
         let names = entries.map(|entry| {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -144,7 +118,7 @@ impl Files {
     /// There is no such file.
     pub fn remove(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = relative(path.as_ref())?;
-        let folder = &self.0.folder;
+        let folder = self.0.folder();
         let found = sandbox::stat(folder, &path, FollowSymlinks::No)?;
         if !found.is_dir() {
             return sandbox::remove_file(folder, &path);
@@ -155,7 +129,7 @@ impl Files {
     }
 
     fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<File> {
-        let file = sandbox::open(&self.0.folder, &relative(path)?, options)?;
+        let file = sandbox::open(self.0.folder(), &relative(path)?, options)?;
         match file.metadata()?.is_dir() {
             true => Err(Errno::ISDIR.into()),
             false => Ok(file),
@@ -165,15 +139,7 @@ impl Files {
 
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Files").field(&self.0.path).finish()
-    }
-}
-
-impl Drop for PrivateFolder {
-    fn drop(&mut self) {
-        if let Err(error) = remove(&self.path, &self.folder) {
-            debug!("{}: {error}", self.path.display());
-        }
+        f.debug_tuple("Files").field(&self.0.path()).finish()
     }
 }
 
@@ -187,18 +153,6 @@ fn relative(path: &Path) -> io::Result<PathBuf> {
         true => Err(Errno::INVAL.into()),
         false => Ok(path),
     }
-}
-
-fn open(folder: &Path) -> io::Result<File> {
-    fs::OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32)
-        .open(folder)
-}
-
-fn remove(path: &Path, folder: &File) -> io::Result<()> {
-    remove_content(folder)?;
-    fs::remove_dir(path)
 }
 
 /// Copies what is in a folder into another one, where folders may be already.
@@ -241,105 +195,9 @@ fn copy_content(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what is in a folder, however deep it is: inner folders are moved out of each other. Nobody else must use it.
-fn remove_content(folder: &File) -> io::Result<()> {
-    let mut left: Vec<CString> = Vec::new();
-    remove_entries(folder.as_fd(), |name| {
-        left.push(name);
-        Ok(())
-    })?;
-    let (mut moved, mut again): (u64, _) = (0, 1000);
-    while let Some(name) = left.pop() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let inner = openat(folder, &*name, flags, Mode::empty())?;
-        remove_entries(inner.as_fd(), |name| {
-            loop {
-                moved += 1;
-                let new = CString::new(format!("{moved}"))?;
-                // Another folder that is not empty, or a name that is not removed yet.
-                match renameat(&inner, &*name, folder, &*new) {
-                    Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
-                    Err(error) => return Err(error.into()),
-                    Ok(()) => {
-                        left.push(new);
-                        return Ok(());
-                    }
-                }
-            }
-        })?;
-        match unlinkat(folder, &*name, AtFlags::REMOVEDIR) {
-            // Entries may be missed while others are removed: readdir(3).
-            Err(Errno::NOTEMPTY | Errno::EXIST) if again > 0 => {
-                again -= 1;
-                left.push(name);
-            }
-            removed => removed?,
-        }
-    }
-    Ok(())
-}
-
-/// Removes the entries of a folder but for folders that are not empty.
-fn remove_entries(
-    folder: std::os::fd::BorrowedFd<'_>,
-    mut not_empty: impl FnMut(CString) -> io::Result<()>,
-) -> io::Result<()> {
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        let is_folder = match entry.file_type() {
-            FileType::Unknown => {
-                let found = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                FileType::from_raw_mode(found.st_mode) == FileType::Directory
-            }
-            kind => kind == FileType::Directory,
-        };
-        let flags = match is_folder {
-            true => AtFlags::REMOVEDIR,
-            false => AtFlags::empty(),
-        };
-        match unlinkat(folder, name, flags) {
-            Err(Errno::NOTEMPTY | Errno::EXIST) => not_empty(name.to_owned())?,
-            removed => removed?,
-        }
-    }
-    Ok(())
-}
-
-/// Removes the folders of this user's sandboxes whose processes were killed: nobody has a lock on them.
-fn remove_abandoned(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
-            continue;
-        }
-        let path = entry.path();
-        let removed = open(&path).and_then(|folder| {
-            let found = folder.metadata()?;
-            let is_old = found.modified()?.elapsed().is_ok_and(|age| age > UNLOCKED);
-            if found.uid() != geteuid().as_raw() || !is_old {
-                return Ok(());
-            }
-            match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => remove(&path, &folder),
-                Err(_) => Ok(()),
-            }
-        });
-        if let Err(error) = removed {
-            debug!("{}: {error}", path.display());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Errno, File, Files, PREFIX, fs, remove_abandoned};
-    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    use super::{Files, fs};
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
 
@@ -395,47 +253,5 @@ mod tests {
         assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"x");
         drop(files);
         assert!(outside.path().join("secret").exists());
-    }
-
-    /// Folders in folders, more than there are descriptors or bytes in a path.
-    #[test]
-    fn folder_is_removed_however_deep_it_is() {
-        let files = Files::new().unwrap();
-        let path = files.path().to_owned();
-        for tree in ["1", "b"] {
-            let mut at = File::open(&path).unwrap().into();
-            for depth in 0..5000 {
-                let name = if depth == 0 { tree } else { "2" };
-                mkdirat(&at, name, Mode::RWXU).unwrap();
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                at = openat(&at, name, flags, Mode::empty()).unwrap();
-                openat(&at, "file", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
-            }
-        }
-        files.write("3", "").unwrap();
-        files.remove("b").unwrap();
-        assert_eq!(files.list("").unwrap(), ["1/", "3", "tmp/"]);
-        drop(files);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn folders_of_killed_processes_are_removed_and_others_stay() {
-        let parent = tempfile::tempdir().unwrap();
-        let names = ["1", "2", "3"].map(|name| parent.path().join(format!("{PREFIX}{name}")));
-        for name in &names {
-            fs::create_dir_all(name.join("a/b")).unwrap();
-        }
-        let long_ago = std::time::SystemTime::now() - 2 * super::UNLOCKED;
-        for name in &names[..2] {
-            File::open(name).unwrap().set_modified(long_ago).unwrap();
-        }
-        fs::create_dir(parent.path().join("other")).unwrap();
-        let locked = File::open(&names[0]).unwrap();
-        rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        remove_abandoned(parent.path());
-        assert!(names[0].join("a/b").exists() && !names[1].exists() && names[2].exists());
-        assert!(parent.path().join("other").exists());
-        assert_eq!(Errno::ISDIR.kind(), ErrorKind::IsADirectory);
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use wasisocket_host::Event;
+use wasisocket_host::{Event, GuestSignals};
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
@@ -65,6 +65,7 @@ pub struct Sandbox {
     stdout: Tap,
     stderr: Tap,
     events: Arc<Mutex<Vec<Event>>>,
+    signals: GuestSignals,
     tasks: Tasks,
     files: Option<Files>,
     python: Python,
@@ -225,6 +226,14 @@ impl Sandbox {
         }
     }
 
+    /// Sends signals to what runs in it, from any thread: SIGINT (2) raises KeyboardInterrupt. What the guest does about
+    /// one is its own affair, so this is no way to end code that is not trusted. Signals that come while nothing runs are
+    /// dropped.
+    #[must_use]
+    pub fn signals(&self) -> &GuestSignals {
+        &self.signals
+    }
+
     /// How the guest ended, if it has.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
@@ -265,6 +274,7 @@ impl Sandbox {
     async fn ask(&mut self, kind: &str, mut parts: Vec<Value>) -> Result<Outcome, SandboxError> {
         let begun = Instant::now();
         let mut resting = self.take()?;
+        self.signals.forget();
         parts.insert(0, kind.into());
         let mut request = Vec::new();
         Value::Tuple(parts).write(&mut request);

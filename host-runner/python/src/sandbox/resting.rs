@@ -123,11 +123,9 @@ impl Resting {
         program: Program,
         copied: Arc<Copied>,
     ) -> Result<Self> {
-        let at_rest = copied.at_rest();
-        let mut new = New::of(python, program, at_rest.clock)?;
+        let mut new = New::of(python, program, copied.at_rest().clock)?;
         let instance = new.instance().await?;
         copied.apply(&instance, &mut new.store)?;
-        new.store.data_mut().occupy(&at_rest.open).await;
         let () = new.call(&instance, "session-copied").await?;
         new.rests(&instance)
     }
@@ -161,7 +159,6 @@ impl Resting {
     fn at_rest(&self) -> AtRest {
         AtRest {
             clock: self.time.now(),
-            open: self.store.data().file_numbers(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The memory of a sandbox at rest: copied for another sandbox, or saved in a file.
 //!
 //! It is guest memory and nothing else: an instance that begins with it can do no more than any other one, whatever is in
-//! it. The host reads beside it which numbers of files were open, and the guest's time.
+//! it. The host reads the guest's time beside it.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,9 +24,6 @@ const MODE: u32 = 0o600;
 /// The longest file that is read, in bytes: that of the largest memory.
 const FILE_MAX: u64 = (1 << 30) + (1 << 20);
 
-/// Numbers of files from this one on are not kept from being used again.
-const OPEN_MAX: u32 = 4096;
-
 /// Most threads that copy a memory, and the least that is worth one, in bytes.
 const THREADS_MAX: usize = 4;
 const PART_MIN: usize = 4 << 20;
@@ -43,8 +40,6 @@ pub(crate) struct Copied {
 pub(crate) struct AtRest {
     /// The guest's monotonic clock, in nanoseconds.
     pub(crate) clock: u64,
-    /// The numbers of its files, which the copy must not use for others.
-    pub(crate) open: Vec<u32>,
 }
 
 impl Copied {
@@ -173,30 +168,22 @@ fn is_saved(file: &File) -> bool {
 
 impl AtRest {
     fn to_bytes(&self, hash: &str) -> Vec<u8> {
-        let open = self.open.iter().filter(|number| **number < OPEN_MAX);
-        let open = open.flat_map(|number| number.to_le_bytes());
         let mut bytes = self.clock.to_le_bytes().to_vec();
         bytes.extend((hash.len() as u32).to_le_bytes());
         bytes.extend(hash.bytes());
-        bytes.extend(open);
         bytes
     }
 
     fn parse(bytes: &[u8]) -> Option<(Self, String)> {
         let (clock, bytes) = bytes.split_first_chunk()?;
         let (length, bytes) = bytes.split_first_chunk()?;
-        let (hash, bytes) = bytes.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        let (numbers, rest) = bytes.as_chunks();
+        let (hash, rest) = bytes.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         let is_hash = hash.len() == 64 && hash.iter().all(u8::is_ascii_hexdigit);
-        let open: Vec<_> = numbers.iter().copied().map(u32::from_le_bytes).collect();
-        let are_numbers =
-            open.len() <= OPEN_MAX as usize && open.iter().all(|open| *open < OPEN_MAX);
-        if !rest.is_empty() || !are_numbers || !is_hash {
+        if !rest.is_empty() || !is_hash {
             return None;
         }
         let at_rest = Self {
             clock: u64::from_le_bytes(*clock),
-            open,
         };
         Some((at_rest, str::from_utf8(hash).ok()?.to_owned()))
     }
@@ -211,10 +198,7 @@ mod tests {
         let mut memory = vec![0; 5 << 16];
         memory[(1 << 16) + 7] = 1;
         memory[(3 << 16) + 9] = 2;
-        let at_rest = AtRest {
-            clock: 12345,
-            open: vec![4, 9],
-        };
+        let at_rest = AtRest { clock: 12345 };
         let mut file = tempfile::tempfile().unwrap();
         let list = at_rest.to_bytes(&"ab".repeat(32));
         format::write_sandbox(&file, &memory, format::used(&memory), &list).unwrap();
@@ -235,10 +219,7 @@ mod tests {
     fn what_was_written_is_read() {
         let (copied, hash) = Copied::parse(file(&saved())).unwrap();
         assert_eq!(hash, "ab".repeat(32));
-        assert_eq!(
-            (copied.at_rest.clock, &*copied.at_rest.open),
-            (12345, &[4, 9][..])
-        );
+        assert_eq!(copied.at_rest.clock, 12345);
         let (_, header) = copied.parts[0];
         assert_eq!((header.start, header.length), (1 << 16, 3 << 16));
         assert_eq!(header.memory, 5 << 16);

@@ -61,7 +61,7 @@ fn run_in(engine: &Engine, limits: &Limits, start: &str, thread: &str) -> wasmti
             .build();
         let clock = sockets.clock();
         let preview1 = Preview1::new(WasiCtxBuilder::new().build_p1(), !is_async);
-        let mut store = Store::new(engine, Guest::new(preview1, sockets, None, None));
+        let mut store = Store::new(engine, Guest::new(preview1, sockets, None, None, None));
         let is_limited = limits.timeout.is_some();
         match (is_limited, is_async) {
             (true, true) => limit_time_async(&mut store, Guest::sockets),
@@ -287,7 +287,7 @@ fn guest_without_the_exports_has_no_threads() {
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let sockets = SocketsCtx::builder(Policy::new()).build();
         let preview1 = Preview1::new(WasiCtxBuilder::new().build_p1(), true);
-        let store = Store::new(&engine, Guest::new(preview1, sockets, None, None));
+        let store = Store::new(&engine, Guest::new(preview1, sockets, None, None, None));
         let mut store = GuestStore::new(store);
         let linker = blocking_linker(&engine).unwrap();
         let instance = wait(linker.instantiate_async(&mut store, &module)).unwrap();
@@ -368,7 +368,7 @@ fn call_that_is_dropped_ends_threads_at_any_moment() {
         for round in 0..40 {
             let sockets = SocketsCtx::builder(Policy::new()).build();
             let preview1 = Preview1::new(WasiCtxBuilder::new().build_p1(), false);
-            let mut store = Store::new(&engine, Guest::new(preview1, sockets, None, None));
+            let mut store = Store::new(&engine, Guest::new(preview1, sockets, None, None, None));
             limit_time_async(&mut store, Guest::sockets);
             let mut store = GuestStore::new(store);
             let instance = linker.instantiate_async(&mut store, &module).await.unwrap();
