@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::fs::{FlockOperation, OFlags, fcntl_getfl, flock, fstat, fstatvfs};
+use rustix::fs::{FileType, FlockOperation, OFlags, fcntl_getfl, flock, fstat, fstatvfs};
 use wasisocket_abi::Errno;
 use wasisocket_abi::v1::{LOCK_EXCLUSIVE, LOCK_NONE, LOCK_SHARED, RecordLock, Space};
 
@@ -75,6 +75,15 @@ fn check_access(file: &OwnedFd, kind: u32) -> Result<(), Errno> {
     }
 }
 
+/// EBADF for anything else: to open a device again may do something.
+fn regular_file(file: &OwnedFd) -> Result<File, Errno> {
+    let stat = fstat(file).map_err(from_system)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok((stat.st_dev, stat.st_ino)),
+        _ => Err(Errno::EBADF),
+    }
+}
+
 /// Another description of a file that is open: locks for writing need one that could write, which this never does.
 fn reopen(file: &OwnedFd) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -89,9 +98,9 @@ impl RecordLocks {
     fn set(&mut self, file: &OwnedFd, range: Range) -> Result<(), Errno> {
         let wanted = range.to_system()?;
         check_access(file, range.kind)?;
-        let stat = fstat(file).map_err(from_system)?;
+        let key = regular_file(file)?;
         let count = self.0.len();
-        let mut entry = match self.0.entry((stat.st_dev, stat.st_ino)) {
+        let mut entry = match self.0.entry(key) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(_) if range.kind == LOCK_NONE => return Ok(()),
             Entry::Vacant(_) if count >= LOCKED_MAX => return Err(Errno::ENOLCK),
@@ -111,8 +120,7 @@ impl RecordLocks {
         if range.kind == LOCK_NONE {
             return Err(Errno::EINVAL);
         }
-        let stat = fstat(file).map_err(from_system)?;
-        let owner = self.0.get(&(stat.st_dev, stat.st_ino)).unwrap_or(file);
+        let owner = self.0.get(&regular_file(file)?).unwrap_or(file);
         fcntl(owner.as_fd(), FcntlArg::F_OFD_GETLK(&mut lock)).map_err(system)?;
         let kind = match i32::from(lock.l_type) {
             libc::F_RDLCK => LOCK_SHARED,
@@ -175,7 +183,9 @@ pub(crate) fn flock_file<F: Files>(
     kind: u32,
 ) -> Result<(), Errno> {
     let file = descriptor(files, file)?;
-    check_access(&file, kind & LOCK_EXCLUSIVE)?;
+    if kind == LOCK_EXCLUSIVE {
+        check_access(&file, kind)?;
+    }
     let operation = match kind {
         LOCK_SHARED => FlockOperation::NonBlockingLockShared,
         LOCK_EXCLUSIVE => FlockOperation::NonBlockingLockExclusive,
@@ -252,6 +262,10 @@ mod tests {
         );
         locks.set(&reads, range(LOCK_SHARED, 0, 0)).unwrap();
         locks.set(&writes, range(LOCK_EXCLUSIVE, 0, 0)).unwrap();
+        let folder = File::open(folder.path()).unwrap().into();
+        let wanted = range(LOCK_SHARED, 0, 0);
+        assert_eq!(locks.set(&folder, wanted), Err(Errno::EBADF));
+        assert_eq!(locks.get(&folder, wanted).err(), Some(Errno::EBADF));
         for bad in [
             range(4, 0, 0),
             range(LOCK_SHARED, -1, 0),

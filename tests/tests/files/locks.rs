@@ -118,6 +118,8 @@ fn guest_that_may_only_read_keeps_no_reader_out() {
         file = open('/folder/file')\n\
         for lock in fcntl.flock, fcntl.lockf:\n\
         \x20   lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n\
+        \x20   lock(file, fcntl.LOCK_UN)\n\
+        \x20   lock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n\
         \x20   try:\n\
         \x20       lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
         \x20       raise AssertionError\n\
