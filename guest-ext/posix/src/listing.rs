@@ -1,4 +1,4 @@
-//! Directory entries of folders that are not preview1's, or that have other folders mounted in them.
+//! Directory entries of folders that are not preview1's.
 
 /// preview1's `dirent`: cookie of the next entry, inode, length of the name, type; witx.
 const HEADER: usize = 24;

@@ -1,6 +1,7 @@
 //! The wheel of the Python package: the native module, with the command in it, and python.wasm with its library, compiled
 //! in advance.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,14 +100,12 @@ pub(super) fn make(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
 
 /// Is this the compiled form of a module that hardly any guest imports? Python compiles it where one does.
 fn is_compiled_for_nobody(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let module = name.split('.').next().unwrap_or_default();
-    let folders = path.iter().filter_map(|folder| folder.to_str());
-    path.extension() == Some("pyc".as_ref())
-        && (SELDOM_IMPORTED.contains(&module)
-            || folders
-                .into_iter()
-                .any(|folder| SELDOM_IMPORTED.contains(&folder)))
+    let is_seldom_imported = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        let module = name.split('.').next().unwrap_or_default();
+        SELDOM_IMPORTED.contains(&module)
+    };
+    path.extension() == Some("pyc".as_ref()) && path.iter().any(is_seldom_imported)
 }
 
 /// The wheel as maturin makes it, which finds out on which systems the native module runs.

@@ -85,18 +85,19 @@ pub(super) fn record_lock(fd: c_int, command: c_int, lock: &mut flock) -> Result
         return locks::set(fd, kind, range, command == F_SETLKW);
     }
     let found = locks::get(fd, kind, range)?;
-    lock.l_type = match found.kind {
-        LOCK_NONE => {
-            lock.l_type = F_UNLCK as c_short;
-            return Ok(());
-        }
-        LOCK_SHARED => F_RDLCK as c_short,
-        _ => F_WRLCK as c_short,
+    let l_type = match found.kind {
+        LOCK_NONE => F_UNLCK,
+        LOCK_SHARED => F_RDLCK,
+        _ => F_WRLCK,
     };
-    lock.l_whence = libc::SEEK_SET as c_short;
-    lock.l_start = found.start as i64;
-    lock.l_len = found.len as i64;
-    lock.l_pid = -1;
+    lock.l_type = l_type as c_short;
+    // All else stays where no lock is in the way.
+    if l_type != F_UNLCK {
+        lock.l_whence = libc::SEEK_SET as c_short;
+        lock.l_start = found.start as i64;
+        lock.l_len = found.len as i64;
+        lock.l_pid = -1;
+    }
     Ok(())
 }
 

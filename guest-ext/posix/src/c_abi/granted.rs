@@ -352,11 +352,10 @@ unsafe extern "C" fn __wrap___wasilibc_find_relpath_alloc(
             may_be_device(path).then(|| normalize(b"", path))
         }
     };
-    let own = own.and_then(|path| Some((device(&path)?, path)));
+    let own = own.filter(|path| device(path).is_some());
     let (number, text) = match (resolved, own) {
-        (_, Some((Ok(_), path))) => (SYNTHETIC, path),
-        (_, Some((Err(_), path))) if is_missing(&path) => (SYNTHETIC, path),
-        (Err(Errno(errno)), _) | (_, Some((Err(Errno(errno)), _))) => {
+        (_, Some(path)) => (SYNTHETIC, path),
+        (Err(Errno(errno)), None) => {
             UNRESOLVED.set(normalize(b"", &absolute));
             (REFUSED.saturating_sub(errno), Vec::new())
         }
@@ -365,8 +364,7 @@ unsafe extern "C" fn __wrap___wasilibc_find_relpath_alloc(
             if folder >= 0 {
                 return folder.saturating_add(GRANTED);
             }
-            let text = normalize(b"", &absolute);
-            (SYNTHETIC, text)
+            (SYNTHETIC, normalize(b"", &absolute))
         }
     };
     // SAFETY: the caller's own places.

@@ -311,8 +311,8 @@ unsafe extern "C" fn __wrap___wasi_path_open(
     }))
 }
 
-/// What is known of what was opened, in case that it is a folder; `None` if its path is not known. It lists what the host has in it: what a
-/// program walks through is not to contain what is mounted there without its doing, such as Python's library.
+/// What is known of what was opened, if it is a folder; `None` if its path is not known. The host lists it: what a program
+/// walks through does not contain what is mounted there without its doing, such as Python's library.
 fn opened_folder(folder: c_int, path: *const c_char) -> Option<descriptors::Folder> {
     Some(descriptors::Folder {
         path: normalize(b"", &from_root(folder, path)?),

@@ -17,9 +17,6 @@ use crate::listing::{self, Entry};
 use crate::standard_streams::{check_read, check_write};
 use crate::{Errno, Result};
 
-/// Cookies of `fd_readdir` from here on are those of names that preview1 does not list.
-const OWN_NAMES: u64 = 1 << 62;
-
 /// preview1's numbers are wasi-libc's errno.
 fn errno(result: Result<()>) -> u32 {
     result.err().map_or(0, |Errno(errno)| errno as u32)
@@ -520,7 +517,7 @@ unsafe extern "C" fn __wrap___wasi_fd_pwrite(
     }
 }
 
-/// preview1's `fd_readdir`: the names that the host has, and then those of folders that are mounted there.
+/// preview1's `fd_readdir`.
 ///
 /// # Safety
 /// As wasi-libc declares it.
@@ -532,40 +529,27 @@ unsafe extern "C" fn __wrap___wasi_fd_readdir(
     cookie: u64,
     used: *mut usize,
 ) -> u32 {
-    let (description, mut filled) = match descriptors::object(fd) {
-        Ok(Object::File(number, description)) => {
-            let filled = match cookie {
-                OWN_NAMES.. => 0,
-                _ => {
-                    // SAFETY: passed on.
-                    let error = unsafe {
-                        __real___wasi_fd_readdir(number as c_int, buffer, size, cookie, used)
-                    };
-                    match error as c_int {
-                        0 => {}
-                        // It is open, and no folder.
-                        libc::EBADF => return libc::ENOTDIR as u32,
-                        _ => return error,
-                    }
-                    // SAFETY: the host wrote to it.
-                    unsafe { used.read() }
-                }
+    let description = match descriptors::object(fd) {
+        Ok(Object::File(number, _)) => {
+            // SAFETY: passed on.
+            let error =
+                unsafe { __real___wasi_fd_readdir(number as c_int, buffer, size, cookie, used) };
+            return match error as c_int {
+                // It is open, and no folder.
+                libc::EBADF => libc::ENOTDIR as u32,
+                _ => error,
             };
-            (description, filled)
         }
-        Ok(Object::Listing(description)) => (description, 0),
+        Ok(Object::Listing(description)) => description,
         Ok(_) => return libc::ENOTDIR as u32,
         Err(Errno(errno)) => return errno as u32,
     };
-    // SAFETY: the caller's own buffer, behind what the host wrote.
+    // SAFETY: the caller's own buffer.
     let Ok(room) = (unsafe { slice_mut(buffer, size) }) else {
         return libc::EFAULT as u32;
     };
-    if let Some(folder) = &description.folder
-        && let Some(room) = room.get_mut(filled..)
-    {
-        let first = cookie.saturating_sub(OWN_NAMES);
-        let names = folder.names.iter().skip(first as usize);
+    let filled = description.folder.as_ref().map_or(0, |folder| {
+        let names = folder.names.iter().skip(cookie as usize);
         let entries = names.map(|name| {
             let path = [&folder.path, b"/".as_slice(), name].concat();
             Entry {
@@ -574,9 +558,8 @@ unsafe extern "C" fn __wrap___wasi_fd_readdir(
                 kind: synthetic_kind(&path),
             }
         });
-        let next = OWN_NAMES.saturating_add(first).saturating_add(1);
-        filled = filled.saturating_add(listing::write(entries, next, room));
-    }
+        listing::write(entries, cookie.saturating_add(1), room)
+    });
     // SAFETY: the caller's own place.
     unsafe { used.write(filled) };
     0
